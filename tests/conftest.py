@@ -1,0 +1,48 @@
+"""What holds for all tests: which of them a run takes, how Hypothesis searches, and that nothing leaves loopback."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+EVERYTHING = os.environ.get("TESTS", "plain") == "all"
+
+# The same examples on every machine in a plain run; the long run searches further and elsewhere.
+settings.register_profile("plain", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile(
+    "all", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("all" if EVERYTHING else "plain")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out `slow` unless TESTS=all, and `bench` always; a run with -m of its own decides for itself."""
+    if config.option.markexpr:
+        return
+    unwanted = {"bench"} if EVERYTHING else {"bench", "slow"}
+    left_out = [item for item in items if any(mark.name in unwanted for mark in item.iter_markers())]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """A test that would reach out fails by name instead of depending on somebody's network."""
+    plain = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0]).partition("%")[0]
+            assert host == "localhost" or ipaddress.ip_address(host).is_loopback, f"a test connects to `{host}`"
+        plain(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        yield

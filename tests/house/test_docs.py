@@ -1,0 +1,63 @@
+"""The documents exist, agree with the code where both say a thing, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import ROOT, project_files
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DOCUMENTS = (
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "docs/architecture.md",
+    "docs/policy-language.md", "docs/reasons.md", "docs/decisions/README.md", "tests/README.md",
+)  # fmt: skip
+DECISIONS = sorted(path for path in (ROOT / "docs" / "decisions").glob("*.md") if path.name != "README.md")
+PARTS = ("Context", "Decision", "Alternatives", "Drawbacks", "Evidence", "Status")
+MARKDOWN = [path for path in project_files() if path.suffix == ".md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_exists(document: str) -> None:
+    assert (ROOT / document).is_file()
+
+
+def test_the_newest_version_of_the_changelog_is_the_projects() -> None:
+    versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1] == PROJECT["version"]
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.stem)
+def test_a_decision_is_short_and_complete(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert re.fullmatch(r"\d{4}(-[a-z0-9]+)+", path.stem)
+    assert lines[0].startswith(f"# {path.stem[:4]}: ")
+    assert len(lines) <= 60
+    assert tuple(line[3:] for line in lines if line.startswith("## ")) == PARTS
+
+
+def test_decisions_are_numbered_without_gaps_and_listed() -> None:
+    assert [int(path.stem[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+    listed = (ROOT / "docs" / "decisions" / "README.md").read_text()
+    assert [path.name for path in DECISIONS if f"({path.name})" not in listed] == []
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_named_files_exist(path: Path) -> None:
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (path.parent / target).exists(), f"link to `{target}`"
+    for named in re.findall(r"`((?:gateway|policy|tests|bench|certs|docs|examples)/[\w./-]*\w\.\w+)`", text):
+        assert (ROOT / named).exists() or named == "bench/results/latest.json", f"`{named}` is named"
+
+
+def test_make_help_lists_every_target_people_use() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = set(re.findall(r"^\.PHONY: (\S+)", makefile, re.MULTILINE))
+    described = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assert phony == described

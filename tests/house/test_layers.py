@@ -1,0 +1,212 @@
+"""The layer rule, on every import of every module. Each ban says what would be lost without it.
+
+From the inside out: policy → pure → shared → roles → outer. A module imports from its own layer and from inner
+ones. A module that is in no list fails here: its author decides where it belongs.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from tests.house.source import Module, imports_of, is_within, modules
+
+LAYERS: dict[str, tuple[str, ...]] = {
+    "policy": ("policy",),
+    "pure": (
+        "gateway",  # the package's own file: a docstring
+        "gateway.errors",
+        "gateway.config",
+        "gateway.documents",
+        "gateway.http1",
+        "gateway.identity",
+        "gateway.audit",  # the package's own file
+        "gateway.audit.record",
+        "gateway.audit.blocks",
+        "gateway.audit.chain",
+    ),
+    "configuration": ("gateway.config_load", "gateway.config_models", "gateway.config_settings",
+                      "gateway.config_values"),
+    "shared": (
+        "gateway.frames",
+        "gateway.snapshot",
+        "gateway.link",
+        "gateway.child",
+        "gateway.telemetry",
+        "gateway.explain",
+        "gateway.audit.disk",
+        "gateway.audit.segment",
+        "gateway.audit.trail",
+        "gateway.audit.writer",
+    ),
+    "roles": ("gateway.door", "gateway.control", "gateway.engine"),
+    "outer": (
+        "gateway.app",
+        "gateway.cli",
+        "gateway.supervisor",
+        "gateway.loading",
+        "gateway.posts",
+        "gateway.sockets",
+        "gateway.systemd",
+        "gateway.lab",
+    ),
+}
+ORDER = tuple(LAYERS)
+
+
+class Ban(NamedTuple):
+    """`importers` (layers, or modules by their full name) never import `banned`."""
+
+    importers: tuple[str, ...]
+    banned: tuple[str, ...]
+    because: str
+
+    def applies_to(self, name: str) -> bool:
+        return layer_of(name) in self.importers or any(
+            is_within(name, prefix) for prefix in self.importers if prefix not in LAYERS
+        )
+
+
+BANS = (
+    Ban(
+        ("policy",),
+        ("asyncio", "socket", "ssl", "select", "selectors", "threading", "subprocess", "multiprocessing", "signal",
+         "time", "os", "io", "pathlib", "shutil", "tempfile", "random", "secrets", "logging",
+         "http.client", "http.server", "urllib.request"),
+        "policy is facts in, verdicts out: a clock or a file inside it would make a decision unrepeatable",
+    ),
+    Ban(
+        ("pure",),
+        ("asyncio", "uvloop", "socket", "ssl", "select", "selectors", "threading", "subprocess", "multiprocessing",
+         "signal", "time", "random", "secrets", "logging", "http.client", "http.server", "urllib.request",
+         "aiohttp"),
+        "the pure layer is tested with bytes and values: clock, keys and randomness are arguments, and nothing waits",
+    ),
+    Ban(
+        ("policy", "pure", "shared", "gateway.door"),
+        ("pydantic", "sqlalchemy", "jinja2", "aiohttp", "rich", "click", "watchfiles", "authlib"),
+        "a door process stays small and starts fast: these belong to the roles that answer people",
+    ),
+    Ban(
+        ("gateway.door",),
+        ("gateway.control", "gateway.engine", "gateway.documents", "yaml"),
+        "the proxied byte depends on no other role: they talk over sockets, and each may die alone",
+    ),
+    Ban(("gateway.control",), ("gateway.door", "gateway.engine"), "a sign-in never waits for catalog or proxy code"),
+    Ban(("gateway.engine",), ("gateway.door", "gateway.control"), "the slow role is cut off from the ones that answer"),
+    Ban(
+        ("policy", "pure", "shared", "gateway.door", "gateway.supervisor", "gateway.loading", "gateway.posts",
+         "gateway.sockets", "gateway.systemd", "gateway.lab"),
+        LAYERS["configuration"],
+        "reading the configuration loads pydantic and YAML; everyone else gets the frame that came of it",
+    ),
+    Ban(
+        ("policy", "pure", "configuration", "shared", "roles", "gateway.app", "gateway.supervisor"),
+        ("gateway.lab",),
+        "the lab is for one machine and loopback: nothing that serves people may lean on it",
+    ),
+    Ban(("policy", "gateway"), ("h11",), "the strict second parser is the tests' oracle: never on the hot path"),
+    Ban(("policy", "gateway"), ("tests", "bench", "certs"), "the product runs without its tests and scripts"),
+    Ban(("policy", "gateway"), ("pickle", "shelve"), "loading one runs code; frames are marshal of plain values"),
+)  # fmt: skip
+
+
+def layer_of(name: str) -> str | None:
+    """The layer with the longest entry that covers the module; a package's own file is matched exactly."""
+    best, found = "", None
+    for layer, prefixes in LAYERS.items():
+        for prefix in prefixes:
+            exact_only = prefix in ("gateway", "gateway.audit")
+            covers = name == prefix if exact_only else is_within(name, prefix)
+            if covers and len(prefix) > len(best):
+                best, found = prefix, layer
+    return found
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_module_has_a_layer(name: str) -> None:
+    assert layer_of(name), f"decide the layer of `{name}` and add it to LAYERS"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_point_inwards(name: str) -> None:
+    own = layer_of(name)
+    assert own is not None
+    for found in imports_of(name):
+        if found.module in modules():
+            layer = layer_of(found.module)
+            assert layer is not None
+            assert ORDER.index(layer) <= ORDER.index(own), (
+                f"{modules()[name]}:{found.line}: `{name}` ({own}) imports `{found.module}` ({layer})"
+            )
+
+
+@pytest.mark.parametrize("ban", BANS, ids=lambda ban: f"{ban.importers[0]}-{ban.banned[0]}")
+def test_bans_hold(ban: Ban) -> None:
+    for name, module in modules().items():
+        if not ban.applies_to(name):
+            continue
+        for found in imports_of(name):
+            broken = [banned for banned in ban.banned if is_within(found.module, banned)]
+            assert not broken, f"{module}:{found.line}: `{name}` imports `{found.module}`: {ban.because}"
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if is_within(name, "policy")])
+def test_policy_imports_only_the_standard_library(name: str) -> None:
+    for found in imports_of(name):
+        top = found.module.partition(".")[0]
+        assert top == "policy" or top in sys.stdlib_module_names, f"{modules()[name]}:{found.line}: `{found.module}`"
+
+
+def test_only_the_command_line_knows_the_lab() -> None:
+    importers = {
+        name
+        for name in modules()
+        if not is_within(name, "gateway.lab")
+        for found in imports_of(name)
+        if is_within(found.module, "gateway.lab")
+    }
+    assert importers <= {"gateway.cli"}
+
+
+CLOCKS = ("now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns")
+
+
+def _clock_calls(module: Module) -> list[int]:
+    """Lines that ask a clock: `datetime.now()`, `time.time()` and their like."""
+    return [
+        node.lineno
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CLOCKS
+        and ast.unparse(node.func.value).rpartition(".")[2] in ("datetime", "date", "time")
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if layer_of(name) in ("policy", "pure")])
+def test_the_inner_layers_ask_no_clock(name: str) -> None:
+    assert not _clock_calls(modules()[name]), f"{modules()[name]}: take the time as an argument"
+
+
+def test_no_import_cycles() -> None:
+    edges = {
+        name: sorted(
+            {found.module for found in imports_of(name) if found.module in modules() and not found.typing_only} - {name}
+        )
+        for name in modules()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, "import cycle: " + " → ".join((*trail[trail.index(name) :], name))
+        if name not in done:
+            for following in edges[name]:
+                visit(following, (*trail, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())
