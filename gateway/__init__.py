@@ -1,0 +1,1 @@
+"""Stagedoor's gateway: the processes around the policy table."""

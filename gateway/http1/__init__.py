@@ -1,0 +1,1 @@
+"""HTTP/1.1 without sockets: what is read, what is refused, what goes out."""

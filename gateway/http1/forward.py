@@ -1,0 +1,282 @@
+"""What goes out: the head of the request to the upstream, and the head of its answer to the client.
+
+Out of these functions come only well-formed heads, whatever went in: one Host, one framing, no hop-by-hop field,
+no alias of an identity header but our own lines. That is why framing, Host, Via, X-Request-Id, X-Forwarded-* and
+traceparent are written here and never copied.
+
+Upstream learns of the client, in `X-Forwarded-For`, exactly one address: the one that was established here
+(`client_address`), not the list that somebody sent. It may trust that field if it accepts connections from the
+door alone.
+
+Answers: the status line is ours, the upstream's reason phrase is not read (it is optional in HTTP/1.1, gone since
+HTTP/2, and a place to write into). An answer whose framing two readers could read differently is no answer:
+`upstream_malformed`. So is a 101 that nobody asked for. `Alt-Svc` stops here, since it invites clients past the
+door; so do `X-Stagedoor-*` and cookies by our names, which only the door may set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Final
+
+from gateway.errors import Refused
+from gateway.http1.head import Head
+from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names, is_token
+from gateway.http1.values import (
+    UNCLEAR,
+    UNTIL_CLOSE,
+    body_length,
+    breaks_a_line,
+    connection_of,
+    is_own_cookie,
+    octets_of,
+    without,
+)
+
+#: How an answer's body goes to the client, see `body_framing`.
+SENT_NONE, SENT_LENGTH, SENT_CHUNKED, SENT_UNTIL_CLOSE = range(4)
+
+_ADDRESS_BYTES: Final = 64
+_EXPECT_CONTENT: Final = frozenset(("POST", "PUT", "PATCH"))
+_STARTS: Final = {name: name.encode() + b" " for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_STATUS_LINES: Final = {
+    status: b"HTTP/1.1 %d %b\r\n"
+    % (status, HTTPStatus(status).phrase.encode() if status in HTTPStatus._value2member_map_ else b"")
+    for status in range(100, 600)
+}
+
+_LENGTH, _CODING, _CONNECTION, _COOKIE, _UPGRADE = range(1, 6)
+_PLACES: Final = {
+    b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION,
+    b"set-cookie": _COOKIE, b"upgrade": _UPGRADE,
+}  # fmt: skip
+
+
+# === the request ===
+
+
+def client_address(forwarded_for: bytes, peer: str, is_trusted: Callable[[str], bool]) -> str:
+    """Who the client is, as far as trusted hops say. Call it for a trusted peer alone.
+
+    The list is walked from the right, where the nearest hop wrote, past every address that is trusted itself; the
+    first that is not is the client. An element that is no address ends the walk: what stands left of it was
+    written by somebody who can't be told from the client. BIG-IP may add a port, IPv6 may stand in brackets.
+    """
+    client = peer
+    for element in reversed(forwarded_for.split(b",")):
+        address = _address_of(element)
+        if not address:
+            break
+        client = address
+        if not is_trusted(address):
+            break
+    return client
+
+
+@lru_cache(maxsize=4096)  # BIG-IP speaks for the same clients again and again; 2 µs without
+def _address_of(element: bytes) -> str:
+    if len(element) > _ADDRESS_BYTES:
+        return ""
+    text = element.strip(b" \t").decode("latin-1")
+    if text[:1] == "[":
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
+def forwarded_block(client: str, proto: str) -> bytes:
+    """The lines about the hop in front. Where the peer is not trusted they are the connection's for its life."""
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (client.encode("ascii"), proto.encode("ascii"))
+
+
+def request_head(
+    head: Head,
+    identity: bytes,
+    forwarded: bytes,
+    request_id: bytes,
+    traceparent: bytes = b"",
+    *,
+    raw_target: bytes = b"",
+    upgrade: bytes = b"",
+) -> bytes:
+    """The whole head for the upstream.
+
+    `identity` and `forwarded` are whole lines, ours; `traceparent` stands in where the client sent none;
+    `raw_target` replaces the target (see `target.below_prefix`); `upgrade` asks for a tunnel, and may only be
+    `head.tunnel`. `Expect` never goes up: the door itself says when the body may come.
+    """
+    length = head.length
+    if length > 0:
+        framing = b"\r\nContent-Length: %d\r\n\r\n" % length
+    elif length < 0:
+        framing = b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    elif upgrade:
+        framing = b"\r\nConnection: Upgrade\r\nUpgrade: " + upgrade + b"\r\n\r\n"
+    elif head.method in _EXPECT_CONTENT:
+        framing = b"\r\nContent-Length: 0\r\n\r\n"
+    else:
+        framing = b"\r\n\r\n"
+    authority = head.authority
+    trace = head.traceparent or traceparent
+    return b"".join((
+        _STARTS[head.method], raw_target or head.target.raw, b" HTTP/1.1\r\nHost: ", authority, b"\r\n",
+        *head.passed, identity, forwarded,
+        b"X-Forwarded-Host: ", authority, b"\r\nVia: 1.1 stagedoor\r\nX-Request-Id: ", request_id,
+        b"\r\ntraceparent: " + trace if trace else b"", framing,
+    ))  # fmt: skip
+
+
+def trailer_block(fields: list[tuple[bytes, bytes]], allowed: frozenset[bytes]) -> bytes:
+    """The trailer lines that may go on: those whose lower-case name is in `allowed`, which is empty by default."""
+    return b"".join(
+        name + b": " + value + b"\r\n"
+        for name, value in fields
+        if name.lower() in allowed and is_token(name) and not breaks_a_line(value)
+    )
+
+
+# === the answer ===
+
+
+class AnswerRules:
+    """What `read_answer` needs beside the answer: limits and names. Made once per settings."""
+
+    __slots__ = ("cookies", "fields", "head_bytes", "names")
+
+    def __init__(self, *, fields: int = 100, head_bytes: int = 64 * 1024, own_cookies: Iterable[str] = ()) -> None:
+        self.fields = fields
+        self.head_bytes = head_bytes
+        self.cookies = frozenset(name.lower() for name in own_cookies)
+        self.names: NameTable = answer_names(_PLACES)
+
+
+class Answer:
+    """An answer's head, read. Below 200 (but 101) it is interim and another one follows."""
+
+    __slots__ = ("keep_alive", "length", "lines", "no_body", "status", "upgrade")
+
+    def __init__(
+        self, status: int, lines: bytes, length: int, no_body: bool, keep_alive: bool, upgrade: bytes = b""
+    ) -> None:
+        self.status = status
+        self.lines = lines  # status line and fields, ready to send but for framing, connection and the empty line
+        self.length = length  # of the body, or what HEAD would have had; CHUNKED, UNTIL_CLOSE
+        self.no_body = no_body  # no body follows, whatever `length` says
+        self.keep_alive = keep_alive  # the upstream connection may be used again after the body
+        self.upgrade = upgrade  # of a 101: the protocol that begins
+
+
+def read_answer(
+    status: int,
+    version: str,
+    fields: list[tuple[bytes, bytes]],
+    request_method: str,
+    rules: AnswerRules,
+    upgrade: bytes = b"",
+) -> Answer | Refused:
+    """Read what llhttp delivered for one answer; `upgrade` is what `request_head` asked for."""
+    if not 100 <= status < 600 or version not in ("1.1", "1.0") or len(fields) > rules.fields:
+        return _malformed("the answer's status or version is none of HTTP/1.1, or its fields are too many")
+    lines = [_STATUS_LINES[status]]
+    seen = []
+    length = coding = connection = protocol = None
+    kinds = rules.names.kinds
+    for name, value in fields:
+        seen.append(value)
+        kind = kinds.get(name)
+        if kind is None:
+            kind = rules.names.judge(name)
+        if not kind:
+            lines.append(name + b": " + value + b"\r\n")
+        elif kind == _LENGTH:
+            if length is not None:
+                return _malformed("the answer has two lengths")
+            length = value
+        elif kind == _CONNECTION:
+            connection = value if connection is None else connection + b"," + value
+        elif kind == _CODING:
+            coding = value if coding is None else coding + b"," + value
+        elif kind == _COOKIE:
+            if not rules.cookies or not is_own_cookie(value, rules.cookies):
+                lines.append(b"Set-Cookie: " + value + b"\r\n")
+        elif kind == _UPGRADE:
+            protocol = value.strip(b" \t").lower()
+        elif kind == IS_NO_NAME:
+            return _malformed("a field of the answer has no valid name")
+    octets = b"".join(seen)
+    if len(octets) + (NAME_BYTES + 4) * len(fields) > rules.head_bytes and octets_of(fields) > rules.head_bytes:
+        return _malformed("the answer's head is too large")
+    if breaks_a_line(octets):
+        return _malformed("a field of the answer holds a control character")
+    keep_alive = version == "1.1"
+    if connection is not None:
+        closes, keeps, _, named = connection_of(connection)
+        keep_alive = not closes and (keeps or keep_alive)
+        if named:
+            lines[1:] = without(lines[1:], named)
+    if status == 101:
+        if not upgrade or protocol != upgrade:
+            return _malformed("the service switches protocols, which nobody asked for")
+        return Answer(101, b"".join(lines), 0, True, False, protocol)
+    size = body_length(length, coding, 11 if version == "1.1" else 10)
+    if size == UNCLEAR:
+        return _malformed("the answer does not say clearly where its body ends")
+    if request_method == "HEAD" or status in (204, 304) or status < 200:
+        # The upstream may still send a body it must not send: only the caller sees those surplus bytes.
+        return Answer(status, b"".join(lines), size, True, keep_alive)
+    return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE)
+
+
+def _malformed(detail: str) -> Refused:
+    return Refused("upstream_malformed", detail)
+
+
+def body_framing(answer: Answer, version: int) -> int:
+    """How the body goes to a client of this version. SENT_UNTIL_CLOSE obliges the door to close behind it."""
+    if answer.no_body:
+        return SENT_NONE
+    if answer.length >= 0:
+        return SENT_LENGTH
+    return SENT_CHUNKED if version >= 11 else SENT_UNTIL_CLOSE
+
+
+def answer_head(answer: Answer, version: int, close: bool, request_id: bytes, extra: bytes = b"") -> bytes:
+    """The whole head for the client. `extra`: further whole lines of ours. `close`: the connection ends after it."""
+    length = answer.length
+    if answer.no_body:
+        framing = _bodiless_framing(answer)
+    elif length >= 0:
+        framing = b"\r\nContent-Length: %d\r\n" % length
+    elif version >= 11:
+        framing = b"\r\nTransfer-Encoding: chunked\r\n"
+    else:
+        framing = b"\r\n"
+        close = True
+    if close:
+        framing += b"Connection: close\r\n\r\n"
+    elif version >= 11:
+        framing += b"\r\n"
+    else:
+        framing += b"Connection: keep-alive\r\n\r\n"
+    return b"%bX-Request-Id: %b%b%b" % (answer.lines, request_id, b"\r\n" + extra[:-2] if extra else b"", framing)
+
+
+def _bodiless_framing(answer: Answer) -> bytes:
+    """HEAD keeps the length that GET would have had (RFC 9110, 8.6); 204 and 1xx must not name one, 304 need not."""
+    if answer.status == 101:
+        return b"\r\nUpgrade: " + answer.upgrade + b"\r\nConnection: Upgrade\r\n"
+    if answer.length >= 0 and answer.status >= 200 and answer.status not in (204, 304):
+        return b"\r\nContent-Length: %d\r\n" % answer.length
+    return b"\r\n"
+
+
+def interim_head(answer: Answer) -> bytes:
+    """A 1xx other than 101, for clients that know HTTP/1.1."""
+    return answer.lines + b"\r\n"

@@ -1,0 +1,143 @@
+"""What the values of single fields say: one function a field, each with one reading and no opinion about the rest.
+
+Requests and answers share these. A function returns a plain value, and one named value for "no clear reading";
+which refusal that makes is the caller's to say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
+UNCLEAR: Final = -3
+
+_LABEL: Final = rb"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
+_IPV6: Final = rb"\[[0-9A-Fa-f:]{2,39}(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3})?\]"
+_AUTHORITY: Final = re.compile(rb"(%b(?:\.%b)*|%b)(?::([1-9][0-9]{0,4}))?" % (_LABEL, _LABEL, _IPV6))
+_HOST_BYTES: Final = 253
+_LENGTH_DIGITS: Final = 18
+_BIGIP_COOKIE: Final = "bigipserver"
+
+_MEMO_ENTRIES: Final = 4096
+_hosts: dict[bytes, str] = {}  # Host as sent -> the host to match; starts afresh when full
+
+
+def host_of(authority: bytes) -> str:
+    """The host to match for a Host value without surrounding spaces, remembered; "" if it is not one."""
+    known = _hosts.get(authority)
+    if known is not None:
+        return known
+    form = _AUTHORITY.fullmatch(authority)
+    if form is None or len(form[1]) > _HOST_BYTES or int(form[2] or 0) > 65535:
+        return ""
+    host = form[1].decode("ascii").lower()
+    if len(_hosts) >= _MEMO_ENTRIES:
+        _hosts.clear()
+    _hosts[authority] = host
+    return host
+
+
+def body_length(length: bytes | None, coding: bytes | None, version: int) -> int:
+    """Where a body ends: a number of octets, CHUNKED, UNTIL_CLOSE if neither field says; UNCLEAR on any doubt.
+
+    RFC 9112, 6.1: with both fields, or with a coding in HTTP/1.0, the framing is faulty. Codings other than
+    chunked are allowed there, but the next reader may not know them; and "chunked" must be all that it says,
+    because llhttp hands over ``gzip, chunked`` and ``,chunked`` as they are.
+    """
+    if coding is not None:
+        clear = length is None and version == 11 and coding.strip(b" \t").lower() == b"chunked"
+        return CHUNKED if clear else UNCLEAR
+    if length is None:
+        return UNTIL_CLOSE
+    digits = length.strip(b" \t")
+    return int(digits) if digits.isdigit() and len(digits) <= _LENGTH_DIGITS else UNCLEAR
+
+
+def bearer_of(authorization: bytes) -> bytes | None:
+    """The token of a bearer scheme: b"" for a bearer scheme without one, None for any other scheme."""
+    if authorization[:6].lower() != b"bearer" or authorization[6:7] not in (b"", b" ", b"\t"):
+        return None
+    return authorization[6:].strip(b" \t")
+
+
+def foreign_cookies(cookie: bytes, own: frozenset[str]) -> bytes:
+    """The Cookie value without BIG-IP's persistence cookies and ours (lower-case names): both belong to the way
+    here. Searched as text, which takes a third of what the same search takes in bytes."""
+    text = cookie.decode("latin-1")
+    lowered = text.lower()
+    for mark in (_BIGIP_COOKIE, *own):
+        if mark in lowered:
+            break
+    else:
+        return cookie
+    kept = []
+    for pair in text.split(";"):
+        pair = pair.strip(" \t")
+        name = pair.partition("=")[0].strip(' \t"').lower()
+        if pair and name not in own and not name.startswith(_BIGIP_COOKIE):
+            kept.append(pair)
+    return "; ".join(kept).encode("latin-1")
+
+
+def is_own_cookie(set_cookie: bytes, own: frozenset[str]) -> bool:
+    """Whether a Set-Cookie value sets a cookie of ours.
+
+    Browsers store ``=name=value`` as a nameless cookie and send it back as ``name=value``, so leading ``=`` go.
+    """
+    pair = set_cookie.decode("latin-1").partition(";")[0].lstrip(" \t=")
+    return pair.partition("=")[0].strip(' \t"').lower() in own
+
+
+def via_names(via: bytes, pseudonym: bytes) -> bool:
+    """Whether a Via value names this pseudonym as one of the hops so far (RFC 9110, 7.6.3)."""
+    lowered = via.lower()
+    return pseudonym in lowered and any(hop.split()[1:2] == [pseudonym] for hop in lowered.split(b","))
+
+
+def nearest_scheme(forwarded_proto: bytes) -> bytes:
+    """What the nearest hop said about the client's scheme: the last element, if it is one we know."""
+    scheme = forwarded_proto.rpartition(b",")[2].strip(b" \t").lower()
+    return scheme if scheme in (b"http", b"https") else b""
+
+
+class Connection(NamedTuple):
+    """A Connection value, read."""
+
+    closes: bool
+    keeps: bool
+    upgrades: bool
+    named: frozenset[bytes]  # lower-case names of the fields that stop with it
+
+
+_OPTIONS: Final = frozenset((b"", b"close", b"keep-alive", b"upgrade"))
+_USUAL: Final[dict[bytes, Connection]] = {}
+
+
+def connection_of(value: bytes) -> Connection:
+    """Read a Connection value; the usual ones are at hand."""
+    known = _USUAL.get(value)
+    if known is not None:
+        return known
+    options = frozenset(option.strip(b" \t") for option in value.lower().split(b","))
+    return Connection(b"close" in options, b"keep-alive" in options, b"upgrade" in options, options - _OPTIONS)
+
+
+_USUAL.update({value: connection_of(value) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")})
+
+
+def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
+    """The lines (``Name: value``) whose field a Connection value does not name."""
+    return [line for line in lines if line[: line.index(b":")].lower() not in named]
+
+
+def breaks_a_line(octets: bytes) -> bool:
+    """Whether joined values hold what could end a line or a text. llhttp lets none through in its strict mode;
+    this stands if it ever does not. An int in bytes is one memchr: 0.02 µs for 1.4 KB."""
+    return 10 in octets or 13 in octets or 0 in octets
+
+
+def octets_of(fields: list[tuple[bytes, bytes]]) -> int:
+    """How much these fields take on the wire, each with ``": "`` and the end of its line."""
+    return sum(len(name) + len(value) + 4 for name, value in fields)

@@ -1,0 +1,176 @@
+"""Single field values, each with one reading."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.http1 import values as module
+from gateway.http1.values import (
+    CHUNKED,
+    UNCLEAR,
+    UNTIL_CLOSE,
+    bearer_of,
+    body_length,
+    breaks_a_line,
+    connection_of,
+    foreign_cookies,
+    host_of,
+    is_own_cookie,
+    nearest_scheme,
+    via_names,
+    without,
+)
+
+OWN = frozenset(("__host-stagedoor",))
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [
+        (b"app.test", "app.test"),
+        (b"APP.Test:8443", "app.test"),
+        (b"a", "a"),
+        (b"my_app.test:1", "my_app.test"),
+        (b"_dmarc.app.test", "_dmarc.app.test"),
+        (b"xn--pp-xia.test", "xn--pp-xia.test"),
+        (b"192.0.2.1:65535", "192.0.2.1"),
+        (b"[2001:DB8::1]:443", "[2001:db8::1]"),
+        (b"[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]"),
+        (b"a" * 63 + b".test", "a" * 63 + ".test"),
+    ],
+)
+def test_a_host_is_matched_in_lower_case_without_its_port(authority: bytes, host: str) -> None:
+    assert host_of(authority) == host
+    assert host_of(authority) == host, "remembered"
+
+
+@pytest.mark.parametrize(
+    "authority", [b"", b"a.", b"a:", b"a:0", b"a:65536", b"a:99999", b"a\n", b"a-", b"[]", b"[::1"]
+)
+def test_what_is_no_host_is_empty_and_not_remembered(authority: bytes) -> None:
+    assert host_of(authority) == ""
+    assert authority not in module._hosts
+
+
+def test_the_memo_of_hosts_is_bounded() -> None:
+    for number in range(module._MEMO_ENTRIES + 10):
+        host_of(b"h%d.test" % number)
+    assert len(module._hosts) <= module._MEMO_ENTRIES
+
+
+@pytest.mark.parametrize(
+    ("length", "coding", "version", "expected"),
+    [
+        (None, None, 11, UNTIL_CLOSE),
+        (b"0", None, 11, 0),
+        (b"0042 \t", None, 10, 42),
+        (b"", None, 11, UNCLEAR),
+        (b"+5", None, 11, UNCLEAR),
+        (b"5,5", None, 11, UNCLEAR),
+        (b"1_0", None, 11, UNCLEAR),
+        (b"\xb2", None, 11, UNCLEAR),
+        (b"9" * 18, None, 11, int("9" * 18)),
+        (b"9" * 19, None, 11, UNCLEAR),
+        (None, b"chunked", 11, CHUNKED),
+        (None, b"Chunked ", 11, CHUNKED),
+        (None, b"chunked", 10, UNCLEAR),
+        (b"5", b"chunked", 11, UNCLEAR),
+        (None, b"gzip, chunked", 11, UNCLEAR),
+        (None, b",chunked", 11, UNCLEAR),
+        (None, b"chunked;a=b", 11, UNCLEAR),
+        (None, b"", 11, UNCLEAR),
+    ],
+)
+def test_framing_has_one_reading_or_none(
+    length: bytes | None, coding: bytes | None, version: int, expected: int
+) -> None:
+    assert body_length(length, coding, version) == expected
+
+
+@pytest.mark.parametrize(
+    ("authorization", "token"),
+    [
+        (b"Bearer a.b.c", b"a.b.c"),
+        (b"bEaReR \t a.b.c ", b"a.b.c"),
+        (b"Bearer\ta.b.c", b"a.b.c"),
+        (b"Bearer a, Bearer b", b"a, Bearer b"),
+        (b"Bearer", b""),
+        (b"Bearer  ", b""),
+        (b"Bearertoken", None),
+        (b"Basic eDp5", None),
+        (b"", None),
+    ],
+)
+def test_a_bearer_scheme_is_told_from_all_others(authorization: bytes, token: bytes | None) -> None:
+    assert bearer_of(authorization) == token
+
+
+@pytest.mark.parametrize(
+    ("cookie", "kept"),
+    [
+        (b"a=1; b=2", b"a=1; b=2"),
+        (b"a=1;;b=2 ", b"a=1;;b=2 "),
+        (b"a=1;; __Host-stagedoor=x;", b"a=1"),
+        (b"__Host-stagedoor", b""),
+        (b"\xe9=1; BIGipServer~p=1.2.3; c=\xff", b"\xe9=1; c=\xff"),
+        (b"xBIGipServer=1", b"xBIGipServer=1"),
+        (b"a=BIGipServer", b"a=BIGipServer"),
+    ],
+)
+def test_cookies_of_ours_and_of_bigip_stop_and_others_pass(cookie: bytes, kept: bytes) -> None:
+    assert foreign_cookies(cookie, OWN) == kept
+
+
+@pytest.mark.parametrize(
+    ("set_cookie", "own"),
+    [
+        (b"__Host-stagedoor=x; Path=/", True),
+        (b" __HOST-STAGEDOOR =x", True),
+        (b"=__Host-stagedoor=x", True),
+        (b"= =__Host-stagedoor=x", True),
+        (b"__Host-stagedoor", True),
+        (b"a=__Host-stagedoor", False),
+        (b"__Host-stagedoor2=x", False),
+        (b"", False),
+    ],
+)
+def test_a_cookie_by_our_name_is_known_in_every_spelling_browsers_accept(set_cookie: bytes, own: bool) -> None:
+    assert is_own_cookie(set_cookie, OWN) is own
+
+
+@pytest.mark.parametrize(
+    ("via", "named"),
+    [
+        (b"1.1 stagedoor", True),
+        (b"1.0 fred, HTTP/1.1 StageDoor (comment)", True),
+        (b"1.1 stagedoor.test", False),
+        (b"1.1 fred (stagedoor)", False),
+        (b"stagedoor", False),
+        (b"", False),
+    ],
+)
+def test_our_pseudonym_is_found_as_a_hop(via: bytes, named: bool) -> None:
+    assert via_names(via, b"stagedoor") is named
+
+
+def test_the_scheme_is_what_the_nearest_hop_said() -> None:
+    assert nearest_scheme(b"http, HTTPS ") == b"https"
+    assert nearest_scheme(b"https") == b"https"
+    assert nearest_scheme(b"https, wss") == b""
+    assert nearest_scheme(b"") == b""
+
+
+def test_connection_options_are_told_from_field_names() -> None:
+    read = connection_of(b"Close, ,X-A ,upgrade,\tKeep-Alive")
+    assert read == (True, True, True, frozenset((b"x-a",)))
+    assert connection_of(b"Keep-Alive") == (False, True, False, frozenset())
+
+
+def test_named_lines_go_in_any_case() -> None:
+    assert without([b"X-A: 1\r\n", b"x-b: 2\r\n", b"X-Ab: 3\r\n"], frozenset((b"x-a", b"x-b"))) == [b"X-Ab: 3\r\n"]
+
+
+@pytest.mark.parametrize("octet", [b"\r", b"\n", b"\0"])
+def test_what_ends_a_line_is_found(octet: bytes) -> None:
+    assert breaks_a_line(b"a" + octet)
+    assert not breaks_a_line(b"a\t\x80\xff")
