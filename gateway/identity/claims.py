@@ -1,0 +1,232 @@
+"""What a verified token says about who is asking: claims read with their types, or a refusal.
+
+Strategy: a claim that is absent says nothing, a claim that is used and mistyped refuses the token. A guess here
+becomes somebody's rights: `groups` as a text was searched with `in`, `email_verified` as the text "false" is true.
+Every text that is kept is short and free of control characters, because it ends in headers and log lines.
+
+Nothing here knows keys, algorithms or the catalog, and nothing is decided: matching people is `principal.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from gateway.errors import Refused
+from gateway.identity.issuers import Claims, IssuerRules
+from gateway.identity.strict import is_clean
+
+GROUPS_LIMIT: Final = 2048
+SCOPES_LIMIT: Final = 512
+ACTORS_LIMIT: Final = 4
+
+
+class Actor(NamedTuple):
+    """One party of RFC 8693 `act`, who uses the token on the subject's behalf."""
+
+    subject: str
+    client_id: str
+
+
+class Verified:
+    """What a token says, now that its issuer's signature is known to be good. Immutable by habit, cached by digest.
+
+    It says nothing about the catalog and survives every policy change; drop it at ``until``, when ``key_id`` leaves
+    :attr:`KeyRing.ids`, or by revocation.
+    """
+
+    __slots__ = (
+        "acr", "actors", "amr", "auth_time", "bounded", "client_id", "expires", "groups", "issued_at", "issuer",
+        "key_id", "match", "not_before", "scopes", "subject", "until", "workload",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        subject: str,
+        client_id: str,
+        key_id: str,
+        issued_at: int,
+        not_before: int,
+        expires: int,
+        until: int,
+        match: tuple[tuple[str, str], ...],
+        groups: tuple[str, ...] | None,
+        scopes: frozenset[str],
+        bounded: bool,
+        amr: frozenset[str],
+        acr: str,
+        auth_time: int,
+        actors: tuple[Actor, ...],
+        workload: bool,
+    ) -> None:
+        self.issuer = issuer  # its name in the settings
+        self.subject = subject
+        self.client_id = client_id  # "" = the token names no client
+        self.key_id = key_id
+        self.issued_at = issued_at
+        self.not_before = not_before  # 0 = not given
+        self.expires = expires  # `exp` itself
+        self.until = until  # `exp` and the leeway: the first second at which the token is refused
+        self.match = match  # (claim, value) of every match claim that is present and may be believed
+        self.groups = groups  # None = the token does not say (absent, or too many for the provider to list)
+        self.scopes = scopes
+        self.bounded = bounded
+        self.amr = amr
+        self.acr = acr
+        self.auth_time = auth_time  # 0 = not given
+        self.actors = actors
+        self.workload = workload
+
+
+def mistyped(name: str) -> Refused:
+    return Refused("token_claims", f"`{name}` is missing or not what it must be")
+
+
+def client_of(claims: Claims, rules: IssuerRules) -> str | None:
+    """The client the token was given to; "" = the token names none, None = it names two, or no text."""
+    client = ""
+    for name in rules.client_claims:
+        value = claims.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, str) or not is_clean(value) or client not in ("", value):
+            return None
+        client = value
+    return client
+
+
+def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Verified | Refused:
+    """Everything about the subject. The registered claims were checked before the signature, with their types."""
+    client_id = client_of(claims, rules)
+    if client_id is None:
+        return mistyped(rules.client_claims[0])
+    match = _match_of(claims, rules)
+    if isinstance(match, Refused):
+        return match
+    groups = _groups_of(claims, rules)
+    if isinstance(groups, Refused):
+        return groups
+    spoken, roles, amr = _scopes_of(claims), _texts(claims.get("roles")), _texts(claims.get("amr"))
+    if spoken is None or roles is None or amr is None:
+        return mistyped("scope" if spoken is None else "roles" if roles is None else "amr")
+    acr, auth_time = claims.get("acr", ""), claims.get("auth_time", 0)
+    if acr != "" and not is_clean(acr):
+        return mistyped("acr")
+    # An `auth_time` to come would count as a fresh sign-in for ever.
+    if type(auth_time) is not int or not 0 <= auth_time <= now + rules.leeway_s:
+        return mistyped("auth_time")
+    actors = _actors_of(claims)
+    if isinstance(actors, Refused):
+        return actors
+    expires = _int(claims["exp"])
+    return Verified(
+        issuer=rules.name,
+        subject=str(claims["sub"]),
+        client_id=client_id,
+        key_id=key_id,
+        issued_at=_int(claims["iat"]),
+        not_before=_int(claims.get("nbf", 0)),
+        expires=expires,
+        until=expires + rules.leeway_s,
+        match=match,
+        groups=groups,
+        scopes=frozenset((*spoken, *roles)),
+        bounded=rules.bound and not rules.protocol_scopes.issuperset(spoken),
+        amr=frozenset(amr),
+        acr=str(acr),
+        auth_time=auth_time,
+        actors=actors,
+        workload=rules.is_workload(claims, client_id),
+    )
+
+
+def _match_of(claims: Claims, rules: IssuerRules) -> tuple[tuple[str, str], ...] | Refused:
+    """What may name the person. An e-mail address that cannot be believed is left out, so that it matches nobody."""
+    found: list[tuple[str, str]] = []
+    for rule in rules.match:
+        value = rule.claim.of(claims)
+        if value is None:
+            continue
+        if not isinstance(value, str) or not is_clean(value):
+            return mistyped(rule.claim.name)
+        if rule.email:
+            value = _believed_email(value, claims.get("email_verified"), rule.domains)
+        if value:
+            found.append((rule.claim.name, value))
+    return tuple(found)
+
+
+def _believed_email(address: str, verified: object, domains: frozenset[str]) -> str:
+    """The folded address, or "" unless the issuer verified it, owns its domain, and it can be read one way only.
+
+    ASCII only: the Kelvin sign folds to `k`, and a look-alike address would become another person's.
+    """
+    local, _, domain = address.partition("@")
+    if verified is not True or not local or "@" in domain or not address.isascii():
+        return ""
+    return address.lower() if domain.lower() in domains else ""
+
+
+def _groups_of(claims: Claims, rules: IssuerRules) -> tuple[str, ...] | None | Refused:
+    """The values of the groups claim; None when the token does not say.
+
+    Entra ID leaves the groups out when there are too many and points elsewhere (`hasgroups`, `_claim_names`);
+    what such a token lists beside that is not the whole and counts for nothing.
+    """
+    if rules.groups is None:
+        return None
+    name = rules.groups.name
+    elsewhere = claims.get("_claim_names")
+    if claims.get("hasgroups") or (isinstance(elsewhere, dict) and name in elsewhere):
+        return None
+    value = rules.groups.of(claims)
+    if value is None:
+        # `null` is a statement of the wrong type, not silence.
+        return mistyped(name) if name in claims else None
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list) or len(value) > GROUPS_LIMIT or not all(map(is_clean, value)):
+        return mistyped(name)
+    return tuple(value)
+
+
+def _scopes_of(claims: Claims) -> list[str] | None:
+    """RFC 8693 section 4.2 has `scope` as one text; Okta and Entra ID say `scp`, as list and as text."""
+    spoken = _texts(claims.get("scope"), split=True)
+    also = _texts(claims.get("scp"), split=True)
+    return None if spoken is None or also is None else spoken + also
+
+
+def _texts(value: object, split: bool = False) -> list[str] | None:
+    """A text or a list of texts as a list; empty when absent, None when it is anything else."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        value = value.split(" ") if split else [value]
+        value = [text for text in value if text]
+    if not isinstance(value, list) or len(value) > SCOPES_LIMIT or not all(map(is_clean, value)):
+        return None
+    return value
+
+
+def _actors_of(claims: Claims) -> tuple[Actor, ...] | Refused:
+    """RFC 8693 section 4.1: who acts, the latest first. All of one issuer, because `sub` means nothing without."""
+    actors: list[Actor] = []
+    act = claims.get("act")
+    while act is not None:
+        if not isinstance(act, dict) or len(actors) == ACTORS_LIMIT:
+            return mistyped("act")
+        subject, client = act.get("sub"), act.get("client_id", "")
+        if not is_clean(subject) or (client != "" and not is_clean(client)):
+            return mistyped("act")
+        if act.get("iss", claims["iss"]) != claims["iss"]:
+            return mistyped("act")
+        actors.append(Actor(str(subject), str(client)))
+        act = act.get("act")
+    return tuple(actors)
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)  # INVARIANT: `tokens.verify` checked the times before the signature
+    return value

@@ -1,0 +1,136 @@
+"""Issuer settings compiled: exact issuers, claim look-up, workload conditions."""
+
+import pytest
+
+from gateway.config import Groups, Issuer, MatchField
+from gateway.identity.issuers import LEEWAY_LIMIT_S, LEEWAY_S, Claim, IssuerRules, IssuerTable
+
+IDP = Issuer("idp", "https://idp.test", ("api",))
+
+
+def rules_of(issuer: Issuer, leeway_s: int = LEEWAY_S) -> IssuerRules:
+    rules = IssuerTable.from_settings([issuer], leeway_s).named(issuer.name)
+    assert rules is not None
+    return rules
+
+
+def test_an_issuer_is_found_by_its_exact_text_alone() -> None:
+    table = IssuerTable.from_settings([IDP])
+    assert set(table.by_iss) == {"https://idp.test"}
+    assert table.named("idp") is table.by_iss["https://idp.test"]
+    assert table.named("https://idp.test") is None
+
+
+def test_two_settings_with_one_issuer_are_both_disbelieved() -> None:
+    twin = Issuer("twin", "https://idp.test", ("everything",))
+    third = Issuer("third", "https://third.test", ("api",))
+    for order in ([IDP, twin, third], [twin, third, IDP], [IDP, twin, third, twin]):
+        table = IssuerTable.from_settings(order)
+        assert set(table.by_iss) == {"https://third.test"}
+        assert table.named("idp") is table.named("twin") is None
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 0), (30, 30), (60, 60), (3600, LEEWAY_LIMIT_S), (-5, 0)])
+def test_leeway_stays_within_a_minute(asked: int, given: int) -> None:
+    assert rules_of(IDP, asked).leeway_s == given
+
+
+def test_algorithms_nobody_implements_are_dropped() -> None:
+    """A settings file cannot bring `none` or HMAC back."""
+    issuer = Issuer("idp", "https://idp.test", ("api",), algorithms=("none", "HS256", "ES256"))
+    assert rules_of(issuer).algorithms == {"ES256"}
+
+
+def test_types_compare_in_lower_case_and_presets_alone_allow_none() -> None:
+    assert rules_of(IDP).token_types == {"at+jwt", "application/at+jwt", "jwt"}
+    assert "" in rules_of(Issuer("okta", "https://okta.test", ("api",), preset="okta")).token_types
+
+
+def test_a_tenant_template_is_its_tenants_and_no_pattern() -> None:
+    entra = Issuer("entra", "https://login.test/{tenantid}/v2.0", ("api",), preset="entra", tenants=("t1", "t2"))
+    table = IssuerTable.from_settings([entra])
+    assert set(table.by_iss) == {"https://login.test/t1/v2.0", "https://login.test/t2/v2.0"}
+    assert rules_of(entra).tenants == {"https://login.test/t1/v2.0": "t1", "https://login.test/t2/v2.0": "t2"}
+
+
+def test_a_template_without_tenants_accepts_nobody() -> None:
+    table = IssuerTable.from_settings([Issuer("entra", "https://login.test/{tenantid}/v2.0", ("api",), preset="entra")])
+    assert table.by_iss == {}
+    assert table.named("entra") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "found"),
+    [
+        ("sub", {"sub": "jane"}, "jane"),
+        ("sub", {}, None),
+        ("sub", {"sub": None}, None),
+        ("realm_access.roles", {"realm_access": {"roles": ["a"]}}, ["a"]),
+        ("realm_access.roles", {"realm_access.roles": "flat"}, "flat"),
+        ("realm_access.roles", {"realm_access": "text"}, None),
+        ("realm_access.roles", {"realm_access": {}}, None),
+        ("a.b.c", {"a": {"b": {"c": 1}}}, 1),
+        ("https://idp.test/groups", {"https://idp.test/groups": ["g"]}, ["g"]),
+        ("https://idp.test/groups", {"https://idp": {"test/groups": ["g"]}}, None),
+    ],
+)
+def test_a_claim_is_a_member_or_a_dotted_path(name: str, claims: dict[str, object], found: object) -> None:
+    assert Claim(name).of(claims) == found
+
+
+def test_email_rules_keep_their_domains_folded() -> None:
+    issuer = Issuer(
+        "idp", "https://idp.test", ("api",), match=(MatchField("email", "spec.profile.email", ("Corp.TEST",)),)
+    )
+    (rule,) = rules_of(issuer).match
+    assert rule.email
+    assert rule.domains == {"corp.test"}
+
+
+def test_a_user_name_is_never_taken_for_an_address() -> None:
+    """`email_verified` speaks of `email` alone; whoever picks `preferred_username` could pick a colleague's address."""
+    rules = (MatchField("preferred_username", "spec.profile.email", ("corp.test",)), MatchField("sub", "metadata.name"))
+    issuer = Issuer("idp", "https://idp.test", ("api",), match=rules)
+    assert [rule.claim.name for rule in rules_of(issuer).match] == ["sub"]
+
+
+def test_groups_are_looked_up_by_the_claim_that_is_set() -> None:
+    issuer = Issuer(
+        "idp", "https://idp.test", ("api",), groups=Groups("realm.teams", (MatchField("realm.teams", "metadata.name"),))
+    )
+    groups = rules_of(issuer).groups
+    assert groups is not None
+    assert groups.path == ("realm", "teams")
+    assert rules_of(IDP).groups is None
+
+
+@pytest.mark.parametrize(
+    ("when", "claims", "client", "workload"),
+    [
+        pytest.param({"sub": "{client}"}, {"sub": "svc"}, "svc", True, id="subject_is_the_client"),
+        pytest.param({"sub": "{client}"}, {"sub": "jane"}, "svc", False, id="subject_is_somebody"),
+        pytest.param({"sub": "{client}"}, {"sub": ""}, "", False, id="no_client"),
+        pytest.param({"sub": "{client}@clients"}, {"sub": "svc@clients"}, "svc", True, id="text_around"),
+        pytest.param({"idtyp": "app"}, {"idtyp": "app", "sub": "x"}, "svc", True, id="literal"),
+        pytest.param({"idtyp": "app"}, {"idtyp": ["app"]}, "svc", False, id="list_is_no_text"),
+        pytest.param({"idtyp": "app"}, {"idtyp": True}, "svc", False, id="true_is_no_text"),
+        pytest.param({"idtyp": "app"}, {}, "svc", False, id="absent"),
+        pytest.param({"sub": "{oid}"}, {"sub": "x", "oid": "x"}, "svc", True, id="two_claims_alike"),
+        pytest.param({"sub": "{oid}"}, {"sub": "x"}, "svc", False, id="other_claim_absent"),
+        pytest.param({"idtyp": "{oid}"}, {}, "svc", False, id="two_absences_are_not_alike"),
+        pytest.param({"sub": "{oid}"}, {"sub": "None"}, "svc", False, id="absence_is_not_its_name"),
+        pytest.param({"sub": "{n}"}, {"sub": "1", "n": 1}, "svc", False, id="number_is_not_its_text"),
+        pytest.param({"sub": "{client}", "gty": "cc"}, {"sub": "svc"}, "svc", False, id="one_of_two_conditions"),
+        pytest.param({"sub": "{client}", "gty": "cc"}, {"sub": "svc", "gty": "cc"}, "svc", True, id="both_conditions"),
+    ],
+)
+def test_a_workload_is_one_only_when_every_condition_holds(
+    when: dict[str, str], claims: dict[str, object], client: str, workload: bool
+) -> None:
+    issuer = Issuer("idp", "https://idp.test", ("api",), workload_when=when)
+    assert rules_of(issuer).is_workload(claims, client) is workload
+
+
+def test_without_conditions_nobody_is_a_workload() -> None:
+    google = Issuer("google", "https://accounts.google.com", ("api",), preset="google")
+    assert not rules_of(google).is_workload({"sub": "svc"}, "svc")
