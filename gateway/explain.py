@@ -1,0 +1,149 @@
+"""What the door would decide, asked of the same table, the same reading of targets and the same reasons, on files.
+
+Nothing runs for this and nothing is contacted: the configuration, the catalog files and the access policy are read
+as the engine reads them. The caller is taken at their word (`--user jane`): this explains permissions, it does not
+prove identities, and it assumes a sign-in that is fresh.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from gateway.errors import FAULTS, ConfigError, Refused
+from gateway.http1.target import is_accepted, read_target
+from policy import explain as words
+from policy.facts import ANONYMOUS, Permit, Principal, Refusal, Source
+from policy.reasons import IDENTITY_AMBIGUOUS, IDENTITY_UNKNOWN, OPERATION_UNKNOWN
+from policy.table import AMBIGUOUS, Match, Table
+
+WhyFrames = Mapping[str, words.WhyFrame]
+OWN_SEGMENT: Final = ".stagedoor"  # on every application host this is the door's own, never an application's
+OWN_SERVICE: Final = "component:stagedoor/stagedoor"
+
+
+class Caller(NamedTuple):
+    """Who asks: ``name`` is a user's or a client's, and empty for nobody."""
+
+    kind: Literal["user", "client", "anonymous"]
+    name: str = ""
+    scopes: frozenset[str] = frozenset()
+    mfa: bool = False
+
+
+class Answer(NamedTuple):
+    """One decision, as the command line shows it. ``status`` is 0 for a permit: the upstream chooses it."""
+
+    allowed: bool
+    reason: str
+    status: int
+    sentence: str
+    todo: str
+    caller: str
+    exposure: str = ""
+    operation: str = ""
+    rule: str = ""
+    because: str = ""
+    source: Source = Source("")
+    need: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable form: every key is always there."""
+        plain = {"decision": "permit" if self.allowed else "refusal", **self._asdict()}
+        del plain["allowed"]
+        plain["source"] = {"file": self.source.file, "line": self.source.line, "entity": self.source.entity}
+        return plain
+
+
+class Address(NamedTuple):
+    """A URL as a request would carry it."""
+
+    host: str
+    target: bytes
+
+
+def address_of(url: str) -> Address:
+    """Raises `ValueError` with a sentence when the text is no URL a request could be made of."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        raw = target.encode("ascii")
+    except UnicodeEncodeError:
+        raise ValueError(f"`{url}` has letters a request cannot carry; percent-encode them as UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"`{url}` is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"`{url}` is no URL; write `https://payments.apps.example.com/refunds`")
+    return Address(host, raw)
+
+
+def decide(table: Table, why: WhyFrames, caller: Caller, method: str, address: Address) -> Answer:
+    """The decision in the order the door takes it: the target, the host, the caller, the table.
+
+    Raises `ConfigError` when the access policy cannot be read: a door would then keep the base it has.
+    """
+    if not table.ready:
+        raise ConfigError("nothing can be decided: the access policy has faults")
+    principal = principal_for(caller, table)
+    who = principal.ref or caller.name or "nobody"
+    target = read_target(address.target, method)
+    if isinstance(target, Refused):
+        return _protocol(target.code, target.detail, who)
+    match = table.match(address.host, target.segments)
+    if isinstance(match, Refusal):
+        return _decided(match, None, {}, who)
+    if target.segments[0] == OWN_SEGMENT and match.exposure.service != OWN_SERVICE:
+        return _decided(Refusal(OPERATION_UNKNOWN), match, {}, who)
+    if not is_accepted(target, match.exposure.options):
+        return _protocol("path_malformed", "the exposure does not opt in to this form of path", who)
+    verdict = table.decide(match, method, principal, int(time.time()))
+    return _decided(verdict, match, why.get(f"why/{match.exposure.key}", {}), who)
+
+
+def principal_for(caller: Caller, table: Table) -> Principal:
+    """The caller as the door would see them after a sign-in a moment ago; anonymous, with the reason, when unknown."""
+    if caller.kind == "anonymous":
+        return ANONYMOUS
+    if caller.kind == "user":
+        ref: str | None = caller.name.lower() if ":" in caller.name else f"user:default/{caller.name.lower()}"
+    else:
+        ref = table.workload(caller.name)
+    subjects = table.subjects_of(ref) if ref and ref != AMBIGUOUS else frozenset()
+    if not ref or not subjects:
+        return Principal("anonymous", refusal=IDENTITY_AMBIGUOUS if ref == AMBIGUOUS else IDENTITY_UNKNOWN)
+    return Principal(
+        "person" if caller.kind == "user" else "workload",
+        ref,
+        subjects,
+        scopes=caller.scopes,
+        bounded=bool(caller.scopes),
+        amr=frozenset({"mfa"} if caller.mfa else ()),
+        auth_time=int(time.time()),
+        client_id=caller.name if caller.kind == "client" else "",
+    )
+
+
+def _protocol(code: str, detail: str, who: str) -> Answer:
+    fault = FAULTS[code]
+    return Answer(False, code, fault.status, f"{fault.title} {detail}".strip(), fault.todo, who)
+
+
+def _decided(verdict: Permit | Refusal, match: Match | None, frame: words.WhyFrame, who: str) -> Answer:
+    told = words.explain(frame, match, verdict)
+    return Answer(
+        told.allowed,
+        told.reason,
+        0 if told.allowed else FAULTS[told.reason].status,
+        told.sentence,
+        "" if told.allowed else told.todo,
+        who,
+        match.exposure.key if match is not None else "",
+        told.operation,
+        told.rule,
+        told.because,
+        told.source,
+        verdict.need if isinstance(verdict, Refusal) else (),
+    )
