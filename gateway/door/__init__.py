@@ -1,0 +1,1 @@
+"""The data plane: callers' connections in, permitted requests out to upstreams."""

@@ -1,0 +1,569 @@
+"""One request and its one answer: from a read head to a written record.
+
+    begin → (identity may wait for a key) → decide → forward → answer_begun → answer_more → ended → Record
+
+The order of the questions is the order of the reasons: protocol, host, identity, policy. Each step takes the
+value the step before made, and `Pool.send` takes the `Permit`, so no path leads upstream without one. When
+token, principal and an upstream connection are at hand, all of it happens inside the `data_received` call
+that brought the request's last head byte.
+
+An exchange ends exactly once (`_end`), however it ends, and leaves exactly one audit record. It reads the
+snapshot once; a policy swapped in while its answer streams does not concern it.
+
+On the list of hot files: every request runs through it.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from gateway import telemetry
+from gateway.audit.record import Record
+from gateway.door.callers import KEY_WAIT_S, Caller, Waiting
+from gateway.door.endpoint import REPEATABLE
+from gateway.door.health import health_answer
+from gateway.door.holds import HOLD_BODY, HOLD_UPSTREAM
+from gateway.errors import FAULTS, Refused, fault_of
+from gateway.http1.forward import (
+    SENT_CHUNKED,
+    SENT_UNTIL_CLOSE,
+    Answer,
+    answer_head,
+    body_framing,
+    client_address,
+    forwarded_block,
+    interim_head,
+    request_head,
+)
+from gateway.http1.pages import challenge, refusal
+from gateway.http1.target import below_prefix, is_accepted
+from policy.facts import Permit, Refusal
+
+if TYPE_CHECKING:
+    from gateway.door.downstream import Downstream
+    from gateway.door.endpoint import Endpoint
+    from gateway.door.pool import Route
+    from gateway.door.upstream import Upstream
+    from gateway.http1.head import Head
+    from gateway.snapshot import Snapshot
+    from policy.table import Match
+
+DROPPED_BODY_BYTES = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
+HELD_BODY_BYTES = 64 * 1024  # body bytes kept while the way upstream is being made
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKS_END = b"0\r\n\r\n"
+UNREAD_LINE_BYTES = 256  # of a line that was no request, this much goes into the record
+
+OWN_SEGMENT = ".stagedoor"
+OWN_SERVICE = "component:stagedoor/stagedoor"
+
+NOT_DECIDED = Refusal("")
+
+
+class Exchange:
+    """State of one request. Every field is per request; the connection's state is in `Downstream`."""
+
+    __slots__ = (
+        "client", "door", "head", "prepared", "request_id", "began_ns", "snapshot", "match", "caller", "permit",
+        "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
+        "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
+        "bytes_out", "begun", "ended", "retried", "reused", "answer_chunked", "method", "line",
+    )  # fmt: skip
+
+    def __init__(self, client: Downstream, head: Head | None) -> None:
+        self.client = client
+        self.door = client.door
+        self.head: Head = head  # type: ignore[assignment]  # None where `prepared` is the answer: asked nothing then
+        self.began_ns = perf_counter_ns()
+        self.prepared = b""  # a whole answer of our own that needs no decision
+        self.request_id = b""
+        self.snapshot: Snapshot = self.door.snapshot
+        self.match: Match | None = None
+        self.caller: Caller = self.door.callers.anonymous
+        self.permit: Permit | None = None
+        self.refused = NOT_DECIDED
+        self.route: Route = None  # type: ignore[assignment]  # until `_forward`
+        self.endpoint: Endpoint | None = None
+        self.tried: list[Endpoint] | None = None
+        self.upstream: Upstream | None = None
+        self.upstream_head = b""
+        self.client_address = client.peer.address
+        self.body_limit = 0
+        self.held: list[bytes] | None = None  # framed body bytes that wait for the upstream connection
+        self.held_bytes = 0
+        self.closes = False
+        self.status = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.begun = False  # the answer's head is on its way to the client
+        self.ended = False
+        self.retried = False
+        self.reused = False
+        self.answer_chunked = False
+        self.line = b""
+        if head is None:
+            self.method = ""
+            self.chunked = False
+            self.body_left = 0
+            self.body_done = True
+            self.keep_alive = False
+        else:
+            self.method = head.method
+            self.keep_alive = head.keep_alive
+            self.chunked = head.length < 0
+            self.body_left = head.length if head.length >= 0 else 1
+            self.body_done = head.length == 0
+
+    # === answers that need no decision ===
+
+    def health(self, method: bytes, version: str, fields: list[tuple[bytes, bytes]]) -> None:
+        """The node's state for BIG-IP monitors, on every listener, whatever the Host; counted, no Record."""
+        close = version == "1.0" or any(
+            name.lower() == b"connection" and b"close" in value.lower() for name, value in fields
+        )
+        self.method = method.decode("latin-1")
+        self.keep_alive = not close
+        self.prepared = health_answer(self.door.node.value, head_only=method == b"HEAD", close=close)
+        self.door.values[telemetry.HEALTH_REQUESTS] += 1
+        self.ended = True  # leaves no record
+
+    def unreadable(self, refused: Refused, method: bytes, target: bytes) -> None:
+        """What arrived is no request we may act on: the answer is known, its turn may still have to come."""
+        fault = FAULTS[refused.code]
+        self.method = method.decode("latin-1")
+        self.line = target[:UNREAD_LINE_BYTES]
+        self.refused = Refusal(fault.code)
+        self.status = fault.status
+        self.closes = True
+        self.request_id = self.door.next_request_id()
+        self.prepared = refusal(
+            fault, request_id=self.request_id, detail=refused.detail, head_only=method == b"HEAD", close=True
+        )
+
+    # === the decision ===
+
+    def begin(self) -> None:
+        """True on entry: every earlier exchange of this connection has ended."""
+        if self.prepared:
+            self._answer_prepared()
+            return
+        door = self.door
+        head = self.head
+        self.client.deadline_s = door.tick_s + door.timeouts.body_s
+        if door.audit.failed:
+            self.refuse("audit_unavailable")
+            return
+        snapshot = self.snapshot = door.snapshot
+        table = snapshot.table
+        if not table.ready:
+            self.refuse("policy_unavailable")
+            return
+        match = table.match(head.host, head.target.segments)
+        if isinstance(match, Refusal):
+            self._refuse_by_policy(match)
+            return
+        self.match = match
+        if head.target.segments[0] == OWN_SEGMENT and match.exposure.service != OWN_SERVICE:
+            self.refuse("path_unknown")  # ours on every host: an application never sees it
+            return
+        if head.target.odd and not is_accepted(head.target, match.exposure.options):
+            self.refuse("path_malformed", "this service does not accept such a path")
+            return
+        if not head.bearer:
+            self._decide(match, door.callers.anonymous)
+            return
+        caller = door.callers.find(head.bearer, snapshot)
+        if isinstance(caller, Caller):
+            self._decide(match, caller)
+            return
+        if isinstance(caller, Waiting):
+            self.client.deadline_s = door.tick_s + KEY_WAIT_S
+            door.callers.wait(caller, self)
+            return
+        if isinstance(caller, Refused):
+            self.refuse(caller.code, caller.detail)
+
+    def key_arrived(self) -> None:
+        """The issuer's keys were read again since this token named one that was unknown: one more look."""
+        if self.ended:
+            return
+        door = self.door
+        snapshot = self.snapshot = door.snapshot
+        head = self.head
+        match = snapshot.table.match(head.host, head.target.segments)
+        if isinstance(match, Refusal):
+            self._refuse_by_policy(match)
+            return
+        self.match = match
+        caller = door.callers.find(head.bearer, snapshot)
+        if isinstance(caller, Waiting):
+            caller = caller.refusal
+        if isinstance(caller, Refused):
+            self.refuse(caller.code, caller.detail)
+        elif isinstance(caller, Caller):
+            self._decide(match, caller)
+
+    def _decide(self, match: Match, caller: Caller) -> None:
+        self.caller = caller
+        verdict = self.snapshot.table.decide(match, self.method, caller.principal, self.door.now)
+        if isinstance(verdict, Refusal):
+            self._refuse_by_policy(verdict)
+            return
+        self.permit = verdict
+        self._forward(match, verdict)
+
+    # === the way upstream ===
+
+    def _forward(self, match: Match, permit: Permit) -> None:
+        """True on entry: `permit` is set. Sends at once when a pooled connection is at hand."""
+        door = self.door
+        client = self.client
+        head = self.head
+        exposure = match.exposure
+        route = self.route = door.pool.route(exposure)
+        self.body_limit = route.body_limit
+        if self.body_limit and head.length > self.body_limit:
+            self.refuse("request_too_large")
+            return
+        peer = client.peer
+        forwarded = peer.forwarded
+        if peer.trusted:
+            self.client_address = client_address(head.forwarded_for, peer.address, client.listening.is_trusted)
+            proto = head.forwarded_proto.decode("latin-1") or client.listening.proto
+            forwarded = forwarded_block(self.client_address, proto)
+        raw_target = b""
+        if exposure.depth and "strip-prefix" in exposure.options:
+            stripped = below_prefix(head.target, exposure.depth)
+            if isinstance(stripped, Refused):
+                self.refuse(stripped.code, stripped.detail)
+                return
+            raw_target = stripped
+        self.request_id = head.request_id or door.next_request_id()
+        self.upstream_head = request_head(
+            head, self.caller.block, forwarded, self.request_id, raw_target=raw_target
+        )
+        client.deadline_s = door.tick_s + route.response_s
+        route.send(permit, self)
+
+    def connected(self, upstream: Upstream, reused: bool) -> None:
+        """`Endpoint` has a connection: the head goes out, with what has arrived of the body."""
+        self.upstream = upstream
+        self.reused = reused
+        upstream.exchange = self
+        if self.held is None:
+            upstream.transport.write(self.upstream_head)
+        else:
+            held, self.held = self.held, None
+            upstream.transport.write(self.upstream_head + b"".join(held))
+            self.client.release(HOLD_BODY)
+        if self.head.expects_continue and not self.bytes_in:
+            # RFC 9110 §10.1.1: the decision is made and somebody is there to take the body
+            self.client.transport.write(CONTINUE)
+        self._await_answer()
+        if self.client.write_paused:
+            upstream.pause()
+
+    def not_connected(self, code: str, detail: str) -> None:
+        """No connection to `endpoint`: nothing was sent, so any method may try another one."""
+        endpoint, permit = self.endpoint, self.permit
+        assert endpoint is not None
+        assert permit is not None
+        self.tried = [*(self.tried or ()), endpoint]
+        if len(self.tried) < len(self.route.endpoints):
+            self.route.send(permit, self)
+        else:
+            self.refuse(code, detail)
+
+    def _await_answer(self) -> None:
+        door = self.door
+        self.client.deadline_s = door.tick_s + (
+            self.route.response_s if self.body_done else door.timeouts.body_s
+        )
+
+    # === the request's body ===
+
+    def feed(self, chunk: bytes) -> None:
+        """A piece of the body, in order. After the exchange's end it is dropped."""
+        size = len(chunk)
+        self.bytes_in += size
+        if not self.chunked:
+            self.body_left -= size
+        if self.ended:
+            if self.bytes_in > DROPPED_BODY_BYTES:
+                self.client.close()
+            return
+        if self.body_limit and self.bytes_in > self.body_limit:
+            self._body_too_large()
+            return
+        if self.chunked:
+            chunk = b"%x\r\n%b\r\n" % (size, chunk)
+        upstream = self.upstream
+        if upstream is not None:
+            upstream.transport.write(chunk)
+            if not self.begun:
+                self.client.deadline_s = self.door.tick_s + self.door.timeouts.body_s
+            return
+        if self.held is None:
+            self.held = []
+        self.held.append(chunk)
+        self.held_bytes += size
+        if self.held_bytes > HELD_BODY_BYTES:
+            self.client.hold(HOLD_BODY)
+
+    def fed(self) -> None:
+        """The body is complete. Also called for requests without one."""
+        if self.body_done:
+            return
+        self.body_done = True
+        self.body_left = 0
+        if self.ended:
+            return
+        if self.chunked:
+            if self.upstream is not None:
+                self.upstream.transport.write(CHUNKS_END)
+            else:
+                if self.held is None:
+                    self.held = []
+                self.held.append(CHUNKS_END)
+        if self.upstream is not None and not self.begun:
+            self._await_answer()
+
+    def body_broken(self, code: str, detail: str) -> None:
+        """The body's framing is broken: the upstream must not take what came for a whole request."""
+        if self.upstream is not None:
+            self._drop_upstream()
+        if self.begun:
+            self.refused = Refusal(code)
+            self.client.cut()
+            return
+        self.keep_alive = False
+        self.refuse(code, detail)
+
+    def _body_too_large(self) -> None:
+        self._drop_upstream()
+        if self.begun:
+            self.refused = Refusal("request_too_large")
+            self.client.cut()
+        else:
+            self.refuse("request_too_large")
+
+    # === the answer ===
+
+    def interim(self, answer: Answer) -> None:
+        """A 1xx of the upstream goes on to clients that know HTTP/1.1; it never ends the exchange."""
+        if self.head.version >= 11 and answer.status != 100 and not self.begun:
+            self.client.transport.write(interim_head(answer))
+
+    def answer_begun(self, answer: Answer, body: bytes, complete: bool) -> None:
+        """The upstream's head, with what came of the body in the same piece."""
+        client = self.client
+        door = self.door
+        version = self.head.version
+        self.begun = True
+        self.status = answer.status
+        if not self.keep_alive or not self.body_done or door.draining or client.retires():
+            self.closes = True
+        if answer.length < 0:
+            framing = body_framing(answer, version)
+            self.answer_chunked = framing == SENT_CHUNKED
+            self.closes = self.closes or framing == SENT_UNTIL_CLOSE
+        out = answer_head(answer, version, self.closes, self.request_id)
+        if body:
+            self.bytes_out = len(body)
+            out = b"%b%x\r\n%b\r\n" % (out, len(body), body) if self.answer_chunked else out + body
+        if not complete:
+            client.transport.write(out)
+            client.deadline_s = door.tick_s + self.route.idle_s
+            return
+        client.transport.write(out + CHUNKS_END if self.answer_chunked else out)
+        self._end()
+
+    def answer_more(self, chunk: bytes, complete: bool) -> None:
+        """A further piece of the answer's body."""
+        client = self.client
+        if chunk:
+            self.bytes_out += len(chunk)
+            if self.answer_chunked:
+                chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        if complete:
+            if self.answer_chunked:
+                chunk += CHUNKS_END
+            if chunk:
+                client.transport.write(chunk)
+            self._end()
+            return
+        client.transport.write(chunk)
+        client.deadline_s = self.door.tick_s + self.route.idle_s
+
+    # === refusals ===
+
+    def refuse(self, code: str, detail: str = "", need: tuple[str, ...] = ()) -> None:
+        """Answer ourselves. Before the answer began only; afterwards it is `fail`."""
+        if self.ended:
+            return
+        fault = fault_of(code, workload=self.caller.principal.kind == "workload")
+        head = self.head
+        if not self.refused.reason:
+            self.refused = Refusal(code)
+        self.status = fault.status
+        self.begun = True
+        unread = not self.body_done and (self.chunked or head.expects_continue or self.body_left > DROPPED_BODY_BYTES)
+        self.closes = fault.close or not self.keep_alive or unread or self.door.draining
+        if not self.request_id:
+            self.request_id = head.request_id or self.door.next_request_id()
+        answer = refusal(
+            fault,
+            request_id=self.request_id,
+            detail=detail,
+            accept=head.accept,
+            version=head.version,
+            head_only=self.method == "HEAD",
+            www_authenticate=challenge(code, need),
+            close=self.closes,
+        )
+        self.client.transport.write(answer)
+        self._end()
+
+    def _refuse_by_policy(self, verdict: Refusal) -> None:
+        self.refused = verdict
+        self.refuse(verdict.reason, need=verdict.need)
+
+    def _answer_prepared(self) -> None:
+        self.client.transport.write(self.prepared)
+        if self.ended:  # a health answer: counted, not recorded
+            self.client.exchange_ended(not self.keep_alive)
+        else:
+            self.begun = True
+            self._end()
+
+    # === faults on the way ===
+
+    def upstream_failed(self, code: str, detail: str = "") -> None:
+        """The connection failed under this exchange. Another try where that cannot do harm twice."""
+        endpoint, permit = self.endpoint, self.permit
+        assert endpoint is not None
+        assert permit is not None
+        self.upstream = None
+        endpoint.busy -= 1
+        if self.begun:
+            self.refused = Refusal(code)
+            self.client.cut()
+        elif self._may_repeat(code):
+            self.retried = True
+            self.route.send(permit, self, fresh=True)
+        else:
+            self.refuse(code, detail)
+
+    def _may_repeat(self, code: str) -> bool:
+        """RFC 9110 §9.2.2: a pooled connection may have been closing when the request was sent on it."""
+        return (
+            code == "upstream_closed"
+            and self.reused
+            and not self.retried
+            and self.method in REPEATABLE
+            and self.head.length == 0
+        )
+
+    def client_gone(self) -> None:
+        """The client's connection ended first: whatever the upstream is doing for it stops."""
+        if self.ended:
+            return
+        self._drop_upstream()
+        if not self.refused.reason:
+            self.refused = Refusal("client_gone")
+        if not self.status:
+            self.status = FAULTS["client_gone"].status
+        self._end()
+
+    def _drop_upstream(self) -> None:
+        """Let go of the way upstream, whether it is busy with this exchange or still being made."""
+        upstream, self.upstream = self.upstream, None
+        endpoint = self.endpoint
+        if endpoint is None:
+            return
+        if upstream is not None:
+            upstream.abandon()
+            endpoint.busy -= 1
+        elif not self.begun:
+            endpoint.forget(self)
+
+    def on_deadline(self) -> None:
+        """True on entry: nothing has moved for as long as this stage allows."""
+        if self.begun:
+            self.refused = Refusal("client_gone" if self.client.write_paused else "upstream_timeout")
+            self.client.cut()
+        elif self.permit is None:
+            self.refuse("issuer_unavailable", "the issuer's keys could not be read in time")
+        else:
+            taken = self.upstream is not None and not self.client.holds & HOLD_UPSTREAM
+            waits_for_client = taken and not self.body_done
+            self._drop_upstream()
+            self.refuse("request_timeout" if waits_for_client else "upstream_timeout")
+
+    # === flow control ===
+
+    def pause_upstream(self) -> None:
+        if self.upstream is not None:
+            self.upstream.pause()
+
+    def resume_upstream(self) -> None:
+        if self.upstream is not None:
+            self.upstream.resume()
+            self.client.deadline_s = self.door.tick_s + self.route.idle_s
+
+    # === the end ===
+
+    def _end(self) -> None:
+        """Exactly once: the record, the counters, and the client's next exchange."""
+        self.ended = True
+        self.held = None
+        spent_us = (perf_counter_ns() - self.began_ns) // 1000
+        permit = self.permit
+        reason = self.refused.reason or (permit.reason if permit is not None else "")
+        self._record(reason, spent_us)
+        door = self.door
+        values = door.values
+        values[telemetry.OUTCOME[reason]] += 1
+        values[telemetry.RESPONSES + self.status // 100] += 1
+        values[telemetry.REQUEST_BYTES] += self.bytes_in
+        values[telemetry.RESPONSE_BYTES] += self.bytes_out
+        door.counters.observe(spent_us)
+        client = self.client
+        if client.exchange is self:
+            client.exchange_ended(self.closes)
+
+    def _record(self, reason: str, spent_us: int) -> None:
+        head: Head | None = self.head
+        match = self.match
+        principal = self.caller.principal
+        permit = self.permit
+        verdict = permit if permit is not None else self.refused
+        self.door.append_record(
+            Record(
+                (self.began_ns + self.door.wall_offset_ns) // 1_000_000,
+                self.request_id.decode("latin-1"),
+                principal.ref,
+                principal.issuer,
+                principal.subject,
+                principal.client_id,
+                self.method,
+                head.host if head is not None else "",
+                head.target.path if head is not None else self.line.decode("latin-1"),
+                "permit" if permit is not None else "refusal",
+                reason,
+                verdict.rule,
+                verdict.operation,
+                match.exposure.key if match is not None else "",
+                self.snapshot.version,
+                self.client.peer.address,
+                self.client_address,
+                self.endpoint.url if self.endpoint is not None else "",
+                self.status,
+                self.bytes_in,
+                self.bytes_out,
+                spent_us,
+                self.caller.key_id,
+                head.traceparent[3:35].decode("latin-1") if head is not None else "",
+            )
+        )

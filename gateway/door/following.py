@@ -1,0 +1,132 @@
+"""What a worker hears: bases from the engine, overlays and answers from control. What it says: counters, questions.
+
+Both links may be away at any time. Without the engine the last base stays, from disk at the start; without control
+the keys that are known stay within their limits, and whoever waits for a new one is told so at once. Hearing either
+ends in the same act: one `Snapshot` replaces another.
+
+A new base is taken in slices, one per turn of the loop, so that a request waits for a slice at the most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from gateway import telemetry
+from gateway.identity.jwks import KeyRing, read_keys
+from gateway.link import LinkClient
+from gateway.snapshot import BaseLoader, SnapshotFault
+
+if TYPE_CHECKING:
+    from gateway.door.worker import Door
+
+
+class Following:
+    """The two links of one worker."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.overlay_heard = asyncio.Event()
+        folder = door.ctx.state_folder
+        self._loader = BaseLoader(folder)
+        self._loading = False
+        self._base_s = door.tick_s
+        self._overlay_s = door.tick_s
+        self._engine = LinkClient(folder / "engine.sock", self._hello, self.from_engine)
+        self._control = LinkClient(folder / "control.sock", self._hello, self._from_control, self._control_state)
+
+    def start(self) -> None:
+        self._engine.start()
+        self._control.start()
+
+    def close(self) -> None:
+        self.send_counters()
+        self._engine.close()
+        self._control.close()
+
+    def ask_control(self, message: dict[str, object]) -> bool:
+        return self._control.send(message)
+
+    def send_counters(self) -> None:
+        """Called each second; the ages say how long each side has been away."""
+        door = self.door
+        if self._engine.connected:
+            self._base_s = door.tick_s
+        if self._control.connected:
+            self._overlay_s = door.tick_s
+        door.values[telemetry.SNAPSHOT_AGE_S] = int(door.tick_s - self._base_s)
+        door.values[telemetry.OVERLAY_AGE_S] = int(door.tick_s - self._overlay_s)
+        if self._control.connected:
+            self._control.send({"t": "stats", "slot": door.ctx.slot, "counters": door.counters.take()})
+
+    def _hello(self) -> dict[str, Any]:
+        door = self.door
+        return {
+            "t": "hello",
+            "role": "door",
+            "slot": door.ctx.slot,
+            "pid": os.getpid(),
+            "base": door.snapshot.base,
+            "seq": door.snapshot.seq,
+        }
+
+    # === the base ===
+
+    def load_from_disk(self) -> None:
+        """The last good base serves at once, with the engine away too."""
+        try:
+            table = self._loader.load()
+        except SnapshotFault as fault:
+            telemetry.log("base_unreadable", level="error", why=str(fault))
+            return
+        if self._loader.fault:
+            telemetry.log("base_unreadable", level="error", why=self._loader.fault)
+        self.door.snapshot = self.door.snapshot.replaced(table=table, base=self._loader.base)
+
+    def from_engine(self, message: dict[str, Any]) -> None:
+        if message["t"] == "base":
+            self._loader.begin(message)
+            if not self._loading:
+                self._loading = True
+                self.door.loop.call_soon(self._load_slice)
+
+    def _load_slice(self) -> None:
+        door = self.door
+        table = self._loader.step()
+        if table is not None:
+            door.snapshot = door.snapshot.replaced(table=table, base=self._loader.base)
+            door.pool.table_changed()
+            self._engine.send({"t": "ack", "base": self._loader.base})
+        if self._loader.busy:
+            door.loop.call_soon(self._load_slice)
+            return
+        self._loading = False
+        if self._loader.fault:
+            telemetry.log("base_unreadable", level="error", why=self._loader.fault)
+
+    # === the overlay ===
+
+    def _control_state(self, connected: bool) -> None:
+        if not connected:
+            self.door.callers.control_lost()
+
+    def _from_control(self, message: dict[str, Any]) -> None:
+        if message["t"] == "overlay":
+            self.take_overlay(message)
+        elif message["t"] == "key_done":
+            self.door.callers.answered(int(message["id"]))
+
+    def take_overlay(self, message: dict[str, Any]) -> None:
+        """The whole overlay; it is small."""
+        door = self.door
+        keys = KeyRing()
+        algorithms = {issuer.name: issuer.algorithms for issuer in door.settings.issuers}
+        for name, held in message["keys"].items():
+            if name in algorithms:
+                usable, _ = read_keys(held["jwks"], algorithms[name])
+                keys = keys.with_issuer(name, usable, int(held["at"]))
+        seq = int(message["seq"])
+        door.snapshot = door.snapshot.replaced(keys=keys, seq=seq, denied=frozenset(message.get("denied", ())))
+        self.overlay_heard.set()
+        self._control.send({"t": "ack", "seq": seq})

@@ -1,0 +1,114 @@
+"""A listener: the socket, its TLS, and what it knows about the hop in front of it.
+
+Sockets come from the supervisor already listening and stay open there, so a worker that ends resets nobody.
+A peer is trusted when its address lies in the listener's ``trusted_peers``; only then are its forwarding fields
+read (never its identity fields). TLS material is validated in a context of its own before it replaces the one
+in use, so a broken renewal changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from gateway import telemetry
+from gateway.config import Limits, Listener, ListenerTls
+from gateway.door.downstream import Downstream, Peer
+from gateway.http1.forward import forwarded_block
+from gateway.http1.head import HeadRules
+
+if TYPE_CHECKING:
+    import socket
+
+    from gateway.door.worker import Door
+
+PEERS = 4096  # addresses whose `Peer` is remembered
+
+
+def tls_context(tls: ListenerTls) -> ssl.SSLContext:
+    """A server context; raises `OSError` or `ssl.SSLError` when the files do not fit."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+class Listening:
+    """One listener of one worker."""
+
+    def __init__(self, door: Door, listener: Listener, limits: Limits) -> None:
+        self.door = door
+        self.listener = listener
+        self.limits = limits
+        self.proto = "https" if listener.tls is not None else "http"
+        self.rules = HeadRules(limits, client_certificate_header=listener.client_certificate_header)
+        self._networks = [ip_network(network, strict=False) for network in listener.trusted_peers]
+        self._context = tls_context(listener.tls) if listener.tls is not None else None
+        self._peers: dict[str, Peer] = {}
+        self._server: asyncio.Server | None = None
+        # Accepted, but not yet heard of as connected: a turn of the loop, or as long as a handshake takes. One whose
+        # handshake fails is never heard of again: its object just goes.
+        self.arriving: WeakSet[Downstream] = WeakSet()
+        self._accepted = 0
+        self._arrived = 0
+
+    async def start(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        timeout_s = self.door.timeouts.handshake_s if self._context is not None else None
+        self._server = await loop.create_server(
+            self._accept, sock=sock, ssl=self._context, ssl_handshake_timeout=timeout_s
+        )
+
+    def _accept(self) -> Downstream:
+        connection = Downstream(self)
+        self.arriving.add(connection)
+        self._accepted += 1
+        return connection
+
+    def arrived(self, connection: Downstream) -> None:
+        self.arriving.discard(connection)
+        self._arrived += 1
+        if self._context is not None:
+            self.door.values[telemetry.TLS_HANDSHAKES] += 1
+
+    @property
+    def failed(self) -> int:
+        """Handshakes that came to nothing."""
+        return self._accepted - self._arrived - len(self.arriving)
+
+    def stop(self) -> None:
+        """Accept no more. The supervisor's copy of the socket keeps the accept queue for a successor."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def renew(self) -> None:
+        """Read certificate and key again, first into a context that serves nobody."""
+        if self._context is not None and self.listener.tls is not None:
+            tls_context(self.listener.tls)
+            self._context.load_cert_chain(self.listener.tls.certificate, self.listener.tls.key)
+
+    def is_trusted(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        parsed = mapped if mapped is not None else parsed
+        return any(parsed in network for network in self._networks if network.version == parsed.version)
+
+    def peer_of(self, address: str) -> Peer:
+        peer = self._peers.get(address)
+        if peer is None:
+            if len(self._peers) >= PEERS:
+                self._peers.clear()
+            peer = Peer(address, self.is_trusted(address), forwarded_block(address, self.proto))
+            self._peers[address] = peer
+        return peer

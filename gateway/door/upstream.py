@@ -1,0 +1,234 @@
+"""One connection to an upstream: the request's bytes out, the answer's bytes in.
+
+llhttp finds the boundaries of the answer, `http1.forward.read_answer` decides what its head may say. An
+answer is delivered once per piece read, not once per parser callback: callbacks collect, `_deliver` hands over.
+
+No response queue poisoning: the connection goes back to the pool only when the answer ended exactly where
+its framing said, the request was sent whole, and not one byte came that nobody asked for. Everything else
+closes it.
+
+On the list of hot files: every answer runs through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.door.holds import HOLD_UPSTREAM
+from gateway.errors import Refused
+from gateway.http1.forward import Answer, AnswerRules, read_answer
+
+if TYPE_CHECKING:
+    from gateway.door.endpoint import Endpoint
+    from gateway.door.exchange import Exchange
+
+UNTIL_CLOSE = -2
+INTERIMS = 16  # 1xx answers before one that is final
+HEAD_BYTES = 64 * 1024  # of an answer's head that is still arriving
+RAW_BODY_BYTES = 16 * 1024  # answers with at least this much to come bypass the parser by counting
+
+
+class Upstream(asyncio.Protocol):
+    """Owned by its transport; the endpoint holds it while it is idle, the exchange while it answers."""
+
+    __slots__ = (
+        "endpoint", "rules", "transport", "exchange", "idle_since_s", "served", "parser", "fields", "answer",
+        "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "eof", "paused",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, rules: AnswerRules) -> None:
+        # for the connection's life
+        self.endpoint = endpoint
+        self.rules = rules
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
+        self.idle_since_s = 0.0
+        self.served = 0
+        # for one answer
+        self.exchange: Exchange | None = None
+        self.parser: HttpResponseParser | None = None
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.answer: Answer | None = None
+        self.pieces: list[bytes] = []
+        self.head_bytes = 0
+        self.raw_left = 0
+        self.begun = False
+        self.complete = False
+        self.surplus = False
+        self.interims = 0
+        self.eof = False
+        self.paused = False
+
+    # === the connection ===
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def eof_received(self) -> bool:
+        self.eof = True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.endpoint.lost(self)
+        self.parser = None
+        exchange, self.exchange = self.exchange, None
+        if exchange is None:
+            return
+        answer = self.answer
+        if exc is None and self.eof and answer is not None and answer.length == UNTIL_CLOSE:
+            exchange.upstream = None
+            exchange.answer_more(b"", True)
+        elif answer is None and not self.head_bytes and not self.interims:
+            exchange.upstream_failed("upstream_closed")
+        else:
+            exchange.upstream_failed("upstream_malformed", "the answer ended early")
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.hold(HOLD_UPSTREAM)
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.release(HOLD_UPSTREAM)
+
+    def pause(self) -> None:
+        if not self.paused:
+            self.paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more: the upstream may stop working on it."""
+        self.exchange = None
+        self.transport.abort()
+
+    # === bytes in ===
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self.transport.abort()  # a byte nobody asked for
+            return
+        if self.raw_left:
+            left = self.raw_left
+            size = len(data)
+            if size < left:
+                self.raw_left = left - size
+                exchange.answer_more(data, False)
+                return
+            self.raw_left = 0
+            self.parser = None
+            self._complete(exchange, surplus=size > left)
+            exchange.answer_more(data if size == left else data[:left], True)
+            return
+        parser = self.parser
+        if parser is None:
+            parser = self.parser = HttpResponseParser(self)
+        try:
+            parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            # bytes behind a complete answer spoil the connection, not the answer
+            if not self.complete:
+                self._fail(exchange, str(error))
+                return
+            self.surplus = True
+        if self.answer is not None:
+            self._deliver(exchange, self.answer)
+        elif self.exchange is not None:
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_BYTES:
+                self._fail(exchange, "its head is too large")
+
+    def _deliver(self, exchange: Exchange, answer: Answer) -> None:
+        """Hand over what one piece brought. True on entry: the answer's head was read and accepted."""
+        pieces = self.pieces
+        body = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if pieces:
+            self.pieces = []
+        complete = self.complete
+        first = not self.begun
+        if complete:
+            self._complete(exchange, surplus=self.surplus)
+        elif first:
+            self.begun = True
+            left = answer.length - len(body)
+            if answer.length > 0 and left >= RAW_BODY_BYTES:
+                self.raw_left = left
+        if first:
+            exchange.answer_begun(answer, body, complete)
+        elif body or complete:
+            exchange.answer_more(body, complete)
+
+    def _complete(self, exchange: Exchange, surplus: bool) -> None:
+        """The answer is whole: back to the pool before the client's next request may look for a connection."""
+        answer = cast(Answer, self.answer)
+        self.exchange = None
+        exchange.upstream = None
+        self.answer = None
+        self.begun = self.complete = self.surplus = False
+        self.head_bytes = self.interims = 0
+        self.served += 1
+        if surplus or not answer.keep_alive or not exchange.body_done or self.eof:
+            self.transport.close()
+            self.endpoint.discard(self)
+        else:
+            if self.paused:
+                self.resume()
+            self.endpoint.give_back(self)
+
+    def _fail(self, exchange: Exchange, detail: str) -> None:
+        self.exchange = None
+        self.transport.abort()
+        exchange.upstream_failed("upstream_malformed", detail)
+
+    # === parser callbacks ===
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # trailers arrive here too, after the body: none is allowed through, so they end with the next head
+        self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        fields, self.fields = self.fields, []
+        exchange = self.exchange
+        if exchange is None or self.complete:
+            return
+        parser = cast(HttpResponseParser, self.parser)
+        answer = read_answer(parser.get_status_code(), parser.get_http_version(), fields, exchange.method, self.rules)
+        if isinstance(answer, Refused):
+            self._fail(exchange, answer.detail)
+            return
+        if answer.status >= 200:
+            self.answer = answer
+            if answer.no_body and exchange.method == "HEAD":
+                # llhttp would take what follows a HEAD's answer for its body: a fresh parser reads the next one
+                self.complete = True
+                self.parser = None
+            return
+        self.interims += 1
+        if self.interims > INTERIMS:
+            self._fail(exchange, "it never comes to its final answer")
+        else:
+            exchange.interim(answer)
+
+    def on_body(self, chunk: bytes) -> None:
+        if self.complete:
+            self.surplus = True
+        else:
+            self.pieces.append(chunk)
+
+    def on_message_complete(self) -> None:
+        if self.fields:
+            self.fields = []
+        if self.answer is not None:
+            self.complete = True

@@ -1,0 +1,223 @@
+"""The door role: one worker process, its event loop, and what all its connections share.
+
+Start: read the last good base from disk, hear control's keys, then accept. Serve: follow the engine's bases and
+control's overlays, swap one reference. End: stop accepting, let running exchanges finish with `Connection:
+close`, leave. Nothing here is on a request's way but the values it reads (`snapshot`, `tick_s`, `now`, `values`).
+
+One timer, the tick, does everything periodic: the clock that requests read, the sweep over deadlines (a
+sixteenth of the connections each time), pool and cache upkeep, counters to control, and the lag gauge, which is
+how late the tick itself came.
+
+The clock: ``now`` is ``max(last, wall)``, so a step back revives nothing; deadlines run on the loop's monotonic
+clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from pathlib import Path
+
+import uvloop
+
+from gateway import telemetry
+from gateway.audit.writer import AuditWriter
+from gateway.config import Settings
+from gateway.door.callers import Callers
+from gateway.door.downstream import Downstream
+from gateway.door.following import Following
+from gateway.door.listener import Listening
+from gateway.door.pool import Pool
+from gateway.identity.jwks import KeyRing
+from gateway.link import RoleContext
+from gateway.snapshot import Snapshot
+
+TICK_S = 0.02
+SWEEP_SLICES = 16  # every connection is looked at each 320 ms
+FIRST_OVERLAY_S = 5.0
+NEVER_COLLECT = 10**9  # generation 2: everything long-lived is frozen, connections break their own cycles
+
+
+def run(ctx: RoleContext) -> None:
+    """Serve until told to stop. Blocks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(ctx))
+
+
+async def _serve(ctx: RoleContext) -> None:
+    await Door(ctx).serve()
+
+
+class Door:
+    """What the connections of one worker share. Made inside the running loop."""
+
+    def __init__(self, ctx: RoleContext) -> None:
+        self.ctx = ctx
+        self.settings: Settings = ctx.settings
+        self.limits = ctx.settings.limits
+        self.timeouts = ctx.settings.timeouts
+        self.node = ctx.node
+        self.loop = asyncio.get_running_loop()
+        self.counters = telemetry.Counters()
+        self.values = self.counters.values
+        self.draining = False
+        # the clocks, set by the tick
+        self.tick_s = time.monotonic()
+        self.now = int(time.time())
+        self.wall_offset_ns = time.time_ns() - time.perf_counter_ns()
+        # what requests read
+        self.snapshot = Snapshot.allow_none(KeyRing())
+        folder = Path(ctx.settings.audit.folder) if ctx.settings.audit.folder else ctx.state_folder / "audit"
+        self.audit = AuditWriter(folder, f"door-{ctx.slot}", ctx.settings.audit.sync)
+        self.append_record = self.audit.append
+        self.callers = Callers(
+            ctx.settings.issuers, self.limits.cached_tokens, self.counters, lambda: self.now, self._ask_control
+        )
+        self.pool = Pool(self)
+        self._listening = [
+            Listening(self, listener, self.limits)
+            for listener in ctx.settings.listeners
+            if listener.name in ctx.sockets
+        ]
+        # connections, in slices for the sweep
+        self._slices: list[set[Downstream]] = [set() for _ in range(SWEEP_SLICES)]
+        self._connections = 0
+        self._ticks = 0
+        # request ids: a prefix nobody else has, and a counter
+        self._id_prefix = b"%x-%x-" % (time.time_ns() // 1_000_000, os.getpid())
+        self._ids = 0
+        self.following = Following(self)
+        self._stopped = asyncio.Event()
+        self._finish_by_s = float("inf")
+
+    # === life ===
+
+    async def serve(self) -> None:
+        self.audit.start()
+        self.following.load_from_disk()
+        self.following.start()
+        parent = self.ctx.parent
+        parent.on_line = self._told
+        parent.start()
+        self._tick()
+        # Accepting before the issuers' keys are here would make the first callers wait for them.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_OVERLAY_S if self.settings.issuers else 0):
+                await self.following.overlay_heard.wait()
+        for listening in self._listening:
+            await listening.start(self.ctx.sockets[listening.listener.name])
+        # What lives as long as the worker is never walked by the collector again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(700, 10, NEVER_COLLECT)
+        parent.ready()
+        telemetry.log("door_ready", slot=self.ctx.slot, base=self.snapshot.base, pid=os.getpid())
+        await self._stopped.wait()
+        self._end()
+
+    def _told(self, word: str, rest: list[str]) -> None:
+        """A line from the supervisor."""
+        if word == "drain":
+            self._drain()
+        elif word == "stop":
+            self._drain()
+            self._stopped.set()
+        elif word == "settings":
+            self._configure(rest[0])
+
+    def _configure(self, name: str) -> None:
+        """Take validated settings. Addresses, worker count and state folder stay as they were started."""
+        try:
+            settings = self.ctx.read_settings(name)
+            for listening in self._listening:
+                listening.renew()
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            telemetry.log("settings_refused", level="error", name=name, why=str(error))
+            return
+        self.settings = settings
+        self.limits = settings.limits
+        self.timeouts = settings.timeouts
+        self.callers.configure(settings.issuers)
+        self.pool.configure(settings)
+        telemetry.log("settings_taken", name=name)
+
+    def _drain(self) -> None:
+        """Stop accepting; idle connections end now, busy ones after their answer."""
+        if self.draining:
+            return
+        self.draining = True
+        self._finish_by_s = self.tick_s + self.timeouts.drain_finish_s
+        for listening in self._listening:
+            listening.stop()
+        for connections in self._slices:
+            for connection in tuple(connections):
+                connection.drain()
+
+    def _end(self) -> None:
+        for connections in self._slices:
+            for connection in tuple(connections):
+                connection.transport.abort()
+        self.following.close()
+        self.pool.close()
+        self.audit.close()
+
+    # === connections ===
+
+    def admit(self, connection: Downstream) -> bool:
+        """False when the worker is full: the connection is ended, those that are open stay well."""
+        self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].add(connection)
+        self._connections += 1
+        self.values[telemetry.DOWNSTREAM_OPENED] += 1
+        self.values[telemetry.DOWNSTREAM_OPEN] = self._connections
+        return self._connections <= self.limits.connections
+
+    def dismiss(self, connection: Downstream) -> None:
+        self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].discard(connection)
+        self._connections -= 1
+        self.values[telemetry.DOWNSTREAM_OPEN] = self._connections
+
+    def _is_idle(self) -> bool:
+        return not self._connections and not any(listening.arriving for listening in self._listening)
+
+    def next_request_id(self) -> bytes:
+        self._ids += 1
+        return b"%b%x" % (self._id_prefix, self._ids)
+
+    # === the tick ===
+
+    def _tick(self) -> None:
+        tick_s = time.monotonic()
+        late_s = tick_s - self.tick_s - TICK_S
+        if late_s > 0:
+            self.counters.lagged(int(late_s * 1_000_000))
+        self.tick_s = tick_s
+        wall_ns = time.time_ns()
+        self.wall_offset_ns = wall_ns - time.perf_counter_ns()
+        self.now = max(self.now, wall_ns // 1_000_000_000)
+        self._ticks += 1
+        for connection in tuple(self._slices[self._ticks % SWEEP_SLICES]):
+            if connection.deadline_s <= tick_s:
+                connection.on_deadline()
+        if self._ticks % 50 == 0:
+            self._each_second(tick_s)
+        if self.draining and (self._is_idle() or tick_s >= self._finish_by_s):
+            self._stopped.set()
+            return
+        self.loop.call_later(TICK_S, self._tick)
+
+    def _each_second(self, tick_s: float) -> None:
+        self.pool.sweep(tick_s)
+        self.callers.sweep()
+        self.values[telemetry.TLS_HANDSHAKES_FAILED] = sum(listening.failed for listening in self._listening)
+        self.values[telemetry.AUDIT_QUEUED] = self.audit.queued
+        self.values[telemetry.AUDIT_FAILED] = int(self.audit.failed)
+        self.following.send_counters()
+
+    def _ask_control(self, message: dict[str, object]) -> bool:
+        return self.following.ask_control(message)
