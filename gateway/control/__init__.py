@@ -1,0 +1,1 @@
+"""The role that answers people and fetches what doors need."""

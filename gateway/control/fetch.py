@@ -1,0 +1,130 @@
+"""Fetch an issuer's keys: discovery document, then JWKS, over HTTP as a careful stranger would.
+
+What comes back decides who may come in, so the reading is narrow: `https` (plain `http` to a loopback address
+alone), no redirects, one deadline, a size cap counted while reading, and a discovery document whose `issuer` is
+the configured one to the letter (OpenID Connect Discovery 1.0, section 4.3: "The issuer value returned MUST be
+identical"). A JWKS without one usable key is a fault and not an empty set: whoever calls keeps the keys it has.
+No token chooses what is fetched here; only the configuration does.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from gateway.config import Issuer
+from gateway.errors import StagedoorError
+from gateway.identity.jwks import read_jwks
+
+DEADLINE_S: Final = 10.0
+DOCUMENT_BYTES: Final = 256 * 1024
+SHORTEST_REFRESH_S: Final = 300.0
+LONGEST_REFRESH_S: Final = 24 * 3600.0
+USUAL_REFRESH_S: Final = 3600.0  # where the provider does not say
+WELL_KNOWN: Final = "/.well-known/openid-configuration"
+
+Jwk = dict[str, Any]
+
+
+class FetchFault(StagedoorError):
+    """The provider cannot be reached or says something that is no key set of this issuer."""
+
+
+class Fetched(NamedTuple):
+    jwks: tuple[Jwk, ...]
+    refresh_s: float  # when to ask again
+    warnings: tuple[str, ...]  # keys that were left out, and why
+
+
+def client_session() -> aiohttp.ClientSession:
+    """One session for all issuers: no cookies, no environment proxies, its own user agent."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=DEADLINE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "stagedoor", "Accept": "application/json"},
+        trust_env=False,
+    )
+
+
+async def fetch_keys(session: aiohttp.ClientSession, issuer: Issuer) -> Fetched:
+    """The issuer's usable keys, or `FetchFault`."""
+    address = issuer.jwks_uri or await _discovered(session, issuer)
+    body, cache_control = await _get(session, address)
+    keys, faults = read_jwks(body, issuer.algorithms)
+    if not keys:
+        raise FetchFault(f"`{address}` holds no usable key" + (f": {faults[0]}" if faults else ""))
+    return Fetched(tuple(dict(key.jwk) for key in keys), refresh_after_s(cache_control), tuple(faults))
+
+
+async def _discovered(session: aiohttp.ClientSession, issuer: Issuer) -> str:
+    address = issuer.issuer.removesuffix("/") + WELL_KNOWN
+    body, _ = await _get(session, address)
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise FetchFault(f"`{address}` is not json") from None
+    if not isinstance(document, dict):
+        raise FetchFault(f"`{address}` is not a json object")
+    if document.get("issuer") != issuer.issuer:
+        raise FetchFault(f"`{address}` speaks for issuer `{document.get('issuer')}`, configured is `{issuer.issuer}`")
+    jwks_uri = document.get("jwks_uri")
+    if not isinstance(jwks_uri, str):
+        raise FetchFault(f"`{address}` names no `jwks_uri`")
+    return jwks_uri
+
+
+async def _get(session: aiohttp.ClientSession, address: str) -> tuple[bytes, str]:
+    if not is_allowed(address):
+        raise FetchFault(f"`{address}` is not https")
+    try:
+        async with session.get(address, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise FetchFault(f"`{address}` answered {answer.status}")
+            body = await _bounded(answer, address)
+            return body, answer.headers.get("Cache-Control", "")
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise FetchFault(f"cannot read `{address}`: {str(error) or type(error).__name__}") from error
+
+
+async def _bounded(answer: aiohttp.ClientResponse, address: str) -> bytes:
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > DOCUMENT_BYTES:
+            raise FetchFault(f"`{address}` sent more than {DOCUMENT_BYTES // 1024} KiB")
+    return bytes(body)
+
+
+def is_allowed(address: str) -> bool:
+    """`https`, or `http` to a loopback address written as such (`localhost` included, RFC 6761)."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if not host or parts.username is not None:
+        return False
+    if parts.scheme == "https":
+        return True
+    if parts.scheme != "http":
+        return False
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refresh_after_s(cache_control: str) -> float:
+    """`max-age` of RFC 9111 section 5.2.2, bounded; directives that forbid storing mean the shortest interval."""
+    directives = cache_control.lower()
+    if "no-store" in directives or "no-cache" in directives:
+        return SHORTEST_REFRESH_S
+    found = re.search(r'(?:^|[\s,])max-age="?([0-9]{1,9})', directives)
+    if found is None:
+        return USUAL_REFRESH_S
+    return min(max(float(found[1]), SHORTEST_REFRESH_S), LONGEST_REFRESH_S)

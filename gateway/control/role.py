@@ -1,0 +1,193 @@
+"""The control role: issuers' keys, the control socket, the admin listener, and the pages people see.
+
+It holds the parts together and decides nothing itself. It is never in the way of a request that needs no news:
+when it is gone, doors go on with the keys they have. ``pages`` lets another program (the lab) put its own pages
+beside control's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import aiohttp
+import uvloop
+from aiohttp import web
+
+from gateway import telemetry
+from gateway.config import Issuer, Settings
+from gateway.control import admin
+from gateway.control.doors import Doors
+from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
+from gateway.control.keys import IssuerKeys
+from gateway.control.web import WebServer, make_app
+from gateway.frames import MANIFEST
+from gateway.link import UP, RoleContext
+from gateway.telemetry import Merged
+
+Pages = Callable[[web.Application], None]
+ADMIN: Final = "admin"  # name of the admin listener among the sockets the supervisor passes
+
+
+def run(ctx: RoleContext, pages: Pages | None = None) -> None:
+    """Serve until the supervisor says `stop`."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(ctx, pages))
+
+
+async def _serve(ctx: RoleContext, pages: Pages | None) -> None:
+    stopped = asyncio.Event()
+    async with client_session() as session:
+        control = Control(ctx, session)
+        ctx.parent.on_line = lambda word, rest: _obey(control, stopped, word, rest)
+        ctx.parent.start()
+        await control.start(pages)
+        ctx.parent.ready()
+        await stopped.wait()
+        await control.close()
+
+
+def _obey(control: Control, stopped: asyncio.Event, word: str, rest: list[str]) -> None:
+    if word in ("stop", "drain"):
+        stopped.set()
+    elif word == "settings" and rest:
+        control.adopt(control.ctx.read_settings(rest[0]))
+
+
+class Control:
+    """All parts of the role, from start to close."""
+
+    def __init__(self, ctx: RoleContext, session: aiohttp.ClientSession) -> None:
+        self.ctx = ctx
+        self._session = session
+        self._settings = ctx.settings
+        self._merged = Merged()
+        self._doors = Doors(ctx.state_folder, self._merged, self._want_key, self._status)
+        self._keys: dict[str, IssuerKeys] = {}
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._web: WebServer | None = None
+        self._admin: web.AppRunner | None = None
+
+    async def start(self, pages: Pages | None) -> None:
+        self.adopt(self._settings)
+        await self._doors.start()
+        app = make_app()
+        if pages is not None:
+            pages(app)
+        self._web = WebServer(app, self.ctx.state_folder)
+        await self._web.start()
+        await self._start_admin()
+
+    async def close(self) -> None:
+        for loop in self._loops.values():
+            loop.cancel()
+        for keys in self._keys.values():
+            keys.close()
+        if self._web is not None:
+            await self._web.close()
+        if self._admin is not None:
+            await self._admin.cleanup()
+        self._doors.close()
+
+    def adopt(self, settings: Settings) -> None:
+        """Follow the issuers of these settings; those that did not change keep what is known of them."""
+        self._settings = settings
+        wanted = {issuer.name: issuer for issuer in settings.issuers}
+        for name in [name for name, keys in self._keys.items() if wanted.get(name) != keys.issuer]:
+            self._loops.pop(name).cancel()
+            self._keys.pop(name).close()
+        self._doors.overlay.keep_issuers({name: issuer.issuer for name, issuer in wanted.items()})
+        for name, issuer in wanted.items():
+            if name not in self._keys:
+                self._follow(issuer)
+
+    def _follow(self, issuer: Issuer) -> None:
+        keys = IssuerKeys(issuer, self._fetch, self._publish, wall=time.time, monotonic=time.monotonic)
+        kept = self._doors.overlay.keys.get(issuer.name)
+        self._keys[issuer.name] = keys
+        if kept is not None:
+            keys.restore(kept["jwks"], kept["at"])
+        self._loops[issuer.name] = asyncio.get_running_loop().create_task(keys.stay_fresh())
+
+    async def _fetch(self, issuer: Issuer) -> Fetched:
+        return await fetch_keys(self._session, issuer)
+
+    def _publish(self, name: str, jwks: Sequence[Jwk], at: int) -> None:
+        self._doors.overlay.put_keys(name, self._keys[name].issuer.issuer, jwks, at)
+
+    async def _want_key(self, issuer: str, kid: str) -> None:
+        keys = self._keys.get(issuer)
+        if keys is not None:
+            await keys.want(kid)
+
+    async def _start_admin(self) -> None:
+        view = admin.AdminView(
+            self._checks, self._issuers, lambda: self._doors.overlay.seq, lambda: self._doors.live_seq, self._version
+        )
+        self._admin = web.AppRunner(admin.make_app(view, self._merged), access_log=None, shutdown_timeout=1.0)
+        await self._admin.setup()
+        passed: socket.socket | None = self.ctx.sockets.get(ADMIN)
+        if passed is not None:
+            await web.SockSite(self._admin, passed).start()
+            return
+        host, _, port = self._settings.admin_address.rpartition(":")
+        try:
+            await web.TCPSite(self._admin, host.strip("[]"), int(port), reuse_port=True).start()
+        except OSError as error:  # the pages and the doors matter more than the metrics
+            telemetry.log("admin_not_listening", level="error", address=self._settings.admin_address, why=str(error))
+
+    # === what it knows of itself ===
+
+    def _checks(self) -> list[admin.Check]:
+        doors = self._doors
+        base = (self.ctx.state_folder / MANIFEST).exists()
+        checks = [
+            admin.Check("node", self.ctx.node.value == UP, self.ctx.node.name),
+            admin.Check("doors", doors.connected > 0, f"{doors.connected} of {self._settings.workers} connected"),
+            admin.Check("base", base, "published" if base else "none yet: every request is `policy_unavailable`"),
+            admin.Check(
+                "overlay", doors.live_seq == doors.overlay.seq, f"{doors.live_seq} of {doors.overlay.seq} live", False
+            ),
+        ]
+        for issuer in self._issuers():
+            detail = f"{issuer.keys} keys" + (f", away: {issuer.fault}" if issuer.fault else "")
+            checks.append(admin.Check(f"issuer {issuer.name}", issuer.keys > 0 and not issuer.fault, detail, False))
+        return checks
+
+    def _issuers(self) -> list[admin.IssuerState]:
+        return [admin.IssuerState(name, len(k.jwks), k.age_s, k.fault) for name, k in sorted(self._keys.items())]
+
+    def _version(self) -> dict[str, Any]:
+        return {"version": _own_version(), "seq": self._doors.overlay.seq}
+
+    def _status(self) -> dict[str, Any]:
+        """For the command line; an age nobody knows is null."""
+        return {
+            **self._version(),
+            "node": self.ctx.node.name,
+            "live_seq": self._doors.live_seq,
+            "roles": [
+                {"role": each.role, "slot": each.slot, "pid": each.pid, "base": each.base, "seq": each.seq}
+                for each in self._doors.followers
+            ],
+            "issuers": [
+                {
+                    "name": issuer.name,
+                    "keys": issuer.keys,
+                    "age_s": int(issuer.age_s) if issuer.keys else None,
+                    "fault": issuer.fault,
+                }
+                for issuer in self._issuers()
+            ],
+        }
+
+
+def _own_version() -> str:
+    try:
+        return version("stagedoor")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"

@@ -1,0 +1,87 @@
+"""Control's web server: an aiohttp application on a Unix socket that only the doors of this node reach.
+
+People come through a door like to any other upstream, so a request here has been decided already; nothing about
+the caller is believed because of the socket, though. Every answer, errors included, leaves with headers that keep
+a page from being framed, sniffed, cached or made to run a script that is not its own file: the policy allows no
+inline script and no other origin.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+SOCKET: Final = "http.sock"
+LARGEST_BODY_BYTES: Final = 256 * 1024
+FINISH_S: Final = 1.0
+
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+def make_app() -> web.Application:
+    """The application without pages: each feature adds its own routes."""
+    app = web.Application(client_max_size=LARGEST_BODY_BYTES, middlewares=[_plain_errors])
+    app.on_response_prepare.append(_secure)
+    return app
+
+
+async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.popall("Server", None)
+
+
+@web.middleware
+async def _plain_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """aiohttp's own error answers, without its words: a status and a short text."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        return web.Response(status=error.status, text=f"{error.status} {error.reason.lower()}\n", headers=allow)
+
+
+class WebServer:
+    """The application on its socket. A successor's socket file takes the place of ours while both serve."""
+
+    def __init__(self, app: web.Application, folder: Path) -> None:
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_S, handler_cancellation=True)
+        self._path = folder / SOCKET
+        self._inode = 0
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        draft = self._path.with_name(f".{SOCKET}.{os.getpid()}")
+        with suppress(FileNotFoundError):
+            draft.unlink()
+        await web.UnixSite(self._runner, str(draft)).start()
+        draft.chmod(0o600)
+        self._inode = draft.stat().st_ino
+        draft.rename(self._path)
+
+    async def close(self) -> None:
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:  # a successor's file stays
+                self._path.unlink()
+        await self._runner.cleanup()

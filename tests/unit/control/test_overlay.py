@@ -1,0 +1,84 @@
+"""Promises about the overlay: numbers only grow, every change is announced once, and it survives a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.control.overlay import FILE, Overlay
+from gateway.link import Message
+
+JWKS = [{"kid": "one", "kty": "EC"}]
+
+
+def overlay(folder: Path) -> tuple[Overlay, list[Message]]:
+    announced: list[Message] = []
+    return Overlay(folder, announced.append), announced
+
+
+def test_each_change_is_announced_with_the_next_number(tmp_path: Path) -> None:
+    made, announced = overlay(tmp_path)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    made.put_keys("other", "https://other.example", JWKS, 100)
+    assert [message["seq"] for message in announced] == [1, 2]
+    assert announced[1]["keys"]["marlow"]["jwks"] == JWKS
+
+
+def test_no_change_is_no_news(tmp_path: Path) -> None:
+    made, announced = overlay(tmp_path)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    made.put_keys("absent", "https://idp.example", (), 100)
+    assert len(announced) == 1
+
+
+def test_an_issuer_without_keys_leaves_the_overlay(tmp_path: Path) -> None:
+    made, announced = overlay(tmp_path)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    made.put_keys("marlow", "https://idp.example", (), 100)
+    assert announced[-1]["keys"] == {}
+
+
+def test_a_restart_begins_where_the_last_life_ended(tmp_path: Path) -> None:
+    first, _ = overlay(tmp_path)
+    first.put_keys("marlow", "https://idp.example", JWKS, 100)
+    again, announced = overlay(tmp_path)
+    assert again.message() == first.message()
+    assert announced == []
+
+
+def test_the_file_is_private(tmp_path: Path) -> None:
+    made, _ = overlay(tmp_path)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_door_that_saw_more_lifts_the_number(tmp_path: Path) -> None:
+    made, announced = overlay(tmp_path)
+    made.lift(41)
+    assert announced[-1]["seq"] == 42
+    made.lift(10)
+    assert made.seq == 42
+
+
+def test_keys_of_an_issuer_whose_address_changed_are_forgotten(tmp_path: Path) -> None:
+    made, _ = overlay(tmp_path)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    made.put_keys("gone", "https://gone.example", JWKS, 100)
+    made.keep_issuers({"marlow": "https://elsewhere.example"})
+    assert made.keys == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 99, "seq": 5}'])
+def test_a_damaged_file_is_an_empty_overlay(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    made, _ = overlay(tmp_path)
+    assert made.seq == 0
+    assert made.keys == {}
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_a_change(tmp_path: Path) -> None:
+    made, announced = overlay(tmp_path / "absent")
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    assert announced[-1]["seq"] == 1

@@ -1,0 +1,168 @@
+"""Promises about the control role: keys reach the doors, a restart with the provider away keeps them, a reload follows
+the issuers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from gateway import config
+from gateway.control.doors import SOCKET
+from gateway.control.fetch import client_session
+from gateway.control.role import Control
+from gateway.lab.provider import AUDIENCE, Provider
+from gateway.lab.signing import SigningKeys
+from gateway.link import LinkClient, Message, NodeState, ParentChannel, RoleContext
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "catalog"
+
+
+class Node:
+    """Control on a real state folder, with a real provider that the test starts, rotates and stops."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.keys = SigningKeys(folder / "provider.json")
+        self.provider = Provider("", self.keys, EXAMPLES, "secret", lambda: 0.0)
+        self.server: TestServer | None = None
+        self.address = "http://127.0.0.1:9"
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.place = self.listener.getsockname()
+        self.admin = f"http://127.0.0.1:{self.place[1]}"
+        self.ours, self.theirs = socket.socketpair()
+        self.node = NodeState.create()
+
+    async def start_provider(self) -> None:
+        self.server = TestServer(self.provider.app())
+        await self.server.start_server()
+        self.address = self.provider.issuer = str(self.server.make_url("")).rstrip("/")
+
+    def context(self) -> RoleContext:
+        issuer = config.Issuer("marlow", self.address, (AUDIENCE,))
+        settings = config.Settings((), (issuer,), {}, config.Catalog(), "", str(self.folder))
+        parent = ParentChannel(self.theirs)
+        return RoleContext("control", 0, settings, self.folder, {"admin": self.listener}, parent, self.node)
+
+    async def with_control(self, story: Callable[[Control], Awaitable[None]]) -> None:
+        async with client_session() as session, asyncio.timeout(15):
+            control = Control(self.context(), session)
+            await control.start(None)
+            try:
+                await story(control)
+            finally:
+                await control.close()
+
+    def door(self, seq: int = 0) -> tuple[LinkClient, asyncio.Queue[Message]]:
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        hello = {"t": "hello", "role": "door", "slot": 0, "pid": 1, "base": "", "seq": seq}
+        client = LinkClient(self.folder / SOCKET, lambda: hello, heard.put_nowait)
+        client.start()
+        return client, heard
+
+    async def admin_text(self, path: str) -> str:
+        async with aiohttp.ClientSession() as session, session.get(self.admin + path) as answer:
+            return await answer.text()
+
+    def close(self) -> None:
+        for each in (self.listener, self.ours, self.theirs):
+            each.close()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    made = Node(tmp_path)
+    yield made
+    made.close()
+
+
+async def keys_of(heard: asyncio.Queue[Message]) -> set[str]:
+    """The kids of the first overlay that has any."""
+    while True:
+        message = await heard.get()
+        keys: dict[str, Any] = message.get("keys", {})
+        if "marlow" in keys:
+            return {jwk["kid"] for jwk in keys["marlow"]["jwks"]}
+
+
+def test_keys_reach_a_door_and_a_rotation_is_fetched_at_its_question(node: Node) -> None:
+    async def story(_control: Control) -> None:
+        client, heard = node.door()
+        before = await keys_of(heard)
+        new = set(node.keys.rotate())
+        client.send({"t": "want_key", "id": 1, "issuer": "marlow", "kid": min(new)})
+        assert await keys_of(heard) == before | new
+        client.close()
+
+    async def whole() -> None:
+        await node.start_provider()
+        await node.with_control(story)
+        assert node.server is not None
+        await node.server.close()
+
+    asyncio.run(whole())
+
+
+def test_a_restart_with_the_provider_away_keeps_serving_its_keys(node: Node) -> None:
+    async def first(_control: Control) -> None:
+        client, heard = node.door()
+        await keys_of(heard)
+        client.close()
+
+    async def second(control: Control) -> None:
+        client, heard = node.door()
+        assert len(await keys_of(heard)) == 2
+        while not control._issuers()[0].fault:
+            await asyncio.sleep(0.01)
+        text = await node.admin_text("/readyz?verbose")
+        assert "[note] issuer marlow: 2 keys, away" in text
+        client.close()
+
+    async def whole() -> None:
+        await node.start_provider()
+        await node.with_control(first)
+        assert node.server is not None
+        await node.server.close()
+        node.listener = socket.create_server(node.place)
+        await node.with_control(second)
+
+    asyncio.run(whole())
+
+
+def test_a_reload_without_the_issuer_takes_its_keys_from_the_doors(node: Node) -> None:
+    async def story(control: Control) -> None:
+        client, heard = node.door()
+        await keys_of(heard)
+        control.adopt(replace(control.ctx.settings, issuers=()))
+        assert (await heard.get())["keys"] == {}
+        client.close()
+
+    async def whole() -> None:
+        await node.start_provider()
+        await node.with_control(story)
+        assert node.server is not None
+        await node.server.close()
+
+    asyncio.run(whole())
+
+
+def test_the_admin_listener_answers_and_the_status_names_the_roles(node: Node) -> None:
+    async def story(control: Control) -> None:
+        client, heard = node.door()
+        await heard.get()
+        assert await node.admin_text("/livez") == "ok\n"
+        assert "not ready" in await node.admin_text("/readyz")
+        status = control._status()
+        assert status["node"] == "starting"
+        assert [role["role"] for role in status["roles"]] == ["door"]
+        assert status["issuers"][0]["age_s"] is None
+        client.close()
+
+    asyncio.run(node.with_control(story))
