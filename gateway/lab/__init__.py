@@ -1,0 +1,1 @@
+"""Everything `make run` needs on one machine. Loopback only; imported by `stagedoor lab` alone."""

@@ -1,0 +1,104 @@
+"""Run the lab: lay the ground, start the company's programs, serve, and leave nothing behind.
+
+The supervisor runs in this process, with the lab's control and engine in place of the plain ones. Its log and its
+children's go to `.lab/logs/stagedoor.log`; the terminal is for people. Once a request would be answered, the
+summary is printed. Ctrl-C reaches the supervisor, which drains for at most a second; whatever ends this process,
+the children see their pipe close and end too.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from gateway import supervisor
+from gateway.errors import StagedoorError
+from gateway.lab.children import Children
+from gateway.lab.folder import LabError
+from gateway.lab.ground import Ground, Wishes, lay
+from gateway.lab.summary import Summary
+
+MODULES: Final = {**supervisor.ROLES, "control": "gateway.lab.control", "engine": "gateway.lab.engine"}
+READY_S: Final = 15.0
+LOG: Final = "stagedoor.log"
+
+
+def run_lab(wishes: Wishes) -> int:
+    """Until Ctrl-C; the exit code. Raises `LabError` when it cannot start."""
+    started = time.monotonic()
+    summary = Summary(sys.stdout)
+    summary.begin()
+    ground = lay(wishes)
+    root = ["--folder", str(ground.folder.root), "--catalog", str(ground.catalog)]
+    with Children(ground.folder.logs) as children:
+        children.start("provider", [*root, "--port", str(ground.provider_port)])
+        children.start("upstreams", ["--port", str(ground.upstream_port)])
+        children.wait_until_ready()
+        code = _serve(ground, summary, started)
+    summary.end()
+    return code
+
+
+def _serve(ground: Ground, summary: Summary, started: float) -> int:
+    ended = threading.Event()
+
+    def on_up() -> None:
+        threading.Thread(target=_announce, args=(ground, summary, started, ended), daemon=True).start()
+
+    log = ground.folder.logs / LOG
+    with _stderr_to(log):
+        try:
+            return supervisor.serve(ground.folder.settings_file, modules=MODULES, on_up=on_up)
+        except StagedoorError as error:
+            raise LabError(str(error)) from error
+        finally:
+            ended.set()
+
+
+def _announce(ground: Ground, summary: Summary, started: float, ended: threading.Event) -> None:
+    """Print the summary as soon as the node says that it is ready."""
+    deadline = time.monotonic() + READY_S
+    while not ended.wait(0.05):
+        answer = _readiness(ground.facts.admin)
+        if "\nready" in answer and "FAIL" not in answer and "note" not in answer:
+            summary.show(ground, time.monotonic() - started)
+            return
+        if time.monotonic() > deadline:
+            summary.stuck(ground, answer, _as_typed(ground.folder.logs / LOG))
+            return
+
+
+def _readiness(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    try:
+        connection = http.client.HTTPConnection(host, int(port), timeout=1)
+        connection.request("GET", "/readyz?verbose")
+        return "\n" + connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
+def _as_typed(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Everything this process and its children say on stderr goes to a file; the terminal's comes back after."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(file, 2)
+    os.close(file)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)

@@ -1,0 +1,51 @@
+"""Promises about the ground of the lab: obstacles are found before anything starts, and the settings are ordinary."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway import config_load
+from gateway.lab.folder import LabError
+from gateway.lab.ground import FIRST_UPSTREAM_PORT, Wishes, lay
+from tests.support.running_lab import PROJECT, free_ports
+
+
+def wishes(folder: Path, port: int) -> Wishes:
+    return Wishes(
+        port, folder / ".lab", PROJECT / "examples/catalog", PROJECT / "examples/access-policy.yaml", port + 1
+    )
+
+
+def test_the_settings_are_read_like_any_others(tmp_path: Path) -> None:
+    ground = lay(wishes(tmp_path, free_ports(4)))
+    settings = config_load.load(ground.folder.settings_file, {})
+    assert settings.central_host == "localhost"
+    assert settings.listeners[0].address == f"127.0.0.1:{ground.facts.port}"
+    assert settings.issuers[0].issuer == ground.facts.provider
+    assert settings.admin_address.startswith("127.0.0.1:")
+
+
+def test_other_upstream_ports_work_on_a_copy_of_the_catalog(tmp_path: Path) -> None:
+    ground = lay(wishes(tmp_path, free_ports(4)))
+    text = (ground.catalog / "payments.yaml").read_text()
+    assert f"127.0.0.1:{ground.upstream_port}" in text
+    assert f":{FIRST_UPSTREAM_PORT}" not in text
+    assert f":{FIRST_UPSTREAM_PORT}" in (PROJECT / "examples/catalog/payments.yaml").read_text()
+
+
+def test_everything_is_written_below_the_labs_folder(tmp_path: Path) -> None:
+    lay(wishes(tmp_path, free_ports(4)))
+    assert [path.name for path in tmp_path.iterdir()] == [".lab"]
+
+
+@pytest.mark.parametrize("offset", [0, 1, 3])
+def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path, offset: int) -> None:
+    first = free_ports(4)
+    with socket.create_server(("127.0.0.1", first + offset)), pytest.raises(LabError) as caught:
+        lay(wishes(tmp_path, first))
+    assert f"port {first + offset} on 127.0.0.1" in str(caught.value)
+    assert "make run " in str(caught.value)
+    assert not (tmp_path / ".lab").exists()

@@ -1,0 +1,135 @@
+"""Promises about `make run`: it is ready soon, answers on loopback alone, changes its mind within two seconds, and
+leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.lab.calls import ALLOWED, EDIT_FROM, EDIT_TO, EDITED, REFUSED
+from tests.support.running_lab import RunningLab, running_lab
+
+pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="looks at processes through Linux's /proc")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    with running_lab(tmp_path_factory.mktemp("lab")) as running:
+        yield running
+
+
+def test_the_summary_says_what_a_person_needs(lab: RunningLab) -> None:
+    for words in (f"https://localhost:{lab.port}/", "jane", "curl --cacert", EDIT_FROM, "python3 -c", "Ctrl-C"):
+        assert words in lab.text
+
+
+def test_one_call_is_allowed_and_one_is_refused(lab: RunningLab) -> None:
+    jane, priya = lab.token("--user", "jane"), lab.token("--user", "priya")
+    status, body, _ = lab.get(ALLOWED.url_host, ALLOWED.path, jane)
+    assert status == 200
+    assert json.loads(body)["received"]["headers"]["X-Stagedoor-User"] == "user:default/jane"
+    status, body, _ = lab.get(REFUSED.url_host, REFUSED.path, priya)
+    assert (status, json.loads(body)["code"]) == (403, "no_rule")
+
+
+def test_an_edit_is_a_rule_within_two_seconds(lab: RunningLab) -> None:
+    priya = lab.token("--user", "priya")
+    file = lab.catalog / EDITED
+    before = file.read_text()
+    try:
+        file.write_text(before.replace(EDIT_FROM, EDIT_TO))
+        assert _within(2.0, lambda: lab.get(REFUSED.url_host, REFUSED.path, priya)[0] == 200)
+    finally:
+        file.write_text(before)
+    assert _within(2.0, lambda: lab.get(REFUSED.url_host, REFUSED.path, priya)[0] == 403)
+
+
+def test_a_rotation_refuses_nobody(lab: RunningLab) -> None:
+    before = lab.token("--user", "jane")
+    kids = lab.command("rotate-keys").stdout.split()
+    assert len(kids) == 2
+    for token in (before, lab.token("--user", "jane"), lab.token("--user", "jane", "--alg", "ES256")):
+        assert lab.get(ALLOWED.url_host, ALLOWED.path, token)[0] == 200
+
+
+def test_a_token_command_prints_a_token_and_nothing_else(lab: RunningLab) -> None:
+    known = lab.command("token", "--user", "jane")
+    assert known.stdout.count(".") == 2
+    assert known.stdout.count("\n") == 1
+    assert known.stderr == ""
+    assert "nobody" in lab.command("token", "--user", "zoe").stderr
+
+
+def test_every_listening_socket_is_on_loopback(lab: RunningLab) -> None:
+    inodes = set()
+    for pid in {lab.process.pid, *lab.descendants()}:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(link)
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    local = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                local.add(fields[1].partition(":")[0])
+    assert local == {"0100007F"}
+
+
+def test_the_start_page_is_public_and_its_neighbours_are_not(lab: RunningLab) -> None:
+    status, body, headers = lab.get("localhost", "/")
+    assert status == 200
+    assert b"Jane Okafor" in body
+    assert "script-src 'self'" in headers["Content-Security-Policy"]
+    assert lab.get("localhost", "/lab/start.js")[0] == 200
+    assert lab.get("localhost", "/elsewhere")[0] == 401
+
+
+def test_a_port_that_is_taken_is_said_with_a_way_out(lab: RunningLab, tmp_path: Path) -> None:
+    command = lab.command("run", "--port", str(lab.port), "--catalog", str(lab.folder / "catalog"))
+    assert command.returncode == 4
+    assert f"port {lab.port} on 127.0.0.1 is taken" in command.stderr
+    assert "make run PORT=" in command.stderr
+
+
+def test_ctrl_c_leaves_no_process_no_port_and_a_sane_terminal(tmp_path: Path) -> None:
+    with running_lab(tmp_path) as own:
+        before = termios.tcgetattr(own._terminal)
+        children = own.descendants()
+        assert len(children) >= 5
+        with socket.create_connection(("127.0.0.1", own.port)):  # somebody is still connected
+            began = time.monotonic()
+            own.type_ctrl_c()
+            assert own.wait_for_end(5.0) == 0
+            assert time.monotonic() - began < 5.0
+        assert termios.tcgetattr(own._terminal) == before
+        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+        for port in range(own.port, own.port + 4):
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+        written = {path.name for path in tmp_path.iterdir()}
+        assert written == {".lab", *(path.name for path in (Path(__file__).parents[3] / "examples").iterdir())}
+
+
+@pytest.mark.slow
+def test_a_killed_lab_leaves_no_process(tmp_path: Path) -> None:
+    with running_lab(tmp_path) as own:
+        children = own.descendants()
+        own.process.kill()
+        own.process.wait()
+        assert _within(5.0, lambda: not [pid for pid in children if Path(f"/proc/{pid}").exists()])
+
+
+def _within(limit_s: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+    return False
