@@ -1,0 +1,7 @@
+"""`python -m bench` is `bench.run`."""
+
+import sys
+
+from bench.run import guarded
+
+sys.exit(guarded())
