@@ -1,0 +1,281 @@
+"""The access policy: what the platform team says, read from a document into immutable values.
+
+The document bounds what owners say in the catalog: environment by environment it states what owning, using or
+merely working here is worth, and it holds the rules that stand on their own. Reading knows nothing of the
+catalog; whether a named team exists is asked when rules are derived. Every fault is found in one reading, with
+its place; a document with an error yields a policy all the same, which the caller must not use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Literal, TypeVar, cast
+
+from policy.facts import ALL_PEOPLE, ALL_WORKLOADS
+from policy.paths import METHODS, Template, template_fault, template_of
+from policy.reading import Fault, Locate, Path, Reader, did_you_mean, ref_of
+from policy.statements import (
+    ANYONE,
+    Access,
+    AccessPolicy,
+    Default,
+    EnvironmentPolicy,
+    NamedScope,
+    PolicyRule,
+    Requirement,
+    Role,
+    Selector,
+    Temporary,
+)
+
+__all__ = ["AccessPolicy", "Fault", "read_policy"]
+
+T = TypeVar("T")
+
+# What a selector may ask for, and the entity kind a bare name stands for there.
+_SELECTOR_KINDS: Final = {
+    "service": "component",
+    "system": "system",
+    "domain": "domain",
+    "api": "api",
+    "type": "",
+    "tag": "",
+}
+_RULE_KEYS: Final = ("allow", "deny", "to", "in", "methods", "operations", "scopes", "require", "except", "because")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read_policy(document: object, locate: Locate) -> tuple[AccessPolicy, list[Fault]]:
+    """The policy and every fault in it. Unless the faults are empty, the policy is not what was meant."""
+    reader = _PolicyReader(locate)
+    policy = reader.policy(document)
+    return policy, sorted(reader.faults, key=lambda fault: (fault.source.file, fault.source.line))
+
+
+class _PolicyReader(Reader):
+    """One method per part of the document, top down."""
+
+    known_environments: tuple[str, ...] = ()
+
+    def policy(self, document: object) -> AccessPolicy:
+        top = self.mapping(document, (), ("version", "environments", "roles", "scopes", "defaults", "rules"))
+        if top.get("version") != 1:
+            self.fault(("version",) if "version" in top else (), "`version` must be `1`")
+        environments = dict(self.named(top, "environments", self.environment))
+        self.known_environments = tuple(environments)
+        if not environments:
+            place = ("environments",) if "environments" in top else ()
+            self.fault(place, "`environments` must name at least one environment")
+        return AccessPolicy(
+            environments,
+            tuple(role for _, role in self.named(top, "roles", self.role)),
+            tuple(scope for _, scope in self.named(top, "scopes", self.scope)),
+            tuple(self.default(node, path) for path, node in self.mappings(top.get("defaults"), ("defaults",))),
+            tuple(self.rule(node, path) for path, node in self.mappings(top.get("rules"), ("rules",))),
+        )
+
+    def named(
+        self, top: Mapping[str, object], key: str, read: Callable[[str, object, Path], T]
+    ) -> Iterator[tuple[str, T]]:
+        """The entries of a mapping whose keys are names."""
+        for name, node in sorted(self.mapping(top.get(key), (key,)).items()):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]*", name):
+                self.fault((key, name), f"`{name}` is no name")
+            yield name, read(name, node, (key, name))
+
+    def filled(self, keys: Mapping[str, object], path: Path, named: Iterable[str]) -> None:
+        """An empty value under a key that narrows would widen: it is a slip, never a statement."""
+        for key in named:
+            if key in keys and keys[key] in (None, [], {}, ""):
+                self.fault((*path, key), f"`{key}` is empty", "leave it out, or say what it holds")
+
+    def environment(self, name: str, node: object, path: Path) -> EnvironmentPolicy:
+        verbs = ("owners", "consumers", "everyone", "groups")
+        keys = self.mapping(node, path, (*verbs, "consent", "public", "people", "workloads", "temporary"))
+        self.filled(keys, path, [key for key in ("people", "workloads", "temporary") if keys.get(key) is None])
+        allowed = {key: self.verbs(keys.get(key), (*path, key)) for key in verbs}
+        requirements: list[Requirement] = []
+        for kind in ("people", "workloads"):
+            inner = self.mapping(keys.get(kind), (*path, kind), ("require",))
+            requirements += self.requirements(inner.get("require"), (*path, kind, "require"), kind)
+        consent = self.word(keys.get("consent", "named"), (*path, "consent"), ("named", "same-system", "any"), "named")
+        public = self.word(keys.get("public", "never"), (*path, "public"), ("never", "declared"), "never")
+        return EnvironmentPolicy(
+            name,
+            **allowed,
+            consent=cast(Literal["named", "same-system", "any"], consent),
+            public=cast(Literal["never", "declared"], public),
+            requirements=tuple(sorted(set(requirements), key=repr)),
+            temporary=self.temporary(keys["temporary"], (*path, "temporary")) if "temporary" in keys else None,
+            source=self.locate(path),
+        )
+
+    def verbs(self, node: object, path: Path) -> tuple[str, ...]:
+        known = ("read", "write", "all", "declared") if path[-1] == "consumers" else ("read", "write", "all")
+        return self.words(node, path, known)
+
+    def temporary(self, node: object, path: Path) -> Temporary:
+        keys = self.mapping(node, path, ("longest", "approvers", "reason"))
+        approvers = self.texts(keys.get("approvers", "owners"), (*path, "approvers"))
+        reason = self.word(keys.get("reason", "required"), (*path, "reason"), ("required", "optional"), "required")
+        return Temporary(
+            self.duration(keys.get("longest"), (*path, "longest")),
+            tuple(ref if ref == "owners" else ref_of(ref, "group") for ref in approvers),
+            reason == "required",
+        )
+
+    def requirements(self, node: object, path: Path, kind: str) -> list[Requirement]:
+        """`require` for one kind: a list of `mfa`, `{fresh: 12h}` (people), `{issuer: NAME}` (workloads)."""
+        found: list[Requirement] = []
+        for place, item in self.one_or_many(node, path):
+            if item == {}:
+                self.fault(place, "a requirement is empty", "leave it out, or say what it asks for")
+            elif kind == "workloads":
+                issuer = self.mapping(item, place, ("issuer",))
+                if issuer:
+                    found.append(Requirement("workload", "issuer", self.text(issuer["issuer"], (*place, "issuer"))))
+            elif isinstance(item, Mapping):
+                fresh = self.mapping(item, place, ("fresh",))
+                if fresh:
+                    found.append(Requirement("person", "fresh", self.duration(fresh["fresh"], (*place, "fresh"))))
+            elif self.word(item, place, ("mfa",), ""):
+                found.append(Requirement("person", "mfa"))
+        return found
+
+    def rule_requirements(self, node: object, path: Path) -> tuple[Requirement, ...]:
+        """A rule's own `require`: a plain list means people; a mapping names the kinds."""
+        if not isinstance(node, Mapping):
+            found = self.requirements(node, path, "people")
+        elif "fresh" in node:
+            found = self.requirements([node], path, "people")
+        else:
+            kinds = self.mapping(node, path, ("people", "workloads"))
+            found = [each for kind, inner in kinds.items() for each in self.requirements(inner, (*path, kind), kind)]
+        return tuple(sorted(set(found), key=repr))
+
+    def duration(self, node: object, path: Path) -> int:
+        """`30s`, `5m`, `8h`, `2d` in seconds."""
+        parts = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", node) if isinstance(node, str) else None
+        if parts is None:
+            self.fault(path, f"`{path[-1]}` must be a duration such as `30s`, `5m` or `8h`, not `{node}`")
+            return 0
+        return int(parts[1]) * _UNITS[parts[2]]
+
+    def role(self, name: str, node: object, path: Path) -> Role:
+        keys = self.mapping(node, path, ("groups", "scopes"))
+        self.filled(keys, path, keys)
+        groups = self.texts(keys.get("groups"), (*path, "groups"))
+        scopes = self.texts(keys.get("scopes"), (*path, "scopes"))
+        return Role(name, tuple(ref_of(group, "group") for group in groups), frozenset(scopes))
+
+    def scope(self, name: str, node: object, path: Path) -> NamedScope:
+        keys = self.mapping(node, path, (*_SELECTOR_KINDS, "methods"))
+        self.filled(keys, path, ("methods",))
+        services = self.selector({key: keys[key] for key in keys if key != "methods"}, path)
+        if not services.terms:
+            self.fault(path, f"scope `{name}` must say which services it is about, for example `domain: analytics`")
+        return NamedScope(name, services, self.methods(keys.get("methods"), (*path, "methods")))
+
+    def default(self, node: object, path: Path) -> Default:
+        keys = self.mapping(node, path, ("for", "access", "in"))
+        self.filled(keys, path, ("in",))
+        access = self.word(keys.get("access"), (*path, "access"), ("owners", "consumers", "everyone"), "owners")
+        services = self.selector(keys.get("for"), (*path, "for"))
+        environments = self.environments(keys.get("in"), (*path, "in"))
+        return Default(services, cast(Access, access), environments, self.locate(path))
+
+    def rule(self, node: object, path: Path) -> PolicyRule:
+        keys = self.mapping(node, path, _RULE_KEYS)
+        self.filled(keys, path, ("to", "in", "methods", "operations", "scopes", "require", "except"))
+        effect: Literal["allow", "deny"] = "deny" if "deny" in keys else "allow"
+        if ("allow" in keys) == ("deny" in keys):
+            self.fault(path, "a rule has either `allow` or `deny`")
+        rule = PolicyRule(
+            effect,
+            self.subjects(keys.get(effect), (*path, effect)),
+            self.selector(keys.get("to"), (*path, "to")),
+            self.environments(keys.get("in"), (*path, "in")),
+            self.methods(keys.get("methods"), (*path, "methods")),
+            self.operations(keys.get("operations"), (*path, "operations")),
+            frozenset(self.texts(keys.get("scopes"), (*path, "scopes"))),
+            self.rule_requirements(keys.get("require"), (*path, "require")),
+            "grants" in self.words(keys.get("except"), (*path, "except"), ("grants",)),
+            self.text(keys.get("because"), (*path, "because")),
+            self.locate(path),
+        )
+        if not rule.subjects:
+            self.fault(path, f"`{effect}` must name who it is about")
+        if "methods" in keys and "operations" in keys:
+            self.fault((*path, "methods"), "a rule has either `methods` or `operations`")
+        (self.check_deny if effect == "deny" else self.check_allow)(rule, keys, path)
+        return rule
+
+    def check_allow(self, rule: PolicyRule, keys: Mapping[str, object], path: Path) -> None:
+        """An allow says to what and where; what is open to anyone is listed and asks for nothing."""
+        if not rule.services.terms:
+            self.fault(path, "an `allow` must say which services it is about", "add `to: {service: …}`")
+        if "in" not in keys:
+            listed = ", ".join(self.known_environments)
+            self.fault(path, "an `allow` must say where it holds", f"add `in: [{listed}]`")
+        if ANYONE in rule.subjects and not rule.operations:
+            self.fault(path, "`allow: anyone` must list its `operations`")
+        if ANYONE in rule.subjects and (rule.scopes or rule.requirements):
+            self.fault(path, "`allow: anyone` asks for nothing", "leave out `scopes` and `require`")
+        if rule.except_grants:
+            self.fault((*path, "except"), "`except` belongs to `deny`")
+
+    def check_deny(self, rule: PolicyRule, keys: Mapping[str, object], path: Path) -> None:
+        """A deny is absolute: nothing about it depends on scopes or on how somebody signed in."""
+        if ANYONE in rule.subjects:
+            self.fault((*path, "deny"), "`anyone` can only be allowed", "deny `all-people` or `all-workloads`")
+        for key in ("scopes", "require"):
+            if key in keys:
+                self.fault((*path, key), f"`{key}` belongs to `allow`")
+
+    def subjects(self, node: object, path: Path) -> tuple[str, ...]:
+        found: list[str] = []
+        for place, item in self.one_or_many(node, path):
+            text = self.text(item, place).lower()
+            if text in (ALL_PEOPLE, ALL_WORKLOADS, ANYONE):
+                found.append(text)
+            elif text.startswith(("user:", "group:", "component:")):
+                found.append(ref_of(text, ""))
+            elif text:
+                words = (ALL_PEOPLE, ALL_WORKLOADS, ANYONE)
+                hint = did_you_mean(text, words) or f"write `group:{text}`, `user:{text}` or `component:{text}`"
+                self.fault(place, f"`{text}` names nobody", hint)
+        return tuple(sorted(set(found)))
+
+    def selector(self, node: object, path: Path) -> Selector:
+        terms = []
+        keys = self.mapping(node, path, _SELECTOR_KINDS)
+        self.filled(keys, path, keys)
+        for key, value in sorted(keys.items()):
+            kind = _SELECTOR_KINDS[key]
+            texts = self.texts(value, (*path, key))
+            terms.append((key, tuple(sorted({ref_of(text, kind) if kind else text.lower() for text in texts}))))
+        return Selector(tuple(terms))
+
+    def environments(self, node: object, path: Path) -> tuple[str, ...]:
+        return tuple(sorted(self.words(node, path, self.known_environments)))
+
+    def methods(self, node: object, path: Path) -> frozenset[str] | None:
+        return None if node is None else frozenset(self.words(node, path, METHODS))
+
+    def operations(self, node: object, path: Path) -> tuple[tuple[str, Template], ...]:
+        found = set()
+        for place, item in self.one_or_many(node, path):
+            text = self.text(item, place)
+            method, _, template = text.partition(" ")
+            template = template.strip()
+            if not text:
+                continue
+            if method not in METHODS or not template:
+                hint = did_you_mean(method.upper(), METHODS)
+                self.fault(place, f"operation `{text}` must read like `POST /refunds/{{id}}`", hint)
+            elif complaint := template_fault(template):
+                self.fault(place, complaint)
+            else:
+                found.add((method, template_of(template)))
+        return tuple(sorted(found))

@@ -1,0 +1,138 @@
+"""Who may claim which host, path and upstream: the operator's lists, and one holder for each host and path.
+
+A component states host, path and upstream itself, and anybody who may edit a catalog entry may edit these. So
+the operator lists the suffixes and networks an environment may use, and a claim on a place that is already
+held never moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from policy.facts import Exposure, Service
+from policy.reading import Fault
+
+Claim = tuple[str, str]  # host, prefix
+Claimant = tuple[Service, Exposure]
+
+# Addresses on which clouds hand credentials to whoever asks.
+_METADATA = frozenset(map(ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")))
+
+
+def key_of(service: str, environment: str) -> str:
+    return f"{service}@{environment}"
+
+
+def claimable(exposure: Exposure, hosts: Iterable[str], upstreams: Iterable[str]) -> tuple[str, ...]:
+    """What the operator's lists forbid about this exposure, a message each; empty when it may be published.
+
+    ``hosts`` holds names and suffixes (``.apps.example.com`` stands for names below it); a wildcard host must
+    be listed as it is. ``upstreams`` holds networks, names and suffixes.
+    """
+    complaints = []
+    allowed_hosts = tuple(host.lower() for host in hosts)
+    if not _name_listed(exposure.host, allowed_hosts):
+        complaints.append(
+            f"host `{exposure.host}` is outside what `{exposure.environment}` may use: {_listed(allowed_hosts)}"
+        )
+    allowed_upstreams = tuple(upstream.lower() for upstream in upstreams)
+    for upstream in exposure.upstreams:
+        complaint = _upstream_complaint(upstream, allowed_upstreams)
+        if complaint:
+            complaints.append(f"upstream `{upstream}` {complaint}: {_listed(allowed_upstreams)}")
+    if not exposure.upstreams:
+        complaints.append("no upstream is named")
+    return tuple(complaints)
+
+
+def holders(
+    claimants: Iterable[Claimant], incumbents: Mapping[Claim, str], reserved: str
+) -> tuple[list[Claimant], list[Fault]]:
+    """Those who hold what they claim, and a fault for each who does not.
+
+    Of several claimants the incumbent stays; without one among them, nobody gets the place: which of two
+    newcomers is right is for people to say. The ``reserved`` host is nobody's.
+    """
+    claims: dict[Claim, list[Claimant]] = {}
+    for service, exposure in claimants:
+        claims.setdefault((exposure.host, exposure.prefix), []).append((service, exposure))
+    held: list[Claimant] = []
+    faults: list[Fault] = []
+    for claim, rivals in claims.items():
+        host, prefix = claim
+        if host == reserved:
+            faults += [_refused(each, f"host `{host}` belongs to stagedoor itself") for each in rivals]
+            continue
+        keys = {key_of(service.ref, exposure.environment): (service, exposure) for service, exposure in rivals}
+        if len(keys) == 1:
+            held.append(rivals[0])
+            continue
+        incumbent = incumbents.get(claim, "")
+        if incumbent in keys:
+            held.append(keys[incumbent])
+        for key, rival in keys.items():
+            if key == incumbent:
+                continue
+            others = ", ".join(f"`{other}`" for other in sorted(keys) if other != key)
+            verb = "holds" if incumbent in keys else "claims"
+            named = f"`{incumbent}`" if incumbent in keys else others
+            faults.append(_refused(rival, f"`{key}` claims `{host}{prefix}`, which {named} {verb} too"))
+    return held, faults
+
+
+def _refused(claimant: Claimant, message: str) -> Fault:
+    return Fault(claimant[1].source, message, "choose another `host` or `path`")
+
+
+def _name_listed(name: str, listed: Iterable[str]) -> bool:
+    """A suffix stands for names below it; a wildcard is only ever listed literally."""
+    wildcard = "*" in name
+    return any(name == entry or (entry.startswith(".") and not wildcard and name.endswith(entry)) for entry in listed)
+
+
+def _upstream_complaint(upstream: str, listed: tuple[str, ...]) -> str:
+    try:
+        parts = urlsplit(upstream)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        return "is no `http://` or `https://` URL"
+    if parts.username is not None or parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "may only name scheme, host and port"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "" if _name_listed(host, listed) else "is outside what this environment may use"
+    return "" if address_listed(address, listed) else "is outside what this environment may use"
+
+
+def address_listed(address: IPv4Address | IPv6Address, listed: Iterable[str]) -> bool:
+    """Whether a network of the list holds the address.
+
+    Loopback and link-local addresses need a network that is itself loopback or link-local: ``0.0.0.0/0`` is
+    never meant to open the door's own machine. Metadata addresses are never allowed.
+    """
+    target = getattr(address, "ipv4_mapped", None) or address
+    if target in _METADATA or target.is_unspecified or target.is_multicast:
+        return False
+    return any(
+        target in network
+        and (network.is_loopback or not target.is_loopback)
+        and (network.is_link_local or not target.is_link_local)
+        for network in _networks(listed)
+    )
+
+
+def _networks(listed: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
+    for entry in listed:
+        try:
+            yield ip_network(entry, strict=False)
+        except ValueError:
+            continue  # a name or a suffix
+
+
+def _listed(entries: tuple[str, ...]) -> str:
+    return ", ".join(f"`{entry}`" for entry in entries) if entries else "nothing is listed"

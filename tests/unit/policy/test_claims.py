@@ -1,0 +1,110 @@
+"""Who may claim which place: the operator's lists, and one holder for each host and path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from policy.claims import address_listed, claimable, holders
+from tests.support.policy_worlds import exposure, service
+
+HOSTS = (".apps.example.com", "exact.example.com", "*.wild.example.com")
+UPSTREAMS = ("10.0.0.0/8", "127.0.0.0/8", ".internal", "exact.host", "fd00::/8")
+
+
+@pytest.mark.parametrize(
+    "host", ["a.apps.example.com", "a.b.apps.example.com", "exact.example.com", "*.wild.example.com"]
+)
+def test_listed_hosts_may_be_claimed(host: str) -> None:
+    assert claimable(replace(exposure("a"), host=host), HOSTS, UPSTREAMS) == ()
+
+
+@pytest.mark.parametrize(
+    "host", ["apps.example.com", "evilapps.example.com", "*.apps.example.com", "b.wild.example.com", ""]
+)
+def test_a_suffix_is_anchored_and_a_wildcard_is_listed_literally(host: str) -> None:
+    (complaint,) = claimable(replace(exposure("a"), host=host), HOSTS, UPSTREAMS)
+    assert f"host `{host}` is outside" in complaint
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    ["http://10.1.2.3:80", "https://a.internal", "http://EXACT.host/", "http://[fd00::1]:80", "http://127.0.0.1:1",
+     "http://[::ffff:10.0.0.1]"],
+)  # fmt: skip
+def test_listed_upstreams_may_be_claimed(upstream: str) -> None:
+    assert claimable(replace(exposure("a"), host=HOSTS[1], upstreams=(upstream,)), HOSTS, UPSTREAMS) == ()
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        "http://11.0.0.1", "http://internal", "http://xinternal", "unix:control", "ftp://10.0.0.1", "http://",
+        "10.0.0.1",
+        "http://10.0.0.1:0", "http://10.0.0.1:99999", "http://u:p@10.0.0.1", "http://10.0.0.1/path", "http://10.0.0.1?q",
+        "http://10.0.0.1#f", "http://[::1", "http://169.254.169.254",
+    ],
+)  # fmt: skip
+def test_other_upstreams_may_not(upstream: str) -> None:
+    (complaint,) = claimable(replace(exposure("a"), host=HOSTS[1], upstreams=(upstream,)), HOSTS, UPSTREAMS)
+    assert f"`{upstream}`" in complaint
+
+
+def test_every_complaint_at_once_and_what_is_listed() -> None:
+    complaints = claimable(replace(exposure("a"), upstreams=()), (), ())
+    assert complaints == (
+        "host `a.example.com` is outside what `prod` may use: nothing is listed", "no upstream is named"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("address", "listed", "expected"),
+    [
+        ("127.0.0.1", ("0.0.0.0/0",), False),
+        ("127.0.0.1", ("127.0.0.1",), True),
+        ("169.254.1.1", ("0.0.0.0/0",), False),
+        ("169.254.1.1", ("169.254.0.0/16",), True),
+        ("169.254.169.254", ("169.254.0.0/16",), False),
+        ("::1", ("::/0",), False),
+        ("::ffff:127.0.0.1", ("0.0.0.0/0", "::/0"), False),
+        ("0.0.0.0", ("0.0.0.0/0",), False),
+        ("224.0.0.1", ("0.0.0.0/0",), False),
+        ("10.0.0.1", ("name", "::/0"), False),
+    ],
+)
+def test_the_doors_own_machine_and_metadata_need_more_than_a_wide_network(
+    address: str, listed: tuple[str, ...], expected: bool
+) -> None:
+    assert address_listed(ip_address(address), listed) is expected
+
+
+def rivals(*names: str) -> list[tuple[object, object]]:
+    return [(service(name), replace(exposure(name), host="same.example.com")) for name in names]
+
+
+def test_of_two_newcomers_nobody_gets_the_place_and_both_are_named() -> None:
+    held, faults = holders(rivals("a", "b"), {}, "")  # type: ignore[arg-type]  # pairs of facts
+    assert held == []
+    assert [fault.source.file for fault in faults] == ["a.yaml", "b.yaml"]
+    assert "`component:default/b@prod` claims too" in faults[0].message
+
+
+def test_the_incumbent_stays_and_the_newcomer_is_named() -> None:
+    incumbents = {("same.example.com", "/"): "component:default/b@prod"}
+    held, faults = holders(rivals("a", "b", "c"), incumbents, "")  # type: ignore[arg-type]  # pairs of facts
+    assert [each[0].ref for each in held] == ["component:default/b"]
+    assert [fault.source.file for fault in faults] == ["a.yaml", "c.yaml"]
+    assert "`component:default/b@prod` holds too" in faults[0].message
+
+
+def test_the_central_host_is_nobodys() -> None:
+    held, faults = holders(rivals("a"), {}, "same.example.com")  # type: ignore[arg-type]  # pairs of facts
+    assert held == []
+    assert faults[0].message == "host `same.example.com` belongs to stagedoor itself"
+
+
+def test_one_claimant_holds() -> None:
+    held, faults = holders(rivals("a"), {}, "door.example.com")  # type: ignore[arg-type]  # pairs of facts
+    assert (len(held), faults) == (1, [])

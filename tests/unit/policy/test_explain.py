@@ -1,0 +1,116 @@
+"""Rules and decisions in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from policy.explain import Explanation, duration_text, explain, sentence_of, short_name, why_frame
+from policy.facts import Permit, Refusal, Source
+from policy.paths import READ, WRITE
+from policy.rule import Rule, with_id
+from policy.statements import Requirement
+from policy.table import Match
+from tests.support.policy_worlds import catalog, service, world
+from tests.unit.policy.test_derive import READ as POLICY
+
+OWNER = with_id(
+    Rule("", "owner", "catalog", "group:default/payments", "component:default/payments", "prod",
+         because="They own it.", source=Source("payments.yaml", 3, "component:default/payments"))
+)  # fmt: skip
+STATED = replace(OWNER, origin="access-policy", reason="rule", target="system system:default/payments")
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (OWNER, "Team payments may use payments in prod because it owns it."),
+        (replace(OWNER, methods=READ), "Team payments may read payments in prod because it owns it."),
+        (replace(OWNER, methods=WRITE), "Team payments may write to payments in prod because it owns it."),
+        (replace(OWNER, methods=frozenset({"GET", "PUT"})),
+         "Team payments may send GET, PUT to payments in prod because it owns it."),
+        (replace(OWNER, methods=frozenset({"GET", "PUT", "POST"})),
+         "Team payments may send 3 methods to payments in prod because it owns it."),
+        (replace(OWNER, reason="everyone", subject="everyone"),
+         "Everyone may use payments in prod because it is open to everyone."),
+        (replace(OWNER, reason="public", subject="anyone", operations=(("GET", ("a", "{}")),)),
+         "Anyone may call GET /a/{} of payments in prod because its owner made it public."),
+        (replace(OWNER, reason="own_endpoint", subject="all-people", operations=(("GET", ("",)), ("GET", ("a",)))),
+         "All people may call 2 operations of payments in prod because stagedoor serves itself."),
+        (replace(OWNER, reason="consumer", subject="component:other/x", apis=frozenset()),
+         "Service other/x may call the declared operations of payments in prod because it declares that use."),
+        (replace(OWNER, reason="rule", subject="user:default/jane"),
+         "User jane may use payments in prod because its owner names them."),
+        (replace(STATED, reason="denied", environment="", target="every service"),
+         "Team payments must never use any service because the access policy says so."),
+        (replace(STATED, target="domain domain:default/d and type website"),
+         "Team payments may use services matching 2 conditions in prod because the access policy says so."),
+        (replace(STATED, target="tag pci or old"),
+         "Team payments may use services tagged pci or old in prod because the access policy says so."),
+        (replace(STATED, target="system a or b or c"),
+         "Team payments may use services of 3 systems in prod because the access policy says so."),
+        (replace(STATED, target="service a or b or c or d"),
+         "Team payments may use 4 services in prod because the access policy says so."),
+        (replace(STATED, target="type website"),
+         "Team payments may use services of type website in prod because the access policy says so."),
+        (replace(OWNER, requirements=(Requirement("person", "fresh", 43200), Requirement("person", "mfa"),
+                                      Requirement("workload", "issuer", "main"))),
+         "Team payments may use payments in prod, with 12h-fresh sign-in and mfa, because it owns it."),
+        (replace(OWNER, subject="everyone", reason="everyone", requirements=(
+            Requirement("person", "fresh", 90), Requirement("person", "mfa"), Requirement("workload", "issuer", "a"))),
+         "Everyone may use payments in prod, with 3 requirements, because it is open to everyone."),
+        (replace(OWNER, subject="all-workloads", requirements=(Requirement("workload", "issuer", "main"),)),
+         "All workloads may use payments in prod, with issuer main, because it owns it."),
+    ],
+)  # fmt: skip
+def test_a_rule_is_one_sentence(rule: Rule, sentence: str) -> None:
+    assert sentence_of(rule) == sentence
+    assert len(sentence.split()) <= 25
+
+
+def test_names_are_short_unless_another_namespace_says_something() -> None:
+    assert short_name("group:default/a") == "a"
+    assert short_name("group:other/a") == "other/a"
+    assert short_name("website") == "website"
+
+
+def test_durations() -> None:
+    assert [duration_text(seconds) for seconds in (86400, 7200, 90, 120)] == ["1d", "2h", "90s", "2m"]
+
+
+FRAME = why_frame([OWNER])
+SERVED = Match(next(iter(world(catalog(service("x")), POLICY)[1].exposures.values())), ("",))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentence"),
+    [
+        (Permit("owner", OWNER.id, "GET /"), "Team payments may use payments in prod because it owns it."),
+        (Permit("owner", "r-unheardof", "GET /"), "The caller belongs to the team that owns the service."),
+        (Refusal("denied", OWNER.id), "Team payments may use payments in prod because it owns it."),
+        (Refusal("no_rule"), "No rule gives the caller access to component:default/x@prod."),
+        (Refusal("scope_missing", OWNER.id, "GET /", ("a", "b")),
+         "The operation needs a scope that the caller does not have: a, b."),
+        (Refusal("host_unknown"), "No service is published under this host name."),
+    ],
+)  # fmt: skip
+def test_a_decision_in_words(verdict: Permit | Refusal, sentence: str) -> None:
+    assert explain(FRAME, SERVED, verdict).sentence == sentence
+
+
+def test_an_explanation_names_the_place_and_what_to_do() -> None:
+    assert explain(FRAME, SERVED, Refusal("requirement_unmet", OWNER.id, "GET /", ("mfa",))) == Explanation(
+        allowed=False,
+        reason="requirement_unmet",
+        rule=OWNER.id,
+        operation="GET /",
+        sentence="The caller may come, but the sign-in is not strong or recent enough: mfa.",
+        because="They own it.",
+        source=Source("payments.yaml", 3, "component:default/payments"),
+        todo="Sign in again in the way named here.",
+    )
+
+
+def test_nothing_matched_is_explained_too() -> None:
+    assert explain({}, None, Refusal("no_rule")).sentence == "No rule gives the caller access."
