@@ -47,7 +47,9 @@ def test_paths_are_relative_to_the_file(folder: Path) -> None:
 
 
 def test_durations_and_sizes_are_read_with_their_units(folder: Path) -> None:
-    more = "limits: {head: 16KiB, body: 1MiB}\ntimeouts: {connect: 250ms, idle: 5m, drain: {finish: 1h, announce: 0s}}\n"
+    more = (
+        "limits: {head: 16KiB, body: 1MiB}\ntimeouts: {connect: 250ms, idle: 5m, drain: {finish: 1h, announce: 0s}}\n"
+    )
     settings = load(folder, MINIMAL + more)
     assert (settings.limits.head_bytes, settings.limits.body_bytes) == (16 * 1024, 1024 * 1024)
     assert (settings.timeouts.connect_s, settings.timeouts.idle_s) == (0.25, 300.0)
@@ -61,7 +63,9 @@ def test_a_bigip_listener_makes_drain_announce_long_enough_for_its_monitors(fold
 
 
 def test_every_fault_is_said_at_once_with_file_line_and_suggestion(folder: Path) -> None:
-    text = MINIMAL.replace("hosts:", "host:").replace("127.0.0.1:8443", "localhost") + "listener: []\nlimits: {head: 5}\n"
+    text = (
+        MINIMAL.replace("hosts:", "host:").replace("127.0.0.1:8443", "localhost") + "listener: []\nlimits: {head: 5}\n"
+    )
     faults = faults_of(folder, text)
     assert [fault.split(" ")[0] for fault in faults] == [
         "stagedoor.yaml:2:", "stagedoor.yaml:4:", "stagedoor.yaml:5:", "stagedoor.yaml:10:", "stagedoor.yaml:11:",
@@ -99,7 +103,10 @@ def test_a_variable_overrides_one_setting(folder: Path) -> None:
 
 def test_a_fault_in_a_variable_names_the_variable(folder: Path) -> None:
     faults = faults_of(folder, MINIMAL, STAGEDOOR_WORKERS="many", STAGEDOOR_LIMIT__HEAD="1KiB")
-    assert sorted(fault.split(":")[0] for fault in faults) == ["variable STAGEDOOR_LIMIT__HEAD", "variable STAGEDOOR_WORKERS"]
+    assert sorted(fault.split(":")[0] for fault in faults) == [
+        "variable STAGEDOOR_LIMIT__HEAD",
+        "variable STAGEDOOR_WORKERS",
+    ]
 
 
 ISSUER = """\

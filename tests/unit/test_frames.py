@@ -46,7 +46,7 @@ def test_the_hash_depends_on_the_value_alone_in_every_process() -> None:
 
 
 def test_strings_are_shared_between_frames() -> None:
-    first, second = (interned(("".join(["sco", "pe:read"]), {"".join(["ke", "y:x"]): ()})) for _ in range(2))
+    first, second = (interned((f"scope:{word}", {f"key:{word}": ()})) for word in ("read", "read"))
     assert first[0] is second[0]
     assert next(iter(first[1])) is next(iter(second[1]))
 

@@ -1,0 +1,1 @@
+"""The slow role: reads the catalog, compiles, publishes."""

@@ -1,0 +1,125 @@
+"""Whether a reading of the catalog is believed: losses are confirmed, large losses are held, broken entities stay.
+
+A wrong mount, a token that may read nothing, a half-written folder all look like an empty company. So what is gone
+counts as gone only when two readings in a row say so; and when more than a fifth and more than ten entities of a
+kind are gone at once, or all of them, the kind is held: the lost stay as they were, additions of that kind wait, and
+single losses beside them still come through. A hold ends when the lost are back or an operator accepts the loss.
+
+Everything that is *there* takes effect at once, in particular each change that takes something away from somebody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.engine.sources.entities import Entity, with_last_definition
+from gateway.engine.sources.files import Pull
+from policy.facts import Source
+from policy.reading import Fault
+
+SHARE = 0.2
+COUNT = 10
+CONFIRMATIONS = 2
+
+
+@dataclass(slots=True)
+class Judgement:
+    """``entities`` is what holds now. ``confirm``: something is gone and another reading should say so too."""
+
+    entities: dict[str, Entity]
+    confirm: bool = False
+    held: Mapping[str, int] = field(default_factory=dict)  # kind -> how many are kept
+    kept: frozenset[str] = frozenset()  # refs of broken entities that keep their last good form
+    faults: tuple[Fault, ...] = ()
+
+
+class Acceptance:
+    """Judges one reading after the other."""
+
+    def __init__(self) -> None:
+        self._missing: dict[str, int] = {}  # ref -> readings in a row that lacked it
+        self._held: dict[str, frozenset[str]] = {}  # kind -> the refs whose loss is held
+        self._waived: frozenset[str] = frozenset()  # refs whose loss an operator accepts
+
+    def accept_losses(self) -> None:
+        """An operator says that what is held is really gone."""
+        self._waived = frozenset[str]().union(*self._held.values())
+
+    def judge(self, pull: Pull, accepted: Mapping[str, Entity]) -> Judgement:
+        """``accepted``: what the last judgement held."""
+        entities = dict(pull.entities)
+        kept = _kept(pull, accepted)
+        entities.update((ref, accepted[ref]) for ref in kept)
+        entities.update(_with_last_definitions(pull.entities, accepted))
+        known, lost = _by_kind(accepted), _by_kind(ref for ref in accepted if ref not in entities)
+        missing: dict[str, int] = {}
+        faults = []
+        for kind, every in lost.items():
+            gone = every - self._waived
+            held = self._hold(kind, gone, len(known[kind]))
+            for ref in gone - held:
+                missing[ref] = self._missing.get(ref, 0) + 1
+            entities.update((ref, accepted[ref]) for ref in gone if ref in held or missing[ref] < CONFIRMATIONS)
+            if held:
+                _make_wait(entities, accepted, kind)
+                faults.append(_held_fault(kind, held, known[kind]))
+        for kind in self._held.keys() - lost.keys():
+            del self._held[kind]
+        self._waived = frozenset()
+        self._missing = {ref: count for ref, count in missing.items() if count < CONFIRMATIONS}
+        held_counts = {kind: len(refs) for kind, refs in sorted(self._held.items())}
+        return Judgement(entities, bool(self._missing), held_counts, kept, tuple(faults))
+
+    def _hold(self, kind: str, gone: set[str], known: int) -> frozenset[str]:
+        """Those of the ``gone`` whose loss is not believed."""
+        held = self._held.get(kind, frozenset()) & gone
+        if _is_mass_loss(len(gone - held), known):
+            held = frozenset(gone)
+        if held:
+            self._held[kind] = held
+        else:
+            self._held.pop(kind, None)
+        return held
+
+
+def _kept(pull: Pull, accepted: Mapping[str, Entity]) -> frozenset[str]:
+    """Entities that are there but cannot be read keep the form they had."""
+    return frozenset(
+        ref
+        for ref, entity in accepted.items()
+        if ref not in pull.entities and (ref in pull.broken or entity.source.file in pull.broken_files)
+    )
+
+
+def _with_last_definitions(entities: Mapping[str, Entity], accepted: Mapping[str, Entity]) -> dict[str, Entity]:
+    """APIs whose definition cannot be read keep the operations they had."""
+    found = {}
+    for ref, entity in entities.items():
+        if entity.definition is not None and entity.definition.broken and ref in accepted:
+            last = accepted[ref].definition
+            if last is not None and not last.broken:
+                found[ref] = with_last_definition(entity, last)
+    return found
+
+
+def _by_kind(refs: Iterable[str]) -> dict[str, set[str]]:
+    kinds: dict[str, set[str]] = {}
+    for ref in refs:
+        kinds.setdefault(ref.partition(":")[0], set()).add(ref)
+    return kinds
+
+
+def _is_mass_loss(gone: int, known: int) -> bool:
+    return gone > 0 and (gone == known or (gone > COUNT and gone > SHARE * known))
+
+
+def _make_wait(entities: dict[str, Entity], accepted: Mapping[str, Entity], kind: str) -> None:
+    for ref in [ref for ref in entities if ref.startswith(f"{kind}:") and ref not in accepted]:
+        del entities[ref]
+
+
+def _held_fault(kind: str, held: frozenset[str], known: set[str]) -> Fault:
+    first = ", ".join(f"`{ref}`" for ref in sorted(held)[:3])
+    message = f"{len(held)} of {len(known)} entities of kind `{kind}` are gone at once ({first}, …): held as they were"
+    return Fault(Source("catalog"), message, "bring them back, or accept the loss")

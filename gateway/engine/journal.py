@@ -1,0 +1,176 @@
+"""What the engine remembers across restarts: one versioned, fsynced file of changes in the state folder.
+
+Sections of named values: the entities last accepted, the routes last published, who holds which host and path, the
+rules each exposure had, the access policy last accepted. A round appends what changed as one record with its own
+checksum; a record that was cut off by a crash is dropped, everything before it stands. The file is rewritten whole
+when it has grown to several times what it holds.
+
+Losing it loses memory, never safety: without it a newcomer may take a place first, and nothing is kept for entities
+that are broken.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from hashlib import blake2b
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from gateway.engine.sources.entities import Edge, Entity
+from gateway.engine.sources.openapi import Definition
+from policy.facts import Exposure, Operation, Source
+from policy.reading import Fault
+
+HEAD = b"SDjr\x01"  # magic and version
+SECTIONS = ("entities", "routes", "incumbents", "rules", "access")
+NAME = "engine.journal"
+_DIGEST_SIZE = 16
+_SLACK_BYTES = 1024 * 1024
+_KINDS: tuple[type[Any], ...] = (Definition, Entity, Exposure, Fault, Operation, Source)
+_CLASSES: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in _KINDS}
+_MEMBERS: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {
+    kind: attrgetter(*(each.name for each in fields(kind))) for kind in _KINDS
+}
+
+Sections = dict[str, dict[str, Any]]
+
+
+class Journal:
+    """``sections`` is what is remembered; `record` brings it to a new state and writes the difference."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        self.sections: Sections = {name: {} for name in SECTIONS}
+        self.fault = ""
+        self._whole_bytes = 0  # size after the last rewriting
+        self._sound_bytes = 0
+        self._read()
+
+    def record(self, sections: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Remember this instead. Returns whether anything changed; it is on disk then. What cannot be written is
+        not remembered either, so the next call tries again."""
+        changes = []
+        for name, values in sections.items():
+            known = self.sections[name]
+            changes += [(name, key, value) for key, value in values.items() if not _is_same(known.get(key), value)]
+            changes += [(name, key, None) for key in known if key not in values]
+        if not changes:
+            return False
+        after = self.sections | {name: dict(values) for name, values in sections.items()}
+        record = _record(changes)
+        if self._sound_bytes == 0 or self._sound_bytes + len(record) > 3 * self._whole_bytes + _SLACK_BYTES:
+            self._rewrite(after)
+        else:
+            self._append(record)
+        self.sections = after
+        return True
+
+    # ---- the file ----
+
+    def _read(self) -> None:
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        if content[: len(HEAD)] != HEAD:
+            self.fault = f"`{self._path}` has an unknown form or version: nothing is remembered"
+            return
+        at = len(HEAD)
+        while at < len(content):
+            start = at + 4 + _DIGEST_SIZE
+            end = start + int.from_bytes(content[at : at + 4], "big")
+            body = content[start:end]
+            if end > len(content) or _digest(body) != content[at + 4 : start]:
+                self.fault = f"`{self._path}` was cut off: its last record is dropped"
+                break
+            for name, key, value in marshal.loads(body):
+                self._remember(name, key, value)
+            at = end
+        self._sound_bytes = self._whole_bytes = at
+
+    def _remember(self, name: str, key: str, value: Any) -> None:
+        section = self.sections.setdefault(name, {})
+        if value is None:
+            section.pop(key, None)
+        else:
+            section[key] = rebuilt(value)
+
+    def _append(self, record: bytes) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW)
+        with open(descriptor, "wb") as out:
+            out.truncate(self._sound_bytes)
+            out.seek(self._sound_bytes)
+            out.write(record)
+            out.flush()
+            os.fsync(out.fileno())
+        self._sound_bytes += len(record)
+
+    def _rewrite(self, sections: Sections) -> None:
+        everything = [(name, key, value) for name, held in sections.items() for key, value in held.items()]
+        content = HEAD + _record(everything)
+        draft = self._path.with_name(f".{NAME}-{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.rename(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self._sound_bytes = self._whole_bytes = len(content)
+
+
+def _record(changes: list[tuple[str, str, Any]]) -> bytes:
+    body = marshal.dumps([(name, key, plain(value)) for name, key, value in changes], 2)
+    return len(body).to_bytes(4, "big") + _digest(body) + body
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_DIGEST_SIZE).digest()
+
+
+def _is_same(known: Any, value: Any) -> bool:
+    """Entities carry a digest, which spares comparing their operations one by one."""
+    if known is value:
+        return True
+    if type(known) is Entity and type(value) is Entity:
+        return known.digest == value.digest
+    return bool(known == value)
+
+
+# ---- plain forms: a fact is [class name, field, …], a tuple stays one ----
+
+
+def plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or kind is bytes or kind is frozenset or value is None:
+        return value
+    if kind is tuple:
+        return tuple([plain(each) for each in value])
+    if (members := _MEMBERS.get(kind)) is not None:
+        return [kind.__name__, *map(plain, members(value))]
+    if kind is Edge:
+        return ("Edge", *value)
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    raise TypeError(f"a {kind.__name__} has no plain form")
+
+
+def rebuilt(value: Any) -> Any:
+    kind = type(value)
+    if kind is list:
+        return _CLASSES[value[0]](*[rebuilt(each) for each in value[1:]])
+    if kind is tuple:
+        if value and value[0] == "Edge":
+            return Edge(*value[1:])
+        return tuple([rebuilt(each) for each in value])
+    if kind is dict:
+        return {key: rebuilt(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,83 @@
+"""Writes frames and manifest, and says what changed. The order is what keeps readers whole: frames are on disk before
+the manifest names them, the manifest is replaced before anybody is told, and a frame leaves only when no recent
+manifest names it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.engine.compilation import BASE_DIGITS, COMPILER
+from gateway.snapshot import WHY, FrameStore, Manifest, SnapshotFault, frame_hash, read_manifest, write_manifest
+
+DELTA_FRAMES = 200  # a longer delta is not sent: doors read the manifest, in slices
+KEPT_MANIFESTS = 3  # a door may still be reading the frames of those before the last
+KEPT_S = 60.0
+
+
+class Publisher:
+    """``base`` and ``frames`` are what the manifest on disk says."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._store = FrameStore(folder)
+        self.fault = ""
+        try:
+            self.manifest = read_manifest(folder) or Manifest("", COMPILER, {})
+        except SnapshotFault as fault:
+            self.fault = str(fault)
+            self.manifest = Manifest("", COMPILER, {})
+        self._written: dict[str, tuple[Any, str]] = {}  # name -> the very frame last written, its hash
+        self._recent: deque[frozenset[str]] = deque(maxlen=KEPT_MANIFESTS)
+        self._recent.append(frozenset(self.manifest.frames.values()))
+
+    @property
+    def base(self) -> str:
+        return self.manifest.base
+
+    def whole(self) -> dict[str, Any]:
+        """The message that sends its reader to the manifest."""
+        return {"t": "base", "base": self.base, "full": True}
+
+    def publish(self, base: str, frames: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Make these frames the base. Returns the message for the doors, None when nothing changed."""
+        names = {name: self._hash_of(name, frame) for name, frame in sorted(frames.items())}
+        self._written = {name: (frame, names[name]) for name, frame in frames.items()}
+        before = self.manifest
+        if names == before.frames and before.base:
+            return None
+        if base == before.base:  # another past or another compiler made other frames of the same words
+            content = "".join(f"{name} {digest}\n" for name, digest in sorted(names.items()))
+            base = frame_hash(f"{base}\n{content}".encode())[:BASE_DIGITS]
+        self._store.settle()
+        manifest = Manifest(base, COMPILER, names)
+        write_manifest(self._folder, manifest)
+        self.manifest = manifest
+        self._recent.append(frozenset(names.values()))
+        self.fault = ""
+        return self._message(before)
+
+    def _hash_of(self, name: str, frame: Any) -> str:
+        written = self._written.get(name)
+        return written[1] if written is not None and written[0] is frame else self._store.write(frame)
+
+    def _message(self, before: Manifest) -> dict[str, Any]:
+        after = self.manifest
+        changed = {n: h for n, h in after.frames.items() if not n.startswith(WHY) and before.frames.get(n) != h}
+        dropped = [name for name in before.frames if name not in after.frames and not name.startswith(WHY)]
+        if not before.base or len(changed) + len(dropped) > DELTA_FRAMES:
+            return self.whole()
+        return {"t": "base", "base": after.base, "from": before.base, "set": changed, "drop": dropped}
+
+    def collect(self, now: float) -> int:
+        """Remove frames that no recent manifest names; ``now`` in epoch seconds. Returns how many."""
+        used = frozenset().union(*self._recent)
+        removed = 0
+        for name in self._store.names():
+            if name not in used and self._store.age_s(name, now) > KEPT_S:
+                self._store.remove(name)
+                removed += 1
+        return removed

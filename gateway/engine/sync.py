@@ -1,0 +1,183 @@
+"""The engine role: follows catalog and access policy, publishes bases, tells the doors.
+
+The event loop only carries messages and hints; each round runs in the one worker thread, so a compile of fifteen
+seconds delays no hello. Hints that arrive during a round start one more after it. A fault is logged once when it
+appears and once when it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import uvloop
+
+from gateway import config, telemetry
+from gateway.engine.access_files import read_access
+from gateway.engine.compilation import Compiler, no_past
+from gateway.engine.journal import Journal
+from gateway.engine.publisher import Publisher
+from gateway.engine.rounds import Outcome, Rounds
+from gateway.engine.sources.files import FileSource
+from gateway.engine.watch import Watch
+from gateway.link import Link, LinkServer, RoleContext
+from gateway.snapshot import WHY
+from policy.reading import Fault
+from policy.table import Table, TableBuilder
+
+CONFIRM_S = 0.3  # between two readings that must agree on a loss
+RETRY_S = 2.0  # after a round that failed
+
+
+def run(ctx: RoleContext) -> None:
+    """Blocks until the supervisor says `stop`."""
+    gc.set_threshold(100_000, 50, 1000)  # millions of facts without cycles: looking for some costs a quarter of a round
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Sync(ctx).serve())
+
+
+def compile_offline(settings: config.Settings) -> tuple[Table, dict[str, Any], list[Fault]]:
+    """Table, frames of sentences and sources, and every fault, of the files as they are now.
+
+    Nothing is published or remembered: no guard, no last good form, no incumbent."""
+    pull = FileSource(settings.catalog.files, settings.catalog.prefix).pull()
+    access = read_access(settings.access_policy)
+    faults = [*pull.faults, *access.faults]
+    if access.policy is None:
+        return Table.allow_none(), {}, faults
+    compiled = Compiler(settings).compile(pull.entities, access.policy, no_past())
+    builder = TableBuilder(Table.allow_none())
+    why = {}
+    for name, frame in compiled.frames.items():
+        if name.startswith(WHY):
+            why[name] = frame
+        else:
+            builder.put(name, frame)
+    return builder.finish(), why, [*faults, *compiled.faults]
+
+
+class Sync:
+    def __init__(self, ctx: RoleContext) -> None:
+        self._ctx = ctx
+        self._settings = ctx.settings
+        self._hint = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._worker = ThreadPoolExecutor(1, "engine")
+        self._server = LinkServer(ctx.state_folder / "engine.sock", self._on_message, lambda link: None)
+        self._publisher: Publisher
+        self._journal: Journal
+        self._rounds: Rounds
+        self._watch: Watch | None = None
+        self._known_faults: set[Fault] = set()
+
+    async def serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._publisher = await loop.run_in_executor(self._worker, Publisher, self._ctx.state_folder)
+        self._journal = await loop.run_in_executor(self._worker, Journal, self._ctx.state_folder)
+        for why in filter(None, (self._publisher.fault, self._journal.fault)):
+            telemetry.log("state_fault", level="error", why=why)
+        self._adopt(self._settings)
+        self._ctx.parent.on_line = self._on_line
+        self._ctx.parent.start()
+        await self._server.start()
+        self._ctx.parent.ready()
+        try:
+            await self._follow()
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+            self._server.close()
+            self._ctx.parent.close()
+            self._worker.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow(self) -> None:
+        pause_s: float | None = None
+        self._hint.set()
+        while not self._stop.is_set():
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._hint.wait()
+            except TimeoutError:
+                pass
+            self._hint.clear()
+            if not self._stop.is_set():
+                pause_s = await self._one_round()
+
+    async def _one_round(self) -> float | None:
+        """Returns how long to wait for a hint before the next, None for as long as it takes."""
+        try:
+            outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._rounds.round)
+        except Exception as failure:  # one bad round must not end the role: what is published stays
+            telemetry.log("round_failed", level="error", why=f"{type(failure).__name__}: {failure}")
+            return RETRY_S
+        self._report(outcome)
+        if outcome.message is not None:
+            self._server.broadcast(outcome.message)
+        return CONFIRM_S if outcome.confirm else None
+
+    def _report(self, outcome: Outcome) -> None:
+        faults = set(outcome.faults)
+        for fault in outcome.faults:
+            if fault not in self._known_faults:
+                place = f"{fault.source.file}:{fault.source.line}"
+                telemetry.log(
+                    "catalog_fault", level=fault.severity, source=place, entity=fault.source.entity, why=fault.message,
+                    todo=fault.suggestion,
+                )  # fmt: skip
+        for fault in self._known_faults - faults:
+            telemetry.log("catalog_fault_gone", entity=fault.source.entity, why=fault.message)
+        self._known_faults = faults
+        if outcome.message is not None:
+            telemetry.log(
+                "base_published", base=outcome.message["base"], services=outcome.services, took_ms=outcome.took_ms,
+                links=len(self._server.links),
+            )  # fmt: skip
+
+    # ---- settings, parent, doors ----
+
+    def _adopt(self, settings: config.Settings) -> None:
+        self._settings = settings
+        self._rounds = Rounds(settings, self._publisher, self._journal)
+        if self._watch is not None:
+            self._watch.close()
+        loop = asyncio.get_running_loop()
+        self._watch = Watch(lambda: _call(loop, self._hint))
+        self._watch.start(*self._rounds.watched())
+        self._hint.set()
+
+    def _on_line(self, word: str, rest: list[str]) -> None:
+        match word:
+            case "settings":
+                try:
+                    settings = self._ctx.read_settings(rest[0])
+                except (OSError, ValueError, IndexError) as fault:
+                    telemetry.log("settings_unreadable", level="error", why=str(fault))
+                    return
+                self._adopt(settings)
+            case "stop" | "drain":
+                self._stop.set()
+                self._hint.set()
+            case _:
+                telemetry.log("line_unknown", level="warning", word=word)
+
+    def _on_message(self, link: Link, message: dict[str, Any]) -> None:
+        match message.get("t"):
+            case "hello":
+                link.name = f"{message.get('role')}/{message.get('slot')}"
+                if self._publisher.base and message.get("base") != self._publisher.base:
+                    link.send(self._publisher.whole())
+            case "ack":
+                telemetry.log("base_live", level="debug", door=link.name, base=message.get("base"))
+            case "accept_losses":
+                telemetry.log("losses_accepted", pid=link.peer.pid)
+                self._worker.submit(self._rounds.accept_losses)  # after the round that may be running
+                self._hint.set()
+
+
+def _call(loop: asyncio.AbstractEventLoop, hint: asyncio.Event) -> None:
+    try:
+        loop.call_soon_threadsafe(hint.set)
+    except RuntimeError:
+        return  # the loop is closed: nobody listens any more

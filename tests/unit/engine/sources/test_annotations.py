@@ -1,0 +1,117 @@
+"""Annotations: environments, overrides, bounds, and that an unknown word never widens anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.engine.sources.annotations import Said, read_annotations
+from gateway.engine.sources.entities import read_entity
+from policy.facts import Source
+from tests.support.catalogs import PREFIX, entity, environments
+
+BASE = {"environments": "prod", "host": "a.example.com", "upstream": "http://10.0.0.1:8080"}
+
+
+def said(changes: dict[str, str | None] | None = None, *names: str) -> Said:
+    annotations = {key: text for key, text in (BASE | (changes or {})).items() if text is not None}
+    reading = read_entity(
+        entity("Component", "shop/a", annotations=annotations), lambda path: Source("f.yaml", 1), PREFIX
+    )
+    assert reading.entity is not None
+    return read_annotations(reading.entity, environments(*(names or ("dev", "prod"))), "door.example.com")
+
+
+def test_nothing_is_exposed_without_the_annotation_environments() -> None:
+    assert said({"environments": None}).exposures == ()
+
+
+def test_env_stands_for_the_environment_and_a_suffix_overrides_one() -> None:
+    found = said(
+        {"environments": "dev, prod", "host": "a.{env}.example.com", "host.prod": "a.example.com", "path": "/{env}"}
+    )
+    assert [(each.environment, each.host, each.prefix) for each in found.exposures] == [
+        ("dev", "a.dev.example.com", "/dev"),
+        ("prod", "a.example.com", "/prod"),
+    ]
+    assert found.faults == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("host", ""), ("host", "https://a.example.com"), ("host", "a.example.com:443"), ("host", "a.example.com/x"),
+        ("host", "a.evil.com"), ("host", "example.com"), ("host", "*.example.com"), ("host", "door.example.com"),
+        ("host", "a_b.example.com"), ("host", "evilexample.com"),
+        ("upstream", ""), ("upstream", "ftp://10.0.0.1"), ("upstream", "http://192.168.0.1"), ("upstream", "http://127.0.0.1"),
+        ("upstream", "http://169.254.169.254"), ("upstream", "unix:control"), ("upstream", "http://u:p@10.0.0.1"),
+        ("upstream", "http://10.0.0.1/path"), ("upstream", "http://evil.com"), ("upstream", "http://0x7f000001"),
+        ("upstream", "http://10.1"), ("upstream", "http://10.0.0.1:0"), ("upstream", "http://10.0.0.1:99999"),
+        ("upstream", "http://10.0.0.1, http://evil.com"), ("upstream", "http://[::ffff:127.0.0.1]"),
+        ("path", "a"), ("path", "/a//b"), ("path", "/../a"), ("path", "/%2e%2e/a"), ("path", "/a?b"), ("path", "/a/**"),
+    ],
+)  # fmt: skip
+def test_an_exposure_outside_what_it_may_be_is_not_published(key: str, value: str) -> None:
+    found = said({key: value})
+    assert found.exposures == ()
+    assert found.broken == {"prod"}
+    assert any(fault.severity == "error" for fault in found.faults)
+
+
+def test_a_broken_environment_leaves_the_other_alone() -> None:
+    found = said({"environments": "dev,prod", "host.dev": "a.evil.com"})
+    assert [each.environment for each in found.exposures] == ["prod"]
+    assert found.broken == {"dev"}
+
+
+def test_upstreams_are_kept_in_one_spelling() -> None:
+    found = said({"upstream": "http://10.0.0.1:8080/, https://A.internal , http://10.0.0.1:8080"})
+    assert found.exposures[0].upstreams == ("http://10.0.0.1:8080", "https://a.internal")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("acces", "everyone"), ("host.qa", "b.example.com"), ("access.prod", "everyone"), ("options", "strip-prefixes"),
+        ("allow-groups", "a b"), ("allow-consumers", "group:default/a"), ("environments", "prod,qa"),
+        ("paths", "GET a"), ("public", "FETCH /a"), ("paths", "GET /a/**/b"), ("max-duration", "4h"),
+        ("approvers", "component:default/x"),
+    ],
+)  # fmt: skip
+def test_an_unknown_word_is_reported_and_left_out(key: str, value: str) -> None:
+    found, plain = said({key: value}), said()
+    assert [fault.severity for fault in found.faults] == ["warning"]
+    assert found.faults[0].source.entity == "component:shop/a"
+    assert (found.exposures, found.access, found.options) == (plain.exposures, plain.access, plain.options)
+    assert (found.allow_groups, found.allow_consumers, found.declared) == ((), (), ())
+
+
+def test_an_unknown_access_is_read_as_the_narrowest() -> None:
+    assert said({"access": "evryone"}).access == "owners"
+    assert said({"access": "everyone"}).access == "everyone"
+    assert said().access == ""
+
+
+def test_bare_refs_mean_the_own_namespace() -> None:
+    found = said({"allow-groups": "a, default/b", "allow-consumers": "c"})
+    assert found.allow_groups == ("group:default/b", "group:shop/a")
+    assert found.allow_consumers == ("component:shop/c",)
+
+
+def test_client_ids_are_kept_per_environment() -> None:
+    assert said({"client-id": "x", "client-id.prod": "y"}).client_ids == {"": "x", "prod": "y"}
+
+
+def test_operations_beside_the_definition() -> None:
+    found = said({"paths": "get /assets/**, GET /", "public": "POST /hooks"})
+    assert [(each.method, each.template, each.public) for each in found.declared] == [
+        ("GET", "/assets/**", False), ("GET", "/", False), ("POST", "/hooks", True),
+    ]  # fmt: skip
+
+
+def test_a_component_per_environment_names_that_one_environment() -> None:
+    own = {"environment": "prod", "instance-of": "component:shop/base"}
+    assert [each.environment for each in said(own).exposures] == ["prod"]
+    contradicting = said({**own, "environments": "dev,prod"})
+    assert contradicting.exposures == ()
+    assert contradicting.broken == {"dev", "prod"}
+    assert said({**own, "environments": None}).exposures == ()

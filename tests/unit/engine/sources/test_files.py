@@ -1,0 +1,161 @@
+"""Catalog files: folders, globs, links between files, and that nothing outside the folder or on the net is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.engine.sources.files import FileSource, root_of
+from tests.support.catalogs import PREFIX, api, entity, openapi, pull, service, write
+
+
+def messages(folder: Path | str) -> list[str]:
+    return [fault.message for fault in pull(folder).faults]
+
+
+def test_a_folder_is_read_with_all_below_it_but_hidden_ones(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", entity("Group", "a"), entity("Group", "b"))
+    write(tmp_path, "deep/er/c.yml", entity("Group", "c"))
+    write(tmp_path, ".hidden/d.yaml", entity("Group", "d"))
+    write(tmp_path, ".e.yaml", entity("Group", "e"))
+    write(tmp_path, "notes.txt", "no: yaml")
+    assert sorted(pull(tmp_path).entities) == ["group:default/a", "group:default/b", "group:default/c"]
+
+
+def test_globs_and_single_files(tmp_path: Path) -> None:
+    write(tmp_path, "x/a.yaml", entity("Group", "a"))
+    write(tmp_path, "y/a.yaml", entity("Group", "b"))
+    assert sorted(pull(f"{tmp_path}/*/a.yaml").entities) == ["group:default/a", "group:default/b"]
+    assert sorted(pull(f"{tmp_path}/x/a.yaml").entities) == ["group:default/a"]
+    assert root_of(f"{tmp_path}/*/a.yaml") == tmp_path
+    assert root_of(f"{tmp_path}/x/a.yaml") == tmp_path / "x"
+
+
+def test_an_entry_that_names_nothing_is_a_fault(tmp_path: Path) -> None:
+    assert "names no file" in messages(tmp_path / "missing")[0]
+
+
+def test_an_included_definition_is_read_with_its_own_lines(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", api("a", {"$text": "./apis/a.yaml"}))
+    write(tmp_path, "apis/a.yaml", "openapi: 3.0.0\npaths:\n  /a:\n    get: {}\n")
+    found = pull(tmp_path)
+    definition = found.entities["api:default/a"].definition
+    assert found.faults == []
+    assert definition is not None
+    assert definition.operations[0].source.file == str(tmp_path / "apis/a.yaml")
+    assert definition.operations[0].source.line == 4
+
+
+def test_a_definition_written_in_place_has_the_lines_of_its_file(tmp_path: Path) -> None:
+    text = "apiVersion: v1\nkind: API\nmetadata: {name: a}\nspec:\n  type: openapi\n  definition: |\n"
+    text += "    openapi: 3.0.0\n    paths:\n      /a:\n        get: {}\n"
+    write(tmp_path, "a.yaml", text)
+    definition = pull(tmp_path).entities["api:default/a"].definition
+    assert definition is not None
+    assert definition.operations[0].source.line == 10
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["../outside.yaml", "/etc/passwd", "https://evil.example/a.yaml", "//evil.example/a", "file:///etc/passwd",
+     "link.yaml", "missing.yaml", "linked/outside.yaml", "\0"],
+)  # fmt: skip
+def test_an_include_outside_the_folder_is_never_read(tmp_path: Path, target: str) -> None:
+    outside = write(tmp_path, "outside.yaml", openapi("GET /secret"))
+    folder = tmp_path / "catalog"
+    write(folder, "a.yaml", api("a", {"$text": target}))
+    os.symlink(outside, folder / "link.yaml")
+    os.symlink(tmp_path, folder / "linked", target_is_directory=True)
+    definition = pull(f"{folder}/a.yaml").entities["api:default/a"].definition
+    assert definition is not None
+    assert definition.broken
+    assert "secret" not in repr(definition)
+
+
+def test_a_catalog_file_that_is_a_link_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    outside = write(tmp_path, "outside.yaml", entity("Group", "evil"))
+    (tmp_path / "catalog").mkdir()
+    os.symlink(outside, tmp_path / "catalog/a.yaml")
+    found = pull(tmp_path / "catalog")
+    assert found.entities == {}
+    assert "leads out of" in found.faults[0].message
+
+
+def test_locations_are_followed_inside_the_folder_only(tmp_path: Path) -> None:
+    folder = tmp_path / "catalog"
+    write(tmp_path, "outside.yaml", entity("Group", "evil"))
+    targets = ["./teams.yaml", "../outside.yaml", "https://evil.example/x.yaml", "./missing.yaml"]
+    write(folder, "all.yaml", entity("Location", "all", targets=targets))
+    write(folder, "teams.yaml", entity("Group", "a"))
+    found = pull(folder / "all.yaml")
+    assert sorted(found.entities) == ["group:default/a"]
+    assert len(found.faults) == 2
+
+
+def test_locations_that_name_each_other_end(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", entity("Location", "a", target="./b.yaml"))
+    write(tmp_path, "b.yaml", entity("Location", "b", target="./a.yaml"), entity("Group", "g"))
+    assert sorted(pull(tmp_path / "a.yaml").entities) == ["group:default/g"]
+
+
+def test_of_two_entities_with_one_ref_the_first_stands(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", entity("Group", "g", type="first"))
+    write(tmp_path, "b.yaml", entity("Group", "G", type="second"))
+    found = pull(tmp_path)
+    assert found.entities["group:default/g"].type == "first"
+    assert "is described in" in found.faults[0].message
+
+
+def test_a_broken_file_is_broken_and_not_empty(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.yaml", entity("Group", "a"), "b: [")
+    write(tmp_path, "c.yaml", entity("Group", "c"))
+    found = pull(tmp_path)
+    assert found.broken_files == {str(file)}
+    assert sorted(found.entities) == ["group:default/a", "group:default/c"]
+
+
+def test_a_broken_entity_is_known_by_its_ref(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", "kind: Group\nmetadata: {name: a}\nspec: {members: [5]}\n", entity("Group", "b"))
+    found = pull(tmp_path)
+    assert found.broken == {"group:default/a"}
+    assert found.broken_files == set()
+    assert sorted(found.entities) == ["group:default/b"]
+
+
+def test_a_document_with_a_key_said_twice_is_broken_alone(tmp_path: Path) -> None:
+    text = "kind: Group\nkind: Group\nmetadata: {name: a}\n"
+    write(tmp_path, "a.yaml", text, entity("Group", "b"))
+    found = pull(tmp_path)
+    assert found.broken == {"group:default/a"}
+    assert sorted(found.entities) == ["group:default/b"]
+
+
+def test_a_definition_in_the_folder_is_no_entity_and_no_fault(tmp_path: Path) -> None:
+    write(tmp_path, "openapi.yaml", openapi("GET /a"))
+    write(tmp_path, "empty.yaml", "")
+    assert messages(tmp_path) == []
+
+
+def test_only_what_changed_is_read_again(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", entity("Group", "a"))
+    write(tmp_path, "b.yaml", api("b", {"$text": "b.json"}))
+    write(tmp_path, "b.json", openapi("GET /a"))
+    source = FileSource([str(tmp_path)], PREFIX)
+    first = source.pull().entities
+    write(tmp_path, "b.json", openapi("GET /a", "GET /b"))
+    second = source.pull().entities
+    assert second["group:default/a"] is first["group:default/a"]
+    definition = second["api:default/b"].definition
+    assert definition is not None
+    assert len(definition.operations) == 2
+    (tmp_path / "a.yaml").unlink()
+    assert sorted(source.pull().entities) == ["api:default/b"]
+
+
+def test_other_definitions_are_not_read(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", api("a", "type Query { a: Int }", type="graphql"), service("b"))
+    definition = pull(tmp_path).entities["api:default/a"].definition
+    assert definition is not None
+    assert not definition.openapi

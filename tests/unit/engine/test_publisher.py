@@ -1,0 +1,70 @@
+"""Publishing: frames before manifest, small deltas, old frames kept for those who still read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.engine.publisher import DELTA_FRAMES, KEPT_S, Publisher
+from gateway.frames import FrameStore, read_manifest
+
+
+def test_the_first_base_sends_doors_to_the_manifest(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    assert publisher.publish("one", {"teams": {}, "why/a": ()}) == {"t": "base", "base": "one", "full": True}
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.base == publisher.base == "one"
+    assert FrameStore(tmp_path).read(manifest.frames["teams"]) == {}
+
+
+def test_a_small_change_is_sent_as_it_is_without_sentences(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    publisher.publish("one", {"exposure/a": (1,), "exposure/b": (2,), "why/a": ("x",)})
+    message = publisher.publish("two", {"exposure/a": (3,), "why/a": ("y",)})
+    assert message is not None
+    assert message.pop("set").keys() == {"exposure/a"}
+    assert message == {"t": "base", "base": "two", "from": "one", "drop": ["exposure/b"]}
+
+
+def test_a_large_change_is_read_from_the_manifest(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    publisher.publish("one", {"teams": {}})
+    frames = {f"exposure/{number}": (number,) for number in range(DELTA_FRAMES + 1)}
+    assert publisher.publish("two", frames) == {"t": "base", "base": "two", "full": True}
+
+
+def test_equal_frames_are_nothing_new_even_after_a_restart(tmp_path: Path) -> None:
+    Publisher(tmp_path).publish("one", {"teams": {"a": ()}})
+    again = Publisher(tmp_path)
+    assert again.base == "one"
+    assert again.publish("one", {"teams": {"a": ()}}) is None
+    assert again.publish("two", {"teams": {"a": ()}}) is None
+    assert again.base == "one"
+
+
+def test_other_frames_never_go_under_a_base_id_that_is_taken(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    publisher.publish("one", {"teams": {"a": ()}})
+    message = publisher.publish("one", {"teams": {"b": ()}})
+    assert message is not None
+    assert message["base"] == publisher.base != "one"
+
+
+def test_a_damaged_manifest_is_replaced_by_the_next_base(tmp_path: Path) -> None:
+    Publisher(tmp_path).publish("one", {"teams": {}})
+    (tmp_path / "manifest").write_bytes(b"damaged")
+    publisher = Publisher(tmp_path)
+    assert publisher.fault
+    assert publisher.base == ""
+    assert publisher.publish("one", {"teams": {}}) == {"t": "base", "base": "one", "full": True}
+
+
+def test_frames_leave_when_no_recent_manifest_names_them_and_they_are_old(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    for number in range(5):
+        publisher.publish(str(number), {"teams": {"n": number}})
+    written = (tmp_path / "manifest").stat().st_mtime
+    assert publisher.collect(written) == 0
+    assert publisher.collect(written + KEPT_S + 60) == 2
+    assert len(FrameStore(tmp_path).names()) == 3
+    assert publisher.publish("0", {"teams": {"n": 0}}) is not None

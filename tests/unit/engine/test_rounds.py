@@ -1,0 +1,180 @@
+"""Rounds over real files: what is published when files change, break, vanish, and after a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.engine.journal import Journal
+from gateway.engine.publisher import Publisher
+from gateway.engine.rounds import Outcome, Rounds
+from gateway.snapshot import BaseLoader
+from tests.support.catalogs import ACCESS, api, openapi, people, service, settings, write
+
+
+class Engine:
+    """One engine process after the other over the same folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = settings(folder)
+        self.state = Path(self.settings.state_folder)
+        self.restart()
+
+    def restart(self) -> None:
+        publisher, journal = Publisher(self.state), Journal(self.state)
+        assert (publisher.fault, journal.fault) == ("", "")
+        self.rounds = Rounds(self.settings, publisher, journal)
+
+    def round(self) -> Outcome:
+        return self.rounds.round()
+
+    def settled(self) -> Outcome:
+        outcome = self.round()
+        return self.round() if outcome.confirm else outcome
+
+    def write(self, name: str, *documents: object) -> Path:
+        return write(self.folder / "catalog", name, *documents)
+
+    def published(self) -> set[str]:
+        loader = BaseLoader(self.state)
+        loader.load()
+        assert loader.fault == ""
+        return {key.partition(":default/")[2] for key in loader.table.exposures}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    engine = Engine(tmp_path)
+    engine.write("org.yaml", *people("team"))
+    engine.write("a.yaml", service("a"))
+    engine.write("b.yaml", service("b"), service("c"))
+    return engine
+
+
+def messages(outcome: Outcome) -> list[str]:
+    return [fault.message for fault in outcome.faults]
+
+
+def test_an_edit_is_published_by_the_next_round_and_nothing_by_the_one_after(engine: Engine) -> None:
+    assert engine.round().message is not None
+    assert engine.published() == {"a@prod", "b@prod", "c@prod"}
+    assert engine.round().message is None
+    engine.write("a.yaml", service("a"), service("d"))
+    outcome = engine.round()
+    assert outcome.message is not None
+    assert "exposure/component:default/d@prod" in outcome.message["set"]
+    assert engine.published() == {"a@prod", "b@prod", "c@prod", "d@prod"}
+
+
+def test_a_restart_changes_nothing(engine: Engine) -> None:
+    engine.round()
+    engine.restart()
+    assert engine.round().message is None
+
+
+def test_a_removed_service_leaves_with_the_second_reading(engine: Engine) -> None:
+    engine.round()
+    (engine.folder / "catalog/a.yaml").unlink()
+    first = engine.round()
+    assert first.confirm
+    assert first.message is None
+    assert engine.round().message is not None
+    assert engine.published() == {"b@prod", "c@prod"}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_broken_file_changes_nothing_for_what_is_in_it(engine: Engine, restarted: bool) -> None:
+    engine.round()
+    engine.write("b.yaml", "kind: [")
+    engine.write("d.yaml", service("d"))
+    if restarted:
+        engine.restart()
+    outcome = engine.settled()
+    assert any("not YAML" in message for message in messages(outcome))
+    assert engine.published() == {"a@prod", "b@prod", "c@prod", "d@prod"}
+
+
+def test_an_empty_catalog_is_held(engine: Engine) -> None:
+    engine.round()
+    for file in (engine.folder / "catalog").iterdir():
+        file.unlink()
+    for _ in range(3):
+        outcome = engine.round()
+    assert any("held as they were" in message for message in messages(outcome))
+    assert engine.published() == {"a@prod", "b@prod", "c@prod"}
+    engine.restart()
+    engine.settled()
+    assert engine.published() == {"a@prod", "b@prod", "c@prod"}
+
+
+def test_an_accepted_loss_comes_through(engine: Engine) -> None:
+    engine.round()
+    for name in ("a.yaml", "b.yaml"):
+        (engine.folder / "catalog" / name).unlink()
+    engine.settled()
+    assert engine.published() != set()
+    engine.rounds.accept_losses()
+    engine.round()
+    assert engine.published() == set()
+
+
+def test_a_first_reading_that_finds_nothing_publishes_nothing(tmp_path: Path) -> None:
+    outcome = Engine(tmp_path).round()
+    assert outcome.message is None
+    assert "the catalog holds no entity: nothing is published" in messages(outcome)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_broken_access_policy_is_rejected_and_the_last_good_one_holds(engine: Engine, restarted: bool) -> None:
+    engine.round()
+    access = engine.folder / "access.yaml"
+    access.write_text(ACCESS.replace("owners: [read]", "owners: [raed]"))
+    if restarted:
+        engine.restart()
+    engine.write("d.yaml", service("d"))
+    outcome = engine.round()
+    assert any("the last good one holds" in message for message in messages(outcome))
+    assert any(fault.source.file == str(access) and fault.source.line == 4 for fault in outcome.faults)
+    assert engine.published() == {"a@prod", "b@prod", "c@prod", "d@prod"}
+    access.write_text(ACCESS.replace("owners: [read]", "owners: [all]"))
+    assert engine.round().message is not None
+
+
+def test_without_any_good_access_policy_nothing_is_published(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    (tmp_path / "access.yaml").write_text("version: 2\n")
+    engine.write("a.yaml", service("a"))
+    assert engine.round().message is None
+    assert engine.published() == set()
+
+
+def test_a_broken_definition_keeps_its_operations(engine: Engine) -> None:
+    definition: dict[str, Any] = openapi("GET /x")
+    engine.write("d.yaml", service("d", providesApis=["d"]), api("d", definition))
+    engine.round()
+    before = engine.state.joinpath("manifest").read_bytes()
+    engine.write("d.yaml", service("d", providesApis=["d"]), api("d", "openapi: ["))
+    outcome = engine.round()
+    assert any("definition" in message for message in messages(outcome))
+    frames = [line for line in before.splitlines() if b"exposure/component:default/d@" in line]
+    assert frames
+    assert all(line in engine.state.joinpath("manifest").read_bytes() for line in frames)
+
+
+def test_the_incumbent_of_a_host_is_remembered_across_restarts(engine: Engine) -> None:
+    engine.round()
+    engine.restart()
+    engine.write("0.yaml", service("aa", host="a.example.com"))
+    outcome = engine.round()
+    assert "aa@prod" not in engine.published()
+    assert "a@prod" in engine.published()
+    assert any("component:default/aa" in message for message in messages(outcome))
+
+
+def test_what_is_watched_are_the_folders_of_catalog_and_access_policy(engine: Engine) -> None:
+    deep, flat = engine.rounds.watched()
+    assert deep == {engine.folder / "catalog"}
+    assert flat == {engine.folder}
