@@ -141,19 +141,19 @@ def explain(
         address = question.address_of(url)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    table, why, faults = compile_offline(_settings(file))
+    table, why, faults = compile_offline(_settings(file, with_named_files=False))
     _mention(faults)
     answer = question.decide(table, why, caller, method.upper(), address)
     _write_json(answer.as_json()) if as_json else _show(answer)
     sys.exit(0 if answer.allowed else FOUND)
 
 
-def _settings(file: Path | None) -> Settings:
+def _settings(file: Path | None, *, with_named_files: bool = True) -> Settings:
     from gateway import config_load
 
     if file is None:
         file = next((place for place in USUAL_PLACES if place.exists()), USUAL_PLACES[0])
-    return config_load.load(file)
+    return config_load.load(file, with_named_files=with_named_files)
 
 
 def _mention(faults: Sequence[Fault]) -> None:
@@ -164,6 +164,12 @@ def _mention(faults: Sequence[Fault]) -> None:
         click.echo(f"note: {len(faults) - FAULTS_SHOWN} more faults are not shown", err=True)
 
 
+def _from_here(file: str) -> str:
+    """A path as a person would type it: relative below the current folder, whole elsewhere."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
 def _show(answer: Answer) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if answer.allowed:
@@ -171,7 +177,8 @@ def _show(answer: Answer) -> None:
     else:
         console.print(Text("refused", style="bold red"), Text(f"{answer.reason} ({answer.status})"))
     console.print(Text(answer.sentence))
-    source = f"{answer.source.file}:{answer.source.line}" if answer.source.line else answer.source.file
+    file = _from_here(answer.source.file)
+    source = f"{file}:{answer.source.line}" if answer.source.line else file
     lines = {
         "caller": answer.caller,
         "exposure": answer.exposure,

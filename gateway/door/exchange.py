@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from gateway.door.pool import Route
     from gateway.door.upstream import Upstream
     from gateway.http1.head import Head
-    from gateway.snapshot import Snapshot
-    from policy.table import Match
+    from policy.table import Match, Table
 
 DROPPED_BODY_BYTES = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
 HELD_BODY_BYTES = 64 * 1024  # body bytes kept while the way upstream is being made
@@ -65,7 +64,7 @@ class Exchange:
     """State of one request. Every field is per request; the connection's state is in `Downstream`."""
 
     __slots__ = (
-        "client", "door", "head", "prepared", "request_id", "began_ns", "snapshot", "match", "caller", "permit",
+        "client", "door", "head", "prepared", "request_id", "began_ns", "version", "match", "caller", "permit",
         "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
         "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
         "bytes_out", "begun", "ended", "retried", "reused", "answer_chunked", "method", "line",
@@ -78,7 +77,7 @@ class Exchange:
         self.began_ns = perf_counter_ns()
         self.prepared = b""  # a whole answer of our own that needs no decision
         self.request_id = b""
-        self.snapshot: Snapshot = self.door.snapshot
+        self.version = self.door.snapshot.version  # of the snapshot that decided; the snapshot itself is let go
         self.match: Match | None = None
         self.caller: Caller = self.door.callers.anonymous
         self.permit: Permit | None = None
@@ -154,7 +153,8 @@ class Exchange:
         if door.audit.failed:
             self.refuse("audit_unavailable")
             return
-        snapshot = self.snapshot = door.snapshot
+        snapshot = door.snapshot
+        self.version = snapshot.version
         table = snapshot.table
         if not table.ready:
             self.refuse("policy_unavailable")
@@ -171,11 +171,11 @@ class Exchange:
             self.refuse("path_malformed", "this service does not accept such a path")
             return
         if not head.bearer:
-            self._decide(match, door.callers.anonymous)
+            self._decide(table, match, door.callers.anonymous)
             return
         caller = door.callers.find(head.bearer, snapshot)
         if isinstance(caller, Caller):
-            self._decide(match, caller)
+            self._decide(table, match, caller)
             return
         if isinstance(caller, Waiting):
             self.client.deadline_s = door.tick_s + KEY_WAIT_S
@@ -189,7 +189,8 @@ class Exchange:
         if self.ended:
             return
         door = self.door
-        snapshot = self.snapshot = door.snapshot
+        snapshot = door.snapshot
+        self.version = snapshot.version
         head = self.head
         match = snapshot.table.match(head.host, head.target.segments)
         if isinstance(match, Refusal):
@@ -202,11 +203,11 @@ class Exchange:
         if isinstance(caller, Refused):
             self.refuse(caller.code, caller.detail)
         elif isinstance(caller, Caller):
-            self._decide(match, caller)
+            self._decide(snapshot.table, match, caller)
 
-    def _decide(self, match: Match, caller: Caller) -> None:
+    def _decide(self, table: Table, match: Match, caller: Caller) -> None:
         self.caller = caller
-        verdict = self.snapshot.table.decide(match, self.method, caller.principal, self.door.now)
+        verdict = table.decide(match, self.method, caller.principal, self.door.now)
         if isinstance(verdict, Refusal):
             self._refuse_by_policy(verdict)
             return
@@ -555,7 +556,7 @@ class Exchange:
                 verdict.rule,
                 verdict.operation,
                 match.exposure.key if match is not None else "",
-                self.snapshot.version,
+                self.version,
                 self.client.peer.address,
                 self.client_address,
                 self.endpoint.url if self.endpoint is not None else "",

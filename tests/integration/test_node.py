@@ -177,6 +177,4 @@ def test_sigterm_drains_and_the_audit_trail_verifies_with_one_record_per_request
 
 def test_metrics_count_what_was_answered(node: WholeNode) -> None:
     assert [status(node), status(node, sub=None)] == [200, 401]
-    until(lambda: 'code="identity_required"} 1' in node.metrics(), 5)
-
-
+    until(lambda: 'outcome="identity_required"} 1' in node.metrics(), 5)
