@@ -18,7 +18,7 @@ from typing import Literal
 
 from gateway.audit.blocks import FORMAT_VERSION, Batch
 from gateway.audit.disk import Disk
-from gateway.audit.record import Record, timestamp
+from gateway.audit.record import timestamp
 from gateway.audit.segment import Segments
 
 Sync = Literal["batch", "second", "off"]
@@ -41,7 +41,7 @@ class Trail:
         self._synced_at = time.monotonic()
         # The block in the making.
         self._batch: Batch | None = None
-        self._records: list[Record] = []
+        self._records: list[bytes] = []
         self._due_at = 0.0
         # What the next block must tell about a disk that refused.
         self._failure = ""
@@ -64,7 +64,7 @@ class Trail:
 
     # ----------------------------------------------------------------------------------------- blocks
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[bytes]) -> None:
         batch = self._batch or self._begin_block()
         self._records += records
         batch.add(records)
@@ -129,7 +129,7 @@ class Trail:
         if self._sync == "batch":
             self.sync()
 
-    def drop_block(self) -> list[Record]:
+    def drop_block(self) -> list[bytes]:
         """The records of a block that was not written; their numbers were never used."""
         records = self._records
         self._batch, self._records = None, []

@@ -19,6 +19,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from gateway import telemetry
+from gateway.audit.line import caller_piece
 from gateway.config import Issuer
 from gateway.errors import Refused
 from gateway.identity.issuers import IssuerTable
@@ -41,18 +42,25 @@ KEY_WAIT_S = 2.0
 class Caller:
     """A principal and what follows from it, for one token."""
 
-    __slots__ = ("block", "key_id", "keys", "people_version", "principal", "until", "verified")
+    __slots__ = ("block", "key_id", "keys", "people_version", "principal", "record", "until", "verified")
 
     def __init__(
         self, verified: Verified | None, principal: Principal, people_version: str, keys: KeyRing | None
     ) -> None:
         self.verified = verified
-        self.principal = principal
-        self.people_version = people_version
         self.keys = keys
-        self.block = header_block(principal)
         self.key_id = verified.key_id if verified is not None else ""
         self.until = verified.until if verified is not None else 0
+        self.become(principal, people_version)
+
+    def become(self, principal: Principal, people_version: str) -> None:
+        """Take what the catalog says now: the principal, its lines for the upstream, its piece of the record."""
+        self.principal = principal
+        self.people_version = people_version
+        self.block = header_block(principal)
+        self.record = caller_piece(
+            principal.ref, principal.issuer, principal.subject, principal.client_id, self.key_id
+        )
 
 
 @final
@@ -136,9 +144,8 @@ class Callers:
 
     def _rematch(self, caller: Caller, table: Table) -> None:
         assert caller.verified is not None
-        caller.principal = principal_of(caller.verified, self._issuers[caller.verified.issuer], table)
-        caller.people_version = table.people_version
-        caller.block = header_block(caller.principal)
+        principal = principal_of(caller.verified, self._issuers[caller.verified.issuer], table)
+        caller.become(principal, table.people_version)
 
     def sweep(self, most: int = 256) -> None:
         """Forget ended tokens, a few of the oldest at a time: a digest is not kept longer than it is of use."""

@@ -19,7 +19,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from gateway import telemetry
-from gateway.audit.record import Record
+from gateway.audit.line import asked_piece, decided_piece, line, way_piece
 from gateway.door.callers import KEY_WAIT_S, Caller, Waiting
 from gateway.door.endpoint import REPEATABLE
 from gateway.door.health import health_answer
@@ -535,36 +535,31 @@ class Exchange:
             client.exchange_ended(self.closes)
 
     def _record(self, reason: str, spent_us: int) -> None:
+        door = self.door
         head: Head | None = self.head
         match = self.match
-        principal = self.caller.principal
-        permit = self.permit
-        verdict = permit if permit is not None else self.refused
-        self.door.append_record(
-            Record(
-                (self.began_ns + self.door.wall_offset_ns) // 1_000_000,
-                self.request_id.decode("latin-1"),
-                principal.ref,
-                principal.issuer,
-                principal.subject,
-                principal.client_id,
-                self.method,
-                head.host if head is not None else "",
+        verdict = self.permit or self.refused
+        endpoint = self.endpoint
+        door.append_record(
+            line(
+                (self.began_ns + door.wall_offset_ns) // 1_000_000,
+                self.request_id,
+                self.caller.record,
+                asked_piece(self.method, head.host if head is not None else ""),
                 head.target.path if head is not None else self.line.decode("latin-1"),
-                "permit" if permit is not None else "refusal",
-                reason,
-                verdict.rule,
-                verdict.operation,
-                match.exposure.key if match is not None else "",
-                self.version,
-                self.client.peer.address,
-                self.client_address,
-                self.endpoint.url if self.endpoint is not None else "",
+                decided_piece(
+                    "refusal" if self.permit is None else "permit",
+                    reason,
+                    verdict.rule,
+                    verdict.operation,
+                    match.exposure.key if match is not None else "",
+                    self.version,
+                ),
+                way_piece(self.client.peer.address, self.client_address, endpoint.url if endpoint is not None else ""),
                 self.status,
                 self.bytes_in,
                 self.bytes_out,
                 spent_us,
-                self.caller.key_id,
-                head.traceparent[3:35].decode("latin-1") if head is not None else "",
+                head.traceparent[3:35] if head is not None else b"",
             )
         )

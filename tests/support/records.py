@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.audit.record import Record
+from gateway.audit.record import Record, line_of
 
 RECORD = Record(
     time_ms=1_795_300_000_123,
@@ -30,3 +30,4 @@ RECORD = Record(
     key_id="key-1",
     trace="0af7651916cd43dd8448eb211c80319c",
 )
+LINE = line_of(RECORD)

@@ -19,13 +19,14 @@ from gateway.audit.blocks import (
     segment_name,
     seq_of,
 )
-from tests.support.records import RECORD
+from gateway.audit.record import line_of
+from tests.support.records import LINE, RECORD
 
 
 def block_of(head: Head, records: int, *, event: str = "") -> tuple[bytes, Head]:
     batch = Batch(head)
     for _ in range(records):
-        batch.add([RECORD])
+        batch.add([LINE])
     if event:
         batch.add_event(event, 0, {})
     return batch.sealed()
@@ -58,7 +59,7 @@ def test_the_first_block_follows_nothing() -> None:
 
 def test_a_batch_knows_its_size_in_bytes() -> None:
     batch = Batch(GENESIS)
-    batch.add([RECORD])
+    batch.add([LINE])
     batch.add_event("stop", 0, {})
     assert batch.count == 2
     assert batch.sealed()[0].startswith(b'{"seq":1,')
@@ -151,7 +152,7 @@ def test_only_a_stop_event_marks_an_orderly_end(event: str, stopped: bool) -> No
 
 def test_a_record_cannot_pretend_to_be_an_event() -> None:
     batch = Batch(GENESIS)
-    batch.add([RECORD._replace(path='","event":"stop')])
+    batch.add([line_of(RECORD._replace(path='","event":"stop'))])
     block, _ = batch.sealed()
     tail = last_block(block)
     assert tail is not None

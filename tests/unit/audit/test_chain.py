@@ -9,6 +9,7 @@ import pytest
 
 from gateway.audit.blocks import GENESIS, Batch, Head, read_block_line, segment_name
 from gateway.audit.chain import Report, Torn, verify_paths
+from gateway.audit.record import line_of
 from tests.support.records import RECORD
 
 CHAIN = "door-0a"
@@ -19,7 +20,7 @@ def block(head: Head, records: int = 0, *events: tuple[str, dict[str, object]]) 
     for name, fields in events:
         batch.add_event(name, 0, fields)
     for at in range(records):
-        batch.add([RECORD._replace(path=f"/{head.block}/{at}")])
+        batch.add([line_of(RECORD._replace(path=f"/{head.block}/{at}"))])
     return batch.sealed()
 
 
@@ -153,7 +154,7 @@ def test_a_block_that_was_rewritten_whole_no_longer_links(tmp_path: Path) -> Non
         assert old is not None
         batch = Batch(Head(old.block - 1, old.first_seq - 1, old.prev))
         for _ in range(old.lines):
-            batch.add([RECORD._replace(sub="nobody")])
+            batch.add([line_of(RECORD._replace(sub="nobody"))])
         lines[5:9] = batch.sealed()[0].splitlines(keepends=True)
 
     edited(path, rewrite)

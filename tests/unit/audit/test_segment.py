@@ -12,7 +12,7 @@ from gateway.audit.blocks import GENESIS, Batch, Head
 from gateway.audit.disk import Disk
 from gateway.audit.segment import Segments
 from tests.support.disk import FailingDisk, SlowDisk
-from tests.support.records import RECORD
+from tests.support.records import LINE
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def segments(tmp_path: Path, disk: FailingDisk) -> Iterator[Segments]:
 def write(segments: Segments, records: int = 1, event: str = "") -> Head:
     batch = Batch(segments.head)
     for _ in range(records):
-        batch.add([RECORD])
+        batch.add([LINE])
     if event:
         batch.add_event(event, 0, {})
     segments.append(*batch.sealed())

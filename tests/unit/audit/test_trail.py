@@ -13,7 +13,7 @@ import pytest
 from gateway.audit.chain import verify_paths
 from gateway.audit.trail import Sync, Trail
 from tests.support.disk import FailingDisk
-from tests.support.records import RECORD
+from tests.support.records import LINE
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def runs(tmp_path: Path, disk: FailingDisk) -> Iterator[Runs]:
 
 def test_a_run_opens_with_start_and_ends_with_stop(runs: Runs) -> None:
     trail = runs.trail()
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.write()
     trail.stop()
     trail.release()
@@ -72,9 +72,9 @@ def test_a_run_after_an_orderly_end_opens_with_start(runs: Runs) -> None:
 
 def test_a_run_after_a_killed_one_says_so_and_names_the_last_block(runs: Runs) -> None:
     trail = runs.trail()
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.write()
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.release()  # what a kill leaves: the second block never reached the disk
     again = runs.trail()
     again.begin()
@@ -88,7 +88,7 @@ def test_a_run_after_a_killed_one_says_so_and_names_the_last_block(runs: Runs) -
 def test_a_full_segment_is_followed_by_the_next(runs: Runs) -> None:
     trail = runs.trail("second", segment_bytes=2000)
     for _ in range(5):
-        trail.add([RECORD, RECORD])
+        trail.add([LINE, LINE])
         trail.write()
     trail.stop()
     assert [line["segment"] for line in runs.lines() if "segment" in line] == [1, 2, 3]
@@ -102,7 +102,7 @@ def test_each_sync_mode_asks_the_disk_as_often_as_it_says(
 ) -> None:
     trail = runs.trail(sync)
     for _ in range(3):
-        trail.add([RECORD])
+        trail.add([LINE])
         trail.write()
         trail.sync_if_due()
     assert disk.calls.get("sync", 0) == asked
@@ -111,7 +111,7 @@ def test_each_sync_mode_asks_the_disk_as_often_as_it_says(
 
 def test_second_syncs_once_a_second_and_only_when_there_is_something(runs: Runs, disk: FailingDisk) -> None:
     trail = runs.trail("second")
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.write()
     trail._synced_at -= 1.0  # one second later
     trail.sync_if_due()
@@ -128,15 +128,15 @@ def test_an_orderly_end_is_synced(runs: Runs, disk: FailingDisk) -> None:
 
 def test_the_records_of_a_block_that_was_not_written_are_handed_back_unnumbered(runs: Runs, disk: FailingDisk) -> None:
     trail = runs.trail()
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.write()
     disk.refuse("write")
-    trail.add([RECORD, RECORD])
+    trail.add([LINE, LINE])
     with pytest.raises(OSError, match="No space left"):
         trail.write()
     assert trail.held == 2
-    assert trail.drop_block() == [RECORD, RECORD]
-    trail.add([RECORD])
+    assert trail.drop_block() == [LINE, LINE]
+    trail.add([LINE])
     trail.write()
     assert [line["seq"] for line in runs.lines() if "seq" in line] == [1, 2, 3]
 
@@ -157,17 +157,17 @@ def test_the_first_block_after_a_failure_says_since_when_why_and_what_was_lost(r
 
 def test_after_a_refused_fsync_the_segment_is_given_up_and_its_blocks_are_named(runs: Runs, disk: FailingDisk) -> None:
     trail = runs.trail("second")
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.write()
     trail.sync()
     for _ in range(2):
-        trail.add([RECORD])
+        trail.add([LINE])
         trail.write()
     disk.refuse("sync", error=errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
         trail.sync()
     trail.note_failure("Input/output error")
-    trail.add([RECORD])
+    trail.add([LINE])
     trail.write()
     trail.sync()
     event = next(line for line in runs.lines() if line.get("event") == "disk_failed")
@@ -179,7 +179,7 @@ def test_after_a_refused_fsync_the_segment_is_given_up_and_its_blocks_are_named(
 def test_a_block_is_due_by_size_or_by_age(runs: Runs) -> None:
     trail = runs.trail()
     assert not trail.is_due(1, 0.0)
-    trail.add([RECORD])
+    trail.add([LINE])
     assert trail.is_due(1, 3600)
     assert trail.is_due(10**6, 0.0)
     assert not trail.is_due(10**6, 3600)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.chain import verify_paths
+from gateway.audit.record import line_of
 from gateway.audit.writer import AuditWriter
 from tests.support.disk import FailingDisk
 from tests.support.records import RECORD
@@ -71,7 +72,7 @@ def until(condition: Callable[[], object], why: str) -> None:
 
 def append_numbered(writer: AuditWriter, first: int, count: int) -> None:
     for number in range(first, first + count):
-        writer.append(RECORD._replace(path=f"/{number}"))
+        writer.append(line_of(RECORD._replace(path=f"/{number}")))
 
 
 def test_append_is_the_list_append_itself(tmp_path: Path) -> None:
@@ -228,13 +229,14 @@ WRITING = """
 import sys
 from pathlib import Path
 from gateway.audit.writer import AuditWriter
+from gateway.audit.record import line_of
 from tests.support.records import RECORD
 writer = AuditWriter(Path(sys.argv[1]), "door-0", sys.argv[2], block_s=0.005)
 writer.start()
 number = 0
 while True:
     for _ in range(20):
-        writer.append(RECORD._replace(path=f"/{number}"))
+        writer.append(line_of(RECORD._replace(path=f"/{number}")))
         number += 1
     while writer.queued:
         pass

@@ -1,0 +1,78 @@
+"""A record's line from pieces that repeat: the door's way to the bytes that `record.line_of` defines.
+
+Who asked, what was decided and where it went repeat from request to request, so their JSON is made once and
+remembered, bounded; a line is then one formatting of bytes. It costs 1.1 µs where building the `Record`, a
+dict and its JSON costs 3, and it happens in the door's thread, so that the writer's has no interpreter work to
+take from it (`bench/micro.py`, "audit line"). A property test holds the two ways equal for any text.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import orjson
+
+from gateway.audit.record import timestamp
+
+REMEMBERED = 8192
+
+
+@lru_cache(REMEMBERED)
+def text(value: str) -> bytes:
+    """What stands between the quotes of a JSON string; lone surrogates are spelled out."""
+    try:
+        return orjson.dumps(value)[1:-1]
+    except TypeError:
+        return orjson.dumps(value.encode("utf-8", "backslashreplace").decode("utf-8"))[1:-1]
+
+
+@lru_cache(64)
+def _second(seconds: int) -> bytes:
+    return timestamp(seconds * 1000).removesuffix(".000Z").encode()
+
+
+def caller_piece(subject: str, issuer: str, sub: str, client_id: str, key_id: str) -> bytes:
+    """Made once per caller."""
+    values = (text(subject), text(issuer), text(sub), text(client_id), text(key_id))
+    return b'"subject":"%b","issuer":"%b","sub":"%b","client_id":"%b","key_id":"%b"' % values
+
+
+@lru_cache(REMEMBERED)
+def asked_piece(method: str, host: str) -> bytes:
+    return b'"method":"%b","host":"%b"' % (text(method), text(host))
+
+
+@lru_cache(REMEMBERED)
+def decided_piece(decision: str, reason: str, rule: str, operation: str, exposure: str, snapshot: str) -> bytes:
+    values = (text(decision), text(reason), text(rule), text(operation), text(exposure), text(snapshot))
+    return b'"decision":"%b","reason":"%b","rule":"%b","operation":"%b","exposure":"%b","snapshot":"%b"' % values
+
+
+@lru_cache(REMEMBERED)
+def way_piece(peer: str, client: str, upstream: str) -> bytes:
+    return b'"peer":"%b","client":"%b","upstream":"%b"' % (text(peer), text(client), text(upstream))
+
+
+def line(
+    time_ms: int,
+    request_id: bytes,
+    caller: bytes,
+    asked: bytes,
+    path: str,
+    decided: bytes,
+    way: bytes,
+    status: int,
+    bytes_in: int,
+    bytes_out: int,
+    duration_us: int,
+    trace: bytes,
+) -> bytes:
+    """The line without its number. ``request_id`` and ``trace`` are of shapes that need no escaping."""
+    seconds, millis = divmod(time_ms, 1000)
+    return (
+        b'"time":"%b.%03dZ","request_id":"%b",%b,%b,"path":"%b",%b,%b,'
+        b'"status":%d,"bytes_in":%d,"bytes_out":%d,"duration_us":%d,"trace":"%b"}\n'
+    ) % (
+        _second(seconds), millis, request_id, caller, asked, text(path), decided, way,
+        status, bytes_in, bytes_out, duration_us, trace,
+    )  # fmt: skip
