@@ -25,6 +25,7 @@ from gateway.errors import Refused
 from gateway.identity.issuers import IssuerTable
 from gateway.identity.principal import header_block, principal_of
 from gateway.identity.tokens import KeyWanted, Verified, verify
+from gateway.telemetry import TOKEN_CACHE_HITS
 from policy.facts import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Callers:
                 del self._held[digest]
                 return Refused("token_expired", "`exp` is past")
             else:
-                self._values[telemetry.TOKEN_CACHE_HITS] += 1
+                self._values[TOKEN_CACHE_HITS] += 1
                 if caller.people_version != snapshot.table.people_version:
                     self._rematch(caller, snapshot.table)
                 return caller

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from gateway import telemetry
-from gateway.door.exchange import Exchange
+from gateway.door.exchange import RETIRE_REQUESTS, Exchange
 from gateway.door.holds import HOLD_PIPELINE
 from gateway.errors import Refused
 from gateway.http1.head import read_head
@@ -43,7 +43,6 @@ NEVER = float("inf")
 LINGER_BYTES = 256 * 1024
 LINGER_S = 1.0
 RAW_BODY_BYTES = 64 * 1024  # bodies at least this long bypass the parser by counting
-RETIRE_REQUESTS = 10_000
 RETIRE_S = 600.0
 DRAIN_IDLE_S = 0.5
 _RANDOM = Random()  # our own: another user of the module's shared one must not see or seed it
@@ -225,11 +224,10 @@ class Downstream(asyncio.Protocol):
 
     # === parser callbacks ===
 
-    def on_message_begin(self) -> None:
-        self.in_head = True
-        self.head_started = True
-
     def on_url(self, url: bytes) -> None:
+        # the first sign of a message; a method alone is not one, and waits no longer than an idle connection may
+        if not self.in_head:
+            self.in_head = self.head_started = True
         self.target = self.target + url if self.target else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -264,8 +262,15 @@ class Downstream(asyncio.Protocol):
                 exchange = Exchange(self, head)
                 if head.upgrade and parser.should_upgrade():
                     self.upgrading = True
-        self.receiving = exchange
-        self._take_turn(exchange)
+        if not exchange.body_done:
+            self.receiving = exchange
+        elif not exchange.keep_alive:
+            self.deaf = True
+        if self.exchange is None and not self.write_paused and not self.queue:
+            self.exchange = exchange
+            exchange.begin()
+        else:
+            self._wait_turn(exchange)
 
     def on_body(self, chunk: bytes) -> None:
         if self.receiving is not None:
@@ -313,7 +318,7 @@ class Downstream(asyncio.Protocol):
             return
         exchange = Exchange(self, None)
         exchange.unreadable(Refused(code, detail), b"", self.target)
-        self._take_turn(exchange)
+        self._wait_turn(exchange)
 
     def _fault(self, error: BaseException) -> None:
         """A bug of ours, not a client's: said in the log, and nothing of this connection goes on."""
@@ -323,15 +328,15 @@ class Downstream(asyncio.Protocol):
 
     # === the order of exchanges ===
 
-    def _take_turn(self, exchange: Exchange) -> None:
-        if self.exchange is None and not self.write_paused and not self.queue:
-            self.exchange = exchange
-            exchange.begin()
-            return
+    def _wait_turn(self, exchange: Exchange) -> None:
+        """Behind the exchanges that came before; at once if there are none."""
         if self.queue is None:
             self.queue = deque()
         self.queue.append(exchange)
-        self.hold(HOLD_PIPELINE)
+        if self.exchange is not None or self.write_paused:
+            self.hold(HOLD_PIPELINE)
+        elif not self.advancing:
+            self._advance()
 
     def exchange_ended(self, close: bool) -> None:
         """The answer is written whole. The next waiting request begins, or the connection idles or ends."""
@@ -361,9 +366,11 @@ class Downstream(asyncio.Protocol):
             if self.exchange is None and not self.transport.is_closing():
                 self.deadline_s = self.door.tick_s + self.door.timeouts.keepalive_s
 
-    def retires(self) -> bool:
-        """Few long connections load the workers unevenly, so each ends after a while, between two requests."""
-        return self.requests >= RETIRE_REQUESTS or self.door.tick_s >= self.retire_s
+    def retire(self) -> None:
+        """Called by the sweep once `retire_s` has passed: few long connections load the workers unevenly, so each
+        ends after a while, between two requests."""
+        self.requests = max(self.requests, RETIRE_REQUESTS)
+        self.retire_s = NEVER
 
     # === the end ===
 

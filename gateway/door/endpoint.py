@@ -17,6 +17,7 @@ from gateway import telemetry
 from gateway.config import ServiceSettings
 from gateway.door.resolve import NotAllowed
 from gateway.door.upstream import Upstream
+from gateway.telemetry import UPSTREAM_REUSED
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
@@ -71,7 +72,7 @@ class Endpoint:
             upstream = idle[-1]
             if now_s - upstream.idle_since_s <= longest_s and not upstream.transport.is_closing():
                 idle.pop()
-                door.values[telemetry.UPSTREAM_REUSED] += 1
+                door.values[UPSTREAM_REUSED] += 1
                 exchange.connected(upstream, True)
                 return
         self.waiting.append(exchange)

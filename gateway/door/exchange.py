@@ -18,7 +18,6 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from gateway import telemetry
 from gateway.audit.line import asked_piece, decided_piece, line, way_piece
 from gateway.door.callers import KEY_WAIT_S, Caller, Waiting
 from gateway.door.endpoint import REPEATABLE
@@ -38,6 +37,7 @@ from gateway.http1.forward import (
 )
 from gateway.http1.pages import challenge, refusal
 from gateway.http1.target import below_prefix, is_accepted
+from gateway.telemetry import HEALTH_REQUESTS, OUTCOME, REQUEST_BYTES, RESPONSE_BYTES, RESPONSES
 from policy.facts import Permit, Refusal
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from gateway.door.pool import Route
     from gateway.door.upstream import Upstream
     from gateway.http1.head import Head
-    from policy.table import Match, Table
+    from policy.table import Match
 
+RETIRE_REQUESTS = 10_000  # of one client connection, which ends then between two of them
 DROPPED_BODY_BYTES = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
 HELD_BODY_BYTES = 64 * 1024  # body bytes kept while the way upstream is being made
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -67,7 +68,7 @@ class Exchange:
         "client", "door", "head", "prepared", "request_id", "began_ns", "version", "match", "caller", "permit",
         "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
         "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
-        "bytes_out", "begun", "ended", "retried", "reused", "answer_chunked", "method", "line",
+        "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method", "line",
     )  # fmt: skip
 
     def __init__(self, client: Downstream, head: Head | None) -> None:
@@ -97,6 +98,7 @@ class Exchange:
         self.bytes_out = 0
         self.begun = False  # the answer's head is on its way to the client
         self.ended = False
+        self.waited = False  # for a key, which happens once
         self.retried = False
         self.reused = False
         self.answer_chunked = False
@@ -124,7 +126,7 @@ class Exchange:
         self.method = method.decode("latin-1")
         self.keep_alive = not close
         self.prepared = health_answer(self.door.node.value, head_only=method == b"HEAD", close=close)
-        self.door.values[telemetry.HEALTH_REQUESTS] += 1
+        self.door.values[HEALTH_REQUESTS] += 1
         self.ended = True  # leaves no record
 
     def unreadable(self, refused: Refused, method: bytes, target: bytes) -> None:
@@ -170,49 +172,33 @@ class Exchange:
         if head.target.odd and not is_accepted(head.target, match.exposure.options):
             self.refuse("path_malformed", "this service does not accept such a path")
             return
-        if not head.bearer:
-            self._decide(table, match, door.callers.anonymous)
+        caller = door.callers.find(head.bearer, snapshot) if head.bearer else door.callers.anonymous
+        if not isinstance(caller, Caller):
+            self._not_verified(caller)
             return
-        caller = door.callers.find(head.bearer, snapshot)
-        if isinstance(caller, Caller):
-            self._decide(table, match, caller)
-            return
-        if isinstance(caller, Waiting):
-            self.client.deadline_s = door.tick_s + KEY_WAIT_S
-            door.callers.wait(caller, self)
-            return
-        if isinstance(caller, Refused):
-            self.refuse(caller.code, caller.detail)
-
-    def key_arrived(self) -> None:
-        """The issuer's keys were read again since this token named one that was unknown: one more look."""
-        if self.ended:
-            return
-        door = self.door
-        snapshot = door.snapshot
-        self.version = snapshot.version
-        head = self.head
-        match = snapshot.table.match(head.host, head.target.segments)
-        if isinstance(match, Refusal):
-            self._refuse_by_policy(match)
-            return
-        self.match = match
-        caller = door.callers.find(head.bearer, snapshot)
-        if isinstance(caller, Waiting):
-            caller = caller.refusal
-        if isinstance(caller, Refused):
-            self.refuse(caller.code, caller.detail)
-        elif isinstance(caller, Caller):
-            self._decide(snapshot.table, match, caller)
-
-    def _decide(self, table: Table, match: Match, caller: Caller) -> None:
         self.caller = caller
-        verdict = table.decide(match, self.method, caller.principal, self.door.now)
+        verdict = table.decide(match, self.method, caller.principal, door.now)
         if isinstance(verdict, Refusal):
             self._refuse_by_policy(verdict)
             return
         self.permit = verdict
         self._forward(match, verdict)
+
+    def _not_verified(self, why: Refused | Waiting) -> None:
+        """A token that is broken, or one of a key that may be there once control has looked again."""
+        if isinstance(why, Refused):
+            self.refuse(why.code, why.detail)
+        elif self.waited:
+            self.refuse(why.refusal.code, why.refusal.detail)
+        else:
+            self.waited = True
+            self.client.deadline_s = self.door.tick_s + KEY_WAIT_S
+            self.door.callers.wait(why, self)
+
+    def key_arrived(self) -> None:
+        """The issuer's keys were read again since this token named one that was unknown: one more look."""
+        if not self.ended:
+            self.begin()
 
     # === the way upstream ===
 
@@ -261,7 +247,8 @@ class Exchange:
         if self.head.expects_continue and not self.bytes_in:
             # RFC 9110 §10.1.1: the decision is made and somebody is there to take the body
             self.client.transport.write(CONTINUE)
-        self._await_answer()
+        if not self.body_done:
+            self._await_answer()
         if self.client.write_paused:
             upstream.pause()
 
@@ -363,7 +350,7 @@ class Exchange:
         version = self.head.version
         self.begun = True
         self.status = answer.status
-        if not self.keep_alive or not self.body_done or door.draining or client.retires():
+        if not self.keep_alive or not self.body_done or door.draining or client.requests >= RETIRE_REQUESTS:
             self.closes = True
         if answer.length < 0:
             framing = body_framing(answer, version)
@@ -525,10 +512,10 @@ class Exchange:
         self._record(reason, spent_us)
         door = self.door
         values = door.values
-        values[telemetry.OUTCOME[reason]] += 1
-        values[telemetry.RESPONSES + self.status // 100] += 1
-        values[telemetry.REQUEST_BYTES] += self.bytes_in
-        values[telemetry.RESPONSE_BYTES] += self.bytes_out
+        values[OUTCOME[reason]] += 1
+        values[RESPONSES + self.status // 100] += 1
+        values[REQUEST_BYTES] += self.bytes_in
+        values[RESPONSE_BYTES] += self.bytes_out
         door.counters.observe(spent_us)
         client = self.client
         if client.exchange is self:

@@ -204,6 +204,8 @@ class Door:
         for connection in tuple(self._slices[self._ticks % SWEEP_SLICES]):
             if connection.deadline_s <= tick_s:
                 connection.on_deadline()
+            if connection.retire_s <= tick_s:
+                connection.retire()
         if self._ticks % 50 == 0:
             self._each_second(tick_s)
         if self.draining and (self._is_idle() or tick_s >= self._finish_by_s):

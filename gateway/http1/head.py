@@ -152,12 +152,20 @@ def read_head(
     head.method = verb
     head.target = what
     head.version = number
-    refused = (
-        _read_host(head, values[_HOST])
-        or _read_framing(head, values, rules)
-        or _read_caller(head, values, passed, rules)
-        or _read_hops(head, values, passed, rules, trusted)
-    )
+    head.length = 0
+    head.keep_alive = number == 11
+    head.expects_continue = False
+    head.traceparent = head.upgrade = head.tunnel = b""
+    head.forwarded_for = head.forwarded_proto = head.client_certificate = head.request_id = b""
+    head.passed = passed
+    refused = _read_host(head, values[_HOST])
+    # -- shortcut: the plain form asks all four in turn; most heads have nothing for the last two (saves 0.5 us)
+    if not values[_LENGTH] is values[_CODING] is values[_CONNECTION] is values[_EXPECT] is None:
+        refused = refused or _read_framing(head, values, rules)
+    refused = refused or _read_caller(head, values, passed, rules)
+    if trusted or not values[_CONNECTION] is values[_TRACE] is values[_VIA] is values[_UPGRADE] is None:
+        refused = refused or _read_hops(head, values, passed, rules, trusted)
+    # -- end of shortcut
     return refused or head
 
 
@@ -213,15 +221,12 @@ def _read_host(head: Head, host: bytes | None) -> Refused | None:
 def _read_framing(head: Head, values: list[bytes | None], rules: HeadRules) -> Refused | None:
     """How long the body is, and what the client wants of the connection before and after it."""
     length, coding, connection, expect = values[_LENGTH], values[_CODING], values[_CONNECTION], values[_EXPECT]
-    head.length = 0
     if length is not None or coding is not None:
         head.length = size = body_length(length, coding, head.version)
         if size == UNCLEAR:
             return Refused("request_framing")
         if size > rules.body_bytes > 0:
             return Refused("request_too_large")
-    head.keep_alive = head.version == 11
-    head.expects_continue = False
     if connection is not None:
         closes, keeps, _, _ = connection_of(connection)
         head.keep_alive = not closes and (keeps or head.version == 11)
@@ -263,7 +268,6 @@ def _read_hops(
     (
         trace, request_id, connection, forwarded_for, forwarded_proto, upgrade, _, via, trace_state, certificate,
     ) = values[_TRACE:]  # fmt: skip
-    head.traceparent = head.upgrade = head.tunnel = b""
     if trace is not None and _TRACE_SHAPE.fullmatch(trace):
         head.traceparent = trace
         if trace_state is not None:  # W3C Trace Context: without a valid traceparent it means nothing
@@ -275,7 +279,6 @@ def _read_hops(
     if upgrade is not None:
         head.upgrade = upgrade.rstrip(b" \t").lower()
         head.tunnel = _tunnel_of(head, connection)
-    head.forwarded_for = head.forwarded_proto = head.client_certificate = head.request_id = b""
     if trusted:
         head.forwarded_for = forwarded_for or b""
         head.client_certificate = certificate or b""
