@@ -90,8 +90,7 @@ class Callers:
         self._ask = ask
         self._limit = limit
         self._held: OrderedDict[bytes, Caller] = OrderedDict()
-        self._waiting: dict[tuple[str, str], list[Exchange]] = {}
-        self._questions: dict[int, tuple[str, str]] = {}
+        self._waiting: dict[tuple[str, str], _Question] = {}
         self._numbers = count(1)
         self.configure(issuers)
 
@@ -158,33 +157,50 @@ class Callers:
             else:
                 held.move_to_end(digest)
         self._values[telemetry.TOKENS_CACHED] = len(held)
+        self._forget_questions()
 
     # === waiting for a key ===
 
     def wait(self, waiting: Waiting, exchange: Exchange) -> None:
         """`exchange.key_arrived` is called once control has looked, or the exchange is refused now."""
         key = (waiting.issuer, waiting.kid)
-        queue = self._waiting.get(key)
-        if queue is None:
-            number = next(self._numbers)
-            question: dict[str, object] = {"t": "want_key", "id": number, "issuer": waiting.issuer, "kid": waiting.kid}
-            if len(self._waiting) >= WAITING_KEYS or not self._ask(question):
+        question = self._waiting.get(key)
+        if question is None or self._now() - question.asked_at >= KEY_WAIT_S:
+            question = _Question(next(self._numbers), self._now(), [])
+            asked = {"t": "want_key", "id": question.number, "issuer": waiting.issuer, "kid": waiting.kid}
+            if len(self._waiting) >= WAITING_KEYS or not self._ask(asked):
                 exchange.refuse(waiting.refusal.code, waiting.refusal.detail)
                 return
-            queue = self._waiting[key] = []
-            self._questions[number] = key
-        if len(queue) >= WAITING_EXCHANGES:
+            self._waiting[key] = question
+        if len(question.exchanges) >= WAITING_EXCHANGES:
             exchange.refuse(waiting.refusal.code, waiting.refusal.detail)
             return
-        queue.append(exchange)
+        question.exchanges.append(exchange)
 
     def answered(self, number: int) -> None:
         """Control has read the issuer's keys again (their overlay came before this message), or could not."""
-        key = self._questions.pop(number, None)
-        for exchange in self._waiting.pop(key, ()) if key is not None else ():
-            exchange.key_arrived()
+        for key, question in list(self._waiting.items()):
+            if question.number == number:
+                del self._waiting[key]
+                for exchange in question.exchanges:
+                    exchange.key_arrived()
 
     def control_lost(self) -> None:
         """No answer will come on this link: everybody looks once more at what there is."""
-        for number in list(self._questions):
-            self.answered(number)
+        for question in list(self._waiting.values()):
+            self.answered(question.number)
+
+    def _forget_questions(self) -> None:
+        """What control never answered; those who waited have been refused by their deadline."""
+        now = self._now()
+        for key, question in list(self._waiting.items()):
+            if now - question.asked_at > KEY_WAIT_S * 2:
+                del self._waiting[key]
+
+
+class _Question(NamedTuple):
+    """One `want_key` message and the exchanges that wait for its answer."""
+
+    number: int
+    asked_at: int
+    exchanges: list[Exchange]

@@ -30,6 +30,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 
 from gateway import telemetry
 from gateway.door.exchange import RETIRE_REQUESTS, Exchange
+from gateway.door.health import is_probe
 from gateway.door.holds import HOLD_PIPELINE
 from gateway.errors import Refused
 from gateway.http1.head import read_head
@@ -40,9 +41,11 @@ if TYPE_CHECKING:
 
 HEALTH_TARGET = b"/.stagedoor/bigip/health"
 NEVER = float("inf")
+PIPELINED = 256  # requests that may wait for earlier answers
 LINGER_BYTES = 256 * 1024
 LINGER_S = 1.0
 RAW_BODY_BYTES = 64 * 1024  # bodies at least this long bypass the parser by counting
+UNREAD_LINE_BYTES = 256  # of a line that was no request, this much goes into the record
 RETIRE_S = 600.0
 DRAIN_IDLE_S = 0.5
 _RANDOM = Random()  # our own: another user of the module's shared one must not see or seed it
@@ -152,9 +155,9 @@ class Downstream(asyncio.Protocol):
             self.transport.pause_reading()
         self.holds |= bit
 
-    def release(self, bit: int) -> None:
-        if self.holds & bit:
-            self.holds &= ~bit
+    def release(self, bits: int) -> None:
+        if self.holds & bits:
+            self.holds &= ~bits
             if not self.holds and not self.transport.is_closing():
                 self.transport.resume_reading()
 
@@ -186,8 +189,11 @@ class Downstream(asyncio.Protocol):
                 return
             if self.in_head:
                 self._head_incomplete(len(data), in_head and not self.head_started)
-            elif self.receiving is not None and self.receiving.body_left >= RAW_BODY_BYTES:
-                self.raw_left = self.receiving.body_left
+            elif self.receiving is not None:
+                if len(self.fields) > self.listening.limits.fields:
+                    self._unreadable("request_head_too_large", "it has too many trailers")
+                elif self.receiving.body_left >= RAW_BODY_BYTES:
+                    self.raw_left = self.receiving.body_left
             data = rest
 
     def _raw_body(self, data: bytes) -> bytes:
@@ -249,17 +255,21 @@ class Downstream(asyncio.Protocol):
         self.requests += 1
         parser = cast(HttpRequestParser, self.parser)
         method = parser.get_method()
-        if target == HEALTH_TARGET:
+        if target == HEALTH_TARGET and is_probe(method, fields):
             exchange = Exchange(self, None)
             exchange.health(method, parser.get_http_version(), fields)
         else:
             head = read_head(method, target, parser.get_http_version(), fields, self.listening.rules, self.peer.trusted)
             if isinstance(head, Refused):
                 exchange = Exchange(self, None)
-                exchange.unreadable(head, method, target)
-                self.deaf = self.unread = exchange.closes
+                exchange.method = method.decode("latin-1")
+                exchange.line = target[:UNREAD_LINE_BYTES]
+                exchange.unreadable(head)
+                self.deaf = self.unread = True
             else:
                 exchange = Exchange(self, head)
+                if not parser.should_keep_alive():
+                    exchange.keep_alive = False  # llhttp reads Proxy-Connection too, and takes no more after this
                 if head.upgrade and parser.should_upgrade():
                     self.upgrading = True
         if not exchange.body_done:
@@ -277,12 +287,14 @@ class Downstream(asyncio.Protocol):
             self.receiving.feed(chunk)
 
     def on_message_complete(self) -> None:
-        if self.fields:
-            self.fields = []  # trailers
         receiving = self.receiving
         if receiving is None or (self.upgrading and receiving.body_left):
             return  # llhttp ends an upgrade request before its body (`_after_upgrade` reads that)
         self.receiving = None
+        if self.fields:  # trailers
+            if any(name.lower() in (b"connection", b"proxy-connection") for name, _ in self.fields):
+                receiving.keep_alive = False  # llhttp obeys it there as well
+            self.fields = []
         receiving.fed()
         self._body_ended(receiving)
 
@@ -312,12 +324,14 @@ class Downstream(asyncio.Protocol):
         if self.deaf:
             return
         self.deaf = self.unread = True
+        self.fields = []
         receiving, self.receiving = self.receiving, None
         if receiving is not None and not receiving.ended:
             receiving.body_broken(code, detail)
             return
         exchange = Exchange(self, None)
-        exchange.unreadable(Refused(code, detail), b"", self.target)
+        exchange.line = self.target[:UNREAD_LINE_BYTES]
+        exchange.unreadable(Refused(code, detail))
         self._wait_turn(exchange)
 
     def _fault(self, error: BaseException) -> None:
@@ -333,6 +347,10 @@ class Downstream(asyncio.Protocol):
         if self.queue is None:
             self.queue = deque()
         self.queue.append(exchange)
+        if len(self.queue) > PIPELINED and not self.deaf:
+            self.receiving = None
+            self._unreadable("overloaded", "too many requests wait on this connection")
+            return
         if self.exchange is not None or self.write_paused:
             self.hold(HOLD_PIPELINE)
         elif not self.advancing:
@@ -349,7 +367,12 @@ class Downstream(asyncio.Protocol):
         elif self.door.draining and self.receiving is None:
             self.close()
         elif not self.write_paused:
-            self.deadline_s = self.door.tick_s + self.door.timeouts.keepalive_s
+            self._idle()
+
+    def _idle(self) -> None:
+        """Between two exchanges. A head may have begun while the last one ran."""
+        timeouts = self.door.timeouts
+        self.deadline_s = self.door.tick_s + (timeouts.head_s if self.in_head else timeouts.keepalive_s)
 
     def _advance(self) -> None:
         """Begin what waits, in a flat loop: a thousand pipelined refusals must not nest a thousand frames."""
@@ -364,7 +387,7 @@ class Downstream(asyncio.Protocol):
         if not self.queue:
             self.release(HOLD_PIPELINE)
             if self.exchange is None and not self.transport.is_closing():
-                self.deadline_s = self.door.tick_s + self.door.timeouts.keepalive_s
+                self._idle()
 
     def retire(self) -> None:
         """Called by the sweep once `retire_s` has passed: few long connections load the workers unevenly, so each
@@ -418,10 +441,10 @@ class Downstream(asyncio.Protocol):
         self.deadline_s = NEVER
         if self.exchange is not None:
             self.exchange.on_deadline()
-        elif self.in_head and not self.deaf:
-            self._unreadable("request_timeout")
         elif self.lingering >= 0 or self.write_paused or self.transport.is_closing():
             self.transport.abort()
+        elif self.in_head and not self.deaf:
+            self._unreadable("request_timeout")
         else:
             self.close()
 

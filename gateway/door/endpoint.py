@@ -36,7 +36,7 @@ class Endpoint:
 
     __slots__ = (
         "pool", "url", "environment", "host", "port", "path", "tls", "server_name", "limit", "connect_s",
-        "idle", "open", "busy", "waiting", "failed_s", "used_s", "tasks",
+        "idle", "open", "busy", "waiting", "failed_s", "used_s", "tasks", "retired",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, url: str, environment: str, service: ServiceSettings) -> None:
@@ -57,6 +57,7 @@ class Endpoint:
         self.waiting: deque[Exchange] = deque()
         self.failed_s = -FAILED_S
         self.used_s = 0.0
+        self.retired = False  # other settings took its place: what runs ends here, nothing idles
         self.tasks: set[asyncio.Task[None]] = set()
 
     def take(self, exchange: Exchange, fresh: bool) -> None:
@@ -92,6 +93,12 @@ class Endpoint:
             if not exchange.ended:
                 exchange.connected(upstream, True)
                 return
+        self._keep(upstream)
+
+    def _keep(self, upstream: Upstream) -> None:
+        if self.retired:
+            upstream.transport.close()
+            return
         upstream.idle_since_s = self.pool.door.tick_s
         self.idle.append(upstream)
 
@@ -122,6 +129,7 @@ class Endpoint:
         return not self.open and not self.waiting and now_s - self.used_s > UNUSED_S
 
     def close(self) -> None:
+        self.retired = True
         while self.idle:
             self.idle.popleft().transport.close()
 
@@ -155,8 +163,7 @@ class Endpoint:
                 if not exchange.ended:
                     exchange.connected(upstream, False)
                     return
-            upstream.idle_since_s = self.pool.door.tick_s
-            self.idle.append(upstream)
+            self._keep(upstream)
 
     async def _connected(self) -> Upstream:
         loop = self.pool.door.loop

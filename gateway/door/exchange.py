@@ -53,7 +53,6 @@ DROPPED_BODY_BYTES = 64 * 1024  # an unread body up to this size is read and dro
 HELD_BODY_BYTES = 64 * 1024  # body bytes kept while the way upstream is being made
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHUNKS_END = b"0\r\n\r\n"
-UNREAD_LINE_BYTES = 256  # of a line that was no request, this much goes into the record
 
 OWN_SEGMENT = ".stagedoor"
 OWN_SERVICE = "component:stagedoor/stagedoor"
@@ -129,17 +128,15 @@ class Exchange:
         self.door.values[HEALTH_REQUESTS] += 1
         self.ended = True  # leaves no record
 
-    def unreadable(self, refused: Refused, method: bytes, target: bytes) -> None:
+    def unreadable(self, refused: Refused) -> None:
         """What arrived is no request we may act on: the answer is known, its turn may still have to come."""
         fault = FAULTS[refused.code]
-        self.method = method.decode("latin-1")
-        self.line = target[:UNREAD_LINE_BYTES]
         self.refused = Refusal(fault.code)
         self.status = fault.status
         self.closes = True
         self.request_id = self.door.next_request_id()
         self.prepared = refusal(
-            fault, request_id=self.request_id, detail=refused.detail, head_only=method == b"HEAD", close=True
+            fault, request_id=self.request_id, detail=refused.detail, head_only=self.method == "HEAD", close=True
         )
 
     # === the decision ===
@@ -319,8 +316,10 @@ class Exchange:
 
     def body_broken(self, code: str, detail: str) -> None:
         """The body's framing is broken: the upstream must not take what came for a whole request."""
-        if self.upstream is not None:
-            self._drop_upstream()
+        if self.client.exchange is not self:
+            self.unreadable(Refused(code, detail))  # an earlier answer is still due
+            return
+        self._drop_upstream()
         if self.begun:
             self.refused = Refusal(code)
             self.client.cut()
@@ -506,6 +505,9 @@ class Exchange:
         """Exactly once: the record, the counters, and the client's next exchange."""
         self.ended = True
         self.held = None
+        client = self.client
+        if client.holds:
+            client.release(HOLD_BODY | HOLD_UPSTREAM)
         spent_us = (perf_counter_ns() - self.began_ns) // 1000
         permit = self.permit
         reason = self.refused.reason or (permit.reason if permit is not None else "")
@@ -517,9 +519,8 @@ class Exchange:
         values[REQUEST_BYTES] += self.bytes_in
         values[RESPONSE_BYTES] += self.bytes_out
         door.counters.observe(spent_us)
-        client = self.client
         if client.exchange is self:
-            client.exchange_ended(self.closes)
+            client.exchange_ended(self.closes or not self.keep_alive)
 
     def _record(self, reason: str, spent_us: int) -> None:
         door = self.door

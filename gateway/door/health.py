@@ -32,6 +32,15 @@ _PAGES = {
 }
 
 
+_NO_PROBE = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"expect"))
+
+
 def health_answer(state: int, *, head_only: bool, close: bool) -> bytes:
     """The whole answer for a node state; an unknown state counts as failing."""
     return _PAGES[state if state in _STATES else FAILING, head_only, close]
+
+
+def is_probe(method: bytes, fields: list[tuple[bytes, bytes]]) -> bool:
+    """A monitor's request has no body and asks for no upgrade. Whatever has is read like any other request, because
+    here nobody looks at where its body ends."""
+    return method in (b"GET", b"HEAD") and not any(name.lower() in _NO_PROBE for name, _ in fields)

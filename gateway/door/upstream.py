@@ -79,6 +79,7 @@ class Upstream(asyncio.Protocol):
         answer = self.answer
         if exc is None and self.eof and answer is not None and answer.length == UNTIL_CLOSE:
             exchange.upstream = None
+            self.endpoint.busy -= 1
             exchange.answer_more(b"", True)
         elif answer is None and not self.head_bytes and not self.interims:
             exchange.upstream_failed("upstream_closed")
@@ -135,11 +136,15 @@ class Upstream(asyncio.Protocol):
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             # bytes behind a complete answer spoil the connection, not the answer
+            if self.exchange is None:  # a callback has failed it already
+                return
             if not self.complete:
                 self._fail(exchange, str(error))
                 return
             self.surplus = True
         if self.answer is not None:
+            if self.complete and exchange.method == "HEAD" and not data.endswith(b"\r\n\r\n"):
+                self.surplus = True  # the parser took it for the beginning of a body
             self._deliver(exchange, self.answer)
         elif self.exchange is not None:
             self.head_bytes += len(data)
@@ -210,6 +215,8 @@ class Upstream(asyncio.Protocol):
             return
         if answer.status >= 200:
             self.answer = answer
+            if not parser.should_keep_alive():
+                answer.keep_alive = False  # llhttp reads Proxy-Connection too, and takes no more after this
             if answer.no_body and exchange.method == "HEAD":
                 # llhttp would take what follows a HEAD's answer for its body: a fresh parser reads the next one
                 self.complete = True
@@ -228,7 +235,8 @@ class Upstream(asyncio.Protocol):
             self.pieces.append(chunk)
 
     def on_message_complete(self) -> None:
-        if self.fields:
+        if self.fields:  # trailers; llhttp obeys a Connection among them, so a fresh parser reads the next answer
             self.fields = []
+            self.parser = None
         if self.answer is not None:
             self.complete = True

@@ -39,6 +39,7 @@ from gateway.snapshot import Snapshot
 TICK_S = 0.02
 SWEEP_SLICES = 16  # every connection is looked at each 320 ms
 FIRST_OVERLAY_S = 5.0
+LAST_TURNS = 100  # of the loop, in which cut connections say that they are lost
 NEVER_COLLECT = 10**9  # generation 2: everything long-lived is frozen, connections break their own cycles
 
 
@@ -119,7 +120,10 @@ class Door:
         parent.ready()
         telemetry.log("door_ready", slot=self.ctx.slot, base=self.snapshot.base, pid=os.getpid())
         await self._stopped.wait()
-        self._end()
+        await self._cut_all()
+        self.following.close()
+        self.pool.close()
+        self.audit.close()
 
     def _told(self, word: str, rest: list[str]) -> None:
         """A line from the supervisor."""
@@ -159,13 +163,17 @@ class Door:
             for connection in tuple(connections):
                 connection.drain()
 
-    def _end(self) -> None:
+    async def _cut_all(self) -> None:
+        """End what is still open. Each exchange leaves its record while the trail is open."""
+        for listening in self._listening:
+            listening.stop()
         for connections in self._slices:
             for connection in tuple(connections):
-                connection.transport.abort()
-        self.following.close()
-        self.pool.close()
-        self.audit.close()
+                connection.cut()
+        for _ in range(LAST_TURNS):
+            if not self._connections:
+                break
+            await asyncio.sleep(0)
 
     # === connections ===
 

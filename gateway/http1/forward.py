@@ -228,6 +228,9 @@ def read_answer(
     size = body_length(length, coding, 11 if version == "1.1" else 10)
     if size == UNCLEAR:
         return _malformed("the answer does not say clearly where its body ends")
+    if status < 200 and size not in (0, UNTIL_CLOSE):
+        # RFC 9112, 6.3: it has no body. llhttp reads one all the same where it does not know the status.
+        return _malformed("an interim answer of the service announces a body")
     if request_method == "HEAD" or status in (204, 304) or status < 200:
         # The upstream may still send a body it must not send: only the caller sees those surplus bytes.
         return Answer(status, b"".join(lines), size, True, keep_alive)

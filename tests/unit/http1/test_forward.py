@@ -267,6 +267,14 @@ def test_an_interim_answer_goes_on_without_framing() -> None:
     assert interim_head(answer) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
 
 
+@pytest.mark.parametrize("status", [100, 103, 104, 150, 199])
+def test_an_interim_answer_that_announces_a_body_is_none(status: int) -> None:
+    """llhttp takes that body off the wire for statuses it does not know: it would become the final answer's."""
+    for framing in ((b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked")):
+        assert isinstance(read_answer(status, "1.1", [framing], "GET", ANSWER_RULES), Refused)
+    assert read(status, (b"Content-Length", b"0")).no_body
+
+
 def test_an_unknown_status_has_an_empty_phrase() -> None:
     assert read(299, FIVE).lines == b"HTTP/1.1 299 \r\n"
 
