@@ -166,7 +166,8 @@ class Callers:
         key = (waiting.issuer, waiting.kid)
         question = self._waiting.get(key)
         if question is None or self._now() - question.asked_at >= KEY_WAIT_S:
-            question = _Question(next(self._numbers), self._now(), [])
+            still = [each for each in question.exchanges if not each.ended] if question is not None else []
+            question = _Question(next(self._numbers), self._now(), still)
             asked = {"t": "want_key", "id": question.number, "issuer": waiting.issuer, "kid": waiting.kid}
             if len(self._waiting) >= WAITING_KEYS or not self._ask(asked):
                 exchange.refuse(waiting.refusal.code, waiting.refusal.detail)

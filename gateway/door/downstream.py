@@ -147,6 +147,8 @@ class Downstream(asyncio.Protocol):
         self.write_paused = False
         if self.exchange is not None:
             self.exchange.resume_upstream()
+        elif self.lingering >= 0:
+            self.deadline_s = self.door.tick_s + LINGER_S
         else:
             self._advance()
 
@@ -175,6 +177,8 @@ class Downstream(asyncio.Protocol):
             if parser is None:
                 parser = self.parser = HttpRequestParser(self)
             in_head = self.in_head
+            receiving = self.receiving
+            body_bytes = receiving.bytes_in if receiving is not None else 0
             self.head_started = False
             try:
                 parser.feed_data(data)
@@ -194,6 +198,10 @@ class Downstream(asyncio.Protocol):
                     self._unreadable("request_head_too_large", "it has too many trailers")
                 elif self.receiving.body_left >= RAW_BODY_BYTES:
                     self.raw_left = self.receiving.body_left
+                elif self.receiving is not receiving or receiving.bytes_in > body_bytes:
+                    self.head_pending = 0
+                else:
+                    self._fields_incomplete(len(data))
             data = rest
 
     def _raw_body(self, data: bytes) -> bytes:
@@ -224,6 +232,10 @@ class Downstream(asyncio.Protocol):
             if self.exchange is None:
                 self.deadline_s = self.door.tick_s + self.door.timeouts.head_s
             return
+        self._fields_incomplete(arrived)
+
+    def _fields_incomplete(self, arrived: int) -> None:
+        """Bytes of a head, or of a chunked body that bring none of the body: trailers, which the parser keeps."""
         self.head_pending += arrived
         if self.head_pending > self.listening.limits.head_bytes:
             self._unreadable("request_head_too_large")
@@ -348,9 +360,9 @@ class Downstream(asyncio.Protocol):
             self.queue = deque()
         self.queue.append(exchange)
         if len(self.queue) > PIPELINED and not self.deaf:
+            self.deaf = self.unread = True
             self.receiving = None
-            self._unreadable("overloaded", "too many requests wait on this connection")
-            return
+            exchange.unreadable(Refused("overloaded", "too many requests wait on this connection"))
         if self.exchange is not None or self.write_paused:
             self.hold(HOLD_PIPELINE)
         elif not self.advancing:
@@ -414,7 +426,7 @@ class Downstream(asyncio.Protocol):
             return
         self.raw_left = 0
         self.lingering = LINGER_BYTES
-        self.deadline_s = self.door.tick_s + LINGER_S
+        self.deadline_s = self.door.tick_s + (self.door.timeouts.idle_s if self.write_paused else LINGER_S)
         self.release(self.holds)
         if transport.can_write_eof():
             transport.write_eof()

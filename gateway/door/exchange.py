@@ -18,6 +18,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from gateway import telemetry
 from gateway.audit.line import asked_piece, decided_piece, line, way_piece
 from gateway.door.callers import KEY_WAIT_S, Caller, Waiting
 from gateway.door.endpoint import REPEATABLE
@@ -39,6 +40,7 @@ from gateway.http1.pages import challenge, refusal
 from gateway.http1.target import below_prefix, is_accepted
 from gateway.telemetry import HEALTH_REQUESTS, OUTCOME, REQUEST_BYTES, RESPONSE_BYTES, RESPONSES
 from policy.facts import Permit, Refusal
+from policy.reasons import DENIED
 
 if TYPE_CHECKING:
     from gateway.door.downstream import Downstream
@@ -174,6 +176,9 @@ class Exchange:
             self._not_verified(caller)
             return
         self.caller = caller
+        if snapshot.denied and not snapshot.denied.isdisjoint(caller.principal.subjects):
+            self._refuse_by_policy(Refusal(DENIED))  # cut off, whatever the catalog says
+            return
         verdict = table.decide(match, self.method, caller.principal, door.now)
         if isinstance(verdict, Refusal):
             self._refuse_by_policy(verdict)
@@ -205,9 +210,14 @@ class Exchange:
         client = self.client
         head = self.head
         exposure = match.exposure
-        route = self.route = door.pool.route(exposure)
+        try:
+            route = self.route = door.pool.route(exposure)
+        except (OSError, ValueError) as error:  # an address that is none, a certificate that cannot be read
+            telemetry.log("route_refused", level="error", exposure=exposure.key, why=str(error))
+            self.refuse("upstream_connect", type(error).__name__)
+            return
         self.body_limit = route.body_limit
-        if self.body_limit and head.length > self.body_limit:
+        if self.body_limit and max(head.length, self.bytes_in) > self.body_limit:
             self.refuse("request_too_large")
             return
         peer = client.peer

@@ -45,13 +45,9 @@ class Listening:
 
     def __init__(self, door: Door, listener: Listener, limits: Limits) -> None:
         self.door = door
-        self.listener = listener
-        self.limits = limits
         self.proto = "https" if listener.tls is not None else "http"
-        self.rules = HeadRules(limits, client_certificate_header=listener.client_certificate_header)
-        self._networks = [ip_network(network, strict=False) for network in listener.trusted_peers]
         self._context = tls_context(listener.tls) if listener.tls is not None else None
-        self._peers: dict[str, Peer] = {}
+        self._take(listener, limits)
         self._server: asyncio.Server | None = None
         # Accepted, but not yet heard of as connected: a turn of the loop, or as long as a handshake takes. One whose
         # handshake fails is never heard of again: its object just goes.
@@ -89,11 +85,24 @@ class Listening:
             self._server.close()
             self._server = None
 
-    def renew(self) -> None:
-        """Read certificate and key again, first into a context that serves nobody."""
-        if self._context is not None and self.listener.tls is not None:
-            tls_context(self.listener.tls)
-            self._context.load_cert_chain(self.listener.tls.certificate, self.listener.tls.key)
+    def _take(self, listener: Listener, limits: Limits) -> None:
+        self.listener = listener
+        self.limits = limits
+        self.rules = HeadRules(limits, client_certificate_header=listener.client_certificate_header)
+        self._networks = [ip_network(network, strict=False) for network in listener.trusted_peers]
+        self._peers: dict[str, Peer] = {}
+
+    def check(self, listener: Listener) -> None:
+        """Raises `OSError` when the certificate and key of ``listener`` could not be served."""
+        if listener.tls is not None:
+            tls_context(listener.tls)
+
+    def configure(self, listener: Listener, limits: Limits) -> None:
+        """Take other settings of the same address, after `check`. The certificate and key are read again. Open
+        connections keep what was known about their peer when they came."""
+        self._take(listener, limits)
+        if self._context is not None and listener.tls is not None:
+            self._context.load_cert_chain(listener.tls.certificate, listener.tls.key)
 
     def is_trusted(self, address: str) -> bool:
         try:

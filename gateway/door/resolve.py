@@ -134,6 +134,8 @@ class Resolver:
         loop = asyncio.get_running_loop()
         try:
             answers = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            raise NotAllowed(f"`{host}` is no name") from None
         except OSError:
             if known is not None and now - known[0] < STALE_S:
                 return known[1]

@@ -142,10 +142,15 @@ class Upstream(asyncio.Protocol):
                 self._fail(exchange, str(error))
                 return
             self.surplus = True
+        body_here = bool(self.pieces)
         if self.answer is not None:
             if self.complete and exchange.method == "HEAD" and not data.endswith(b"\r\n\r\n"):
                 self.surplus = True  # the parser took it for the beginning of a body
             self._deliver(exchange, self.answer)
+            if self.exchange is exchange and not body_here:
+                self.head_bytes += len(data)
+                if self.head_bytes > HEAD_BYTES:
+                    self._fail(exchange, "its trailers are too large")
         elif self.exchange is not None:
             self.head_bytes += len(data)
             if self.head_bytes > HEAD_BYTES:
@@ -169,6 +174,7 @@ class Upstream(asyncio.Protocol):
         if first:
             exchange.answer_begun(answer, body, complete)
         elif body or complete:
+            self.head_bytes = 0
             exchange.answer_more(body, complete)
 
     def _complete(self, exchange: Exchange, surplus: bool) -> None:
@@ -180,7 +186,10 @@ class Upstream(asyncio.Protocol):
         self.begun = self.complete = self.surplus = False
         self.head_bytes = self.interims = 0
         self.served += 1
-        if surplus or not answer.keep_alive or not exchange.body_done or self.eof:
+        if not exchange.body_done or self.transport.get_write_buffer_size():
+            self.transport.abort()  # it may never read the rest
+            self.endpoint.discard(self)
+        elif surplus or not answer.keep_alive or self.eof:
             self.transport.close()
             self.endpoint.discard(self)
         else:

@@ -139,11 +139,15 @@ class Door:
         """Take validated settings. Addresses, worker count and state folder stay as they were started."""
         try:
             settings = self.ctx.read_settings(name)
-            for listening in self._listening:
-                listening.renew()
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            by_name = {listener.name: listener for listener in settings.listeners}
+            renewed = [(listening, by_name[listening.listener.name]) for listening in self._listening]
+            for listening, listener in renewed:
+                listening.check(listener)
+        except (OSError, ValueError, KeyError) as error:  # ssl.SSLError is an OSError
             telemetry.log("settings_refused", level="error", name=name, why=str(error))
             return
+        for listening, listener in renewed:
+            listening.configure(listener, settings.limits)
         self.settings = settings
         self.limits = settings.limits
         self.timeouts = settings.timeouts

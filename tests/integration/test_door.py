@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Environment, Timeouts
+from gateway.config import Environment, Timeouts, encode
 from tests.integration.conftest import request, token
 from tests.support.door import RunningDoor, read_to_end, running_door, settings_for, until
 from tests.support.small_catalog import publish_small_catalog
@@ -501,6 +501,37 @@ def test_losing_a_team_takes_effect_on_the_next_request_of_an_open_connection(
         door.follow_base()
         got = client.send(request(host="team.test")).answer()
     assert (got.status, got.code) == (403, "no_rule")
+
+
+def test_a_subject_that_was_cut_off_is_refused_on_open_connections_whatever_the_catalog_says(
+    door: RunningDoor, upstream: Upstream
+) -> None:
+    with Client(door.port) as client:
+        assert client.send(request()).answer().status == 200
+        door.control.denied = ["group:default/team"]
+        door.control.publish()
+        assert client.send(request()).answer().code == "denied"
+        assert client.send(request(sub="joe")).answer().status == 200
+        door.control.denied = []
+        door.control.publish()
+        assert client.send(request()).answer().status == 200
+
+
+def test_a_peer_that_a_reload_no_longer_trusts_is_not_believed(door: RunningDoor, upstream: Upstream) -> None:
+    forwarded = b"X-Forwarded-For: 203.0.113.7\r\n"
+
+    def client_seen(*trusted: str) -> str | None:
+        listener = replace(door.door.settings.listeners[0], trusted_peers=trusted)
+        frame = f"settings-{len(trusted)}.frame"
+        (door.state / frame).write_bytes(encode(replace(door.door.settings, listeners=(listener,))))
+        door.tell(f"settings {frame}")
+        until(lambda: door.door.settings.listeners[0] == listener)
+        with Client(door.port) as client:
+            assert client.send(request(lines=forwarded)).answer().status == 200
+        return upstream.seen[-1].header("x-forwarded-for")
+
+    assert client_seen("127.0.0.0/8") == "203.0.113.7"
+    assert client_seen() == "127.0.0.1"
 
 
 # === faults of our own ===

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.audit.chain import verify_paths
 from tests.support.door import until
-from tests.support.tokens import ES256, RS256
+from tests.support.tokens import ES256, RS256, Signer
 from tests.support.whole_node import WholeNode, whole_node
 from tests.support.wire import Client
 
@@ -89,6 +89,38 @@ def test_the_last_good_base_and_the_last_good_keys_serve_at_the_start_with_every
         ).values()), 15)  # fmt: skip
         until(node.ready, 15)
         assert status(node) == 200
+
+
+@pytest.mark.slow
+def test_rotations_in_a_row_cost_no_request(node: WholeNode) -> None:
+    assert status(node) == 200
+    for kid in ("second", "third", "fourth"):
+        new = Signer("p256", "ES256", kid)
+        node.signers = (new,)
+        assert status(node, signer=new) == 200
+        assert status(node) == 401  # its key has left
+
+
+@pytest.mark.slow
+def test_a_damaged_state_folder_is_made_whole_and_ends_no_role_for_good(tmp_path: Path) -> None:
+    with whole_node(tmp_path) as node:
+        state = node.folder / "state"
+        assert status(node) == 200
+        for roles in (("door",), ("engine", "control", "door")):  # the others alive, and none
+            for file in [*state.glob("frames/*"), *state.glob("settings-*.frame"), state / "manifest"]:
+                file.write_bytes(file.read_bytes()[:-3])
+            for file in (state / "overlay.json", state / "engine.journal"):
+                file.write_bytes(b"damaged")
+            gone = {role: node.children(role) for role in roles}
+            for pids in gone.values():
+                for pid in pids.values():
+                    os.kill(pid, signal.SIGKILL)
+            until(lambda gone=gone: all(  # type: ignore[misc]  # this turn's
+                set(node.children(role).values()).isdisjoint(pids.values()) for role, pids in gone.items()
+            ), 15)  # fmt: skip
+            until(lambda: node.ready() and status(node) == 200, 15)
+        assert not node.events("crashed")
+        assert status(node, sub=None) == 401
 
 
 class Hammer:

@@ -80,6 +80,7 @@ class Control:
         self.after_question: dict[str, tuple[Signer, ...]] = {}
         self.wanted: list[dict[str, Any]] = []
         self.acked: list[int] = []
+        self.denied: list[str] = []
         self.seq = 1
         self.answers = True
         self.server = LinkServer(path, self._said, lambda link: None)
@@ -93,7 +94,7 @@ class Control:
                 name: {"jwks": [signer.jwk for signer in signers], "at": int(time.time())}
                 for name, signers in self.keys.items()
             },
-            "denied": [],
+            "denied": self.denied,
             "grants": [],
         }
 
