@@ -210,11 +210,8 @@ def read_answer(
             protocol = value.strip(b" \t").lower()
         elif kind == IS_NO_NAME:
             return _malformed("a field of the answer has no valid name")
-    octets = b"".join(seen)
-    if len(octets) + (NAME_BYTES + 4) * len(fields) > rules.head_bytes and octets_of(fields) > rules.head_bytes:
-        return _malformed("the answer's head is too large")
-    if breaks_a_line(octets):
-        return _malformed("a field of the answer holds a control character")
+    if why := _unfit(b"".join(seen), fields, rules):
+        return _malformed(why)
     keep_alive = version == "1.1"
     if connection is not None:
         closes, keeps, _, named = connection_of(connection)
@@ -222,7 +219,7 @@ def read_answer(
         if named:
             lines[1:] = without(lines[1:], named)
     if status == 101:
-        if not upgrade or protocol != upgrade:
+        if protocol is None or protocol != upgrade:
             return _malformed("the service switches protocols, which nobody asked for")
         return Answer(101, b"".join(lines), 0, True, False, protocol)
     size = body_length(length, coding, 11 if version == "1.1" else 10)
@@ -235,6 +232,13 @@ def read_answer(
         # The upstream may still send a body it must not send: only the caller sees those surplus bytes.
         return Answer(status, b"".join(lines), size, True, keep_alive)
     return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE)
+
+
+def _unfit(octets: bytes, fields: list[tuple[bytes, bytes]], rules: AnswerRules) -> str:
+    """Why the values, joined, cannot be passed on; "" if they can."""
+    if len(octets) + (NAME_BYTES + 4) * len(fields) > rules.head_bytes and octets_of(fields) > rules.head_bytes:
+        return "the answer's head is too large"
+    return "a field of the answer holds a control character" if breaks_a_line(octets) else ""
 
 
 def _malformed(detail: str) -> Refused:

@@ -47,7 +47,7 @@ _PAGE_FIELDS: Final = (
 _JSON_FIELDS: Final = b"Content-Type: application/problem+json\r\n"
 
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, 3.3: scope-token
-_FRESH: Final = re.compile(r"fresh[:= ](\d{1,9})s?")
+_NEED: Final = re.compile(r"(max_age|issuer)=(.*)")  # what is no strength, as `policy.requirements` writes it
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,256}")
 
 
@@ -65,8 +65,8 @@ def challenge(code: str, need: tuple[str, ...] = ()) -> bytes:
         scopes = " ".join(scope for scope in need if _SCOPE.fullmatch(scope))
         return _with('Bearer realm="stagedoor", error="insufficient_scope"', "scope", scopes)
     if code == "requirement_unmet":
-        ages = [form[1] for form in map(_FRESH.fullmatch, need) if form]
-        strengths = " ".join(want for want in need if _SCOPE.fullmatch(want) and not _FRESH.fullmatch(want))
+        ages = [form[2] for form in map(_NEED.fullmatch, need) if form and form[1] == "max_age" and form[2].isdecimal()]
+        strengths = " ".join(want for want in need if _SCOPE.fullmatch(want) and not _NEED.fullmatch(want))
         text = 'Bearer realm="stagedoor", error="insufficient_user_authentication"'
         return _with(_with(text, "acr_values", strengths).decode("ascii"), "max_age", min(ages, key=int, default=""))
     return b""

@@ -46,6 +46,9 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     assert [path.name for path in DECISIONS if f"({path.name})" not in listed] == []
 
 
+MADE_LATER = ("bench/.work/", "bench/results/")  # by the bench, when it runs
+
+
 @pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_named_files_exist(path: Path) -> None:
     text = path.read_text()
@@ -53,7 +56,7 @@ def test_links_and_named_files_exist(path: Path) -> None:
         if "://" not in target and not target.startswith("mailto:"):
             assert (path.parent / target).exists(), f"link to `{target}`"
     for named in re.findall(r"`((?:gateway|policy|tests|bench|certs|docs|examples)/[\w./-]*\w\.\w+)`", text):
-        assert (ROOT / named).exists() or named == "bench/results/latest.json", f"`{named}` is named"
+        assert (ROOT / named).exists() or named.startswith(MADE_LATER), f"`{named}` is named"
 
 
 def test_make_help_lists_every_target_people_use() -> None:

@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "gateway.http1",
         "gateway.identity",
         "gateway.audit",  # the package's own file
+        "gateway.audit.line",
         "gateway.audit.record",
         "gateway.audit.blocks",
         "gateway.audit.chain",

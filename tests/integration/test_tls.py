@@ -153,4 +153,3 @@ def test_upstreams_behind_tls_are_verified(
         got = client.send(request()).answer()
         assert (got.status, "" if got.status == 200 else got.code) == answer
     secure.stop()
-
