@@ -205,12 +205,12 @@ def test_the_usual_places_are_looked_at_in_order(config: Path, monkeypatch: pyte
 
 def written_trail(folder: Path) -> Path:
     from gateway.audit.writer import AuditWriter
-    from tests.support.records import RECORD
+    from tests.support.records import LINE
 
     writer = AuditWriter(folder, "door-0", "batch")
     writer.start()
     for _ in range(3):
-        writer.append(RECORD)
+        writer.append(LINE)
     writer.close()
     (file,) = folder.glob("*.jsonl")
     return file
