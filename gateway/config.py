@@ -66,6 +66,8 @@ class Issuer:
     accept_id_tokens: bool = False  # set by presets only
     protocol_scopes: tuple[str, ...] = ()  # set by presets: scopes that do not make a token bounded
     jwks_uri: str = ""  # "" = from discovery
+    # Whether the client ids it gives out are those of the catalog. "": the only issuer's are, of several nobody's.
+    clients: Literal["ours", "foreign", ""] = ""
     tenants: tuple[str, ...] = ()  # what `{tenantid}` in ``issuer`` stands for (Entra ID); nothing else is accepted
 
 

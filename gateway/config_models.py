@@ -98,6 +98,7 @@ class IssuerModel(Keys):
     membership: Literal["catalog", "token", "both", "either"] = "catalog"
     scopes: Literal["bound", "add"] = "bound"
     workload_when: dict[Text, Text] | None = None
+    clients: Literal["ours", "foreign"] | None = None
     token_types: Annotated[list[Text], AfterValidator(_not_empty)] | None = None
     jwks_uri: KeysAddress | None = None
     tenants: list[Text] = []

@@ -86,6 +86,8 @@ def _issuer(model: IssuerModel) -> config.Issuer:
             membership=model.membership,
             scopes=model.scopes,
             workload_when=dict(model.workload_when) if model.workload_when is not None else default.workload_when,
+            # Who writes down how to tell the programs of an issuer means these programs.
+            clients=model.clients or ("ours" if model.workload_when else ""),
             token_types=tuple(model.token_types) if model.token_types else default.token_types,
             jwks_uri=model.jwks_uri or "",
             tenants=tuple(model.tenants),

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, final
 
-from policy.reasons import PERMITS, REFUSALS, TEXTS
+from policy.reasons import PERMITS, REFUSALS, TEXTS, WORKLOAD_UNMET
 
 
 class StagedoorError(Exception):
@@ -137,7 +137,9 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
 def fault_of(code: str, *, workload: bool = False) -> Fault:
     """The row of a code for this kind of caller: a workload cannot step up, so an unmet requirement is its end."""
     fault = FAULTS[code]
-    return fault._replace(status=403) if workload and code == "requirement_unmet" else fault
+    if workload and code == "requirement_unmet":
+        return fault._replace(status=403, title=WORKLOAD_UNMET.sentence, todo=WORKLOAD_UNMET.todo)
+    return fault
 
 
 def reasons_document() -> str:

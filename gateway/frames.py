@@ -72,6 +72,7 @@ class FrameStore:
             return name
         path = self._folder / name
         draft = self._folder / f".draft-{os.getpid()}"
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as out:
             out.write(FRAME_HEAD + len(body).to_bytes(_LENGTH_SIZE, "big") + body)
@@ -80,8 +81,10 @@ class FrameStore:
         self._unsettled.append(name)
         return name
 
-    def settle(self) -> None:
-        """Everything written is on disk when this returns; called before a manifest names it."""
+    def settle(self) -> int:
+        """Everything written is on disk when this returns; called before a manifest names it. Returns how many
+        frames that were."""
+        count = len(self._unsettled)
         if len(self._unsettled) > 256:
             os.sync()  # one flush is cheaper than thousands
         else:
@@ -92,6 +95,7 @@ class FrameStore:
                 finally:
                     os.close(descriptor)
         self._unsettled.clear()
+        return count
 
     def read(self, name: str) -> Any:
         """The plain data of a frame, strings interned; raises `SnapshotFault`."""
@@ -99,7 +103,16 @@ class FrameStore:
 
     def read_plain(self, name: str) -> Any:
         """The same with strings as they come, for a reader that interns in its own time."""
-        return marshal.loads(self._body(name))
+        body = self._body(name)
+        try:
+            return marshal.loads(body)
+        except (EOFError, ValueError, TypeError, MemoryError) as fault:
+            raise SnapshotFault(f"frame `{name}` holds no value: {fault}") from None
+
+    def is_sound(self, name: str) -> bool:
+        """Whether the file is there and whole, read again whatever was known of it."""
+        self._sound.discard(name)
+        return self._holds(name)
 
     def names(self) -> list[str]:
         return [each.name for each in os.scandir(self._folder) if not each.name.startswith(".")]
@@ -191,10 +204,11 @@ def reading_manifest(
         return None
     except OSError as fault:
         raise SnapshotFault(f"manifest cannot be opened: {type(fault).__name__}") from None
+    state = os.fstat(descriptor)
+    if state.st_uid != os.getuid() or state.st_mode & 0o077 or not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise SnapshotFault("manifest is not a private file of this user")
     with open(descriptor, "rb") as source:
-        state = os.fstat(descriptor)
-        if state.st_uid != os.getuid() or state.st_mode & 0o077:
-            raise SnapshotFault("manifest is not a private file of this user")
         head = source.readline(1024).decode("utf-8", "replace").split()
         if " ".join(head[:2]) != MANIFEST_HEAD or len(head) != 6:
             raise SnapshotFault("manifest has an unknown form or version")

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -58,6 +59,23 @@ def fixed_changes(old: config.Settings, new: config.Settings) -> list[str]:
 
 def _addresses(settings: config.Settings) -> list[tuple[str, str]]:
     return [(listener.name, listener.address) for listener in settings.listeners]
+
+
+def keep_frame(frame: Path, settings: config.Settings) -> bool:
+    """The frame that a child is about to read, written again when it is gone or damaged: otherwise that child would
+    fail again and again. Returns whether it is there; the settings in force are the supervisor's own."""
+    content = config.encode(settings)
+    draft = frame.with_name(f".{frame.name}.{os.getpid()}")
+    try:
+        if frame.exists() and frame.read_bytes() == content:
+            return True
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as out:
+            out.write(content)
+        draft.rename(frame)
+    except OSError:
+        return False
+    return True
 
 
 def drop_stale_frames(newest: Path) -> None:

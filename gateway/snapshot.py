@@ -188,7 +188,7 @@ class BaseLoader:
                 why[name] = frame
             else:
                 leaving.keep(name)
-                builder.put(name, frame)
+                _put(builder, name, frame)
             names[name] = digest
             del frame
             yield None
@@ -212,7 +212,7 @@ class BaseLoader:
 
     def _change(self, message: Mapping[str, Any]) -> Generator[None, None, _Change | None]:
         """What to put and drop; None when nothing is published yet."""
-        if not message.get("full") and message.get("from") == self.base and self.base:
+        if _is_delta(message) and message.get("from") == self.base and self.base:
             put = [(str(name), str(digest)) for name, digest in message["set"].items() if self._wanted(name)]
             return _Change(str(message["base"]), put, [name for name in message["drop"] if name in self.names])
         manifest = yield from reading_manifest(self._folder, self.names, "" if self._with_why else WHY)
@@ -233,6 +233,18 @@ class BaseLoader:
 
     def _wanted(self, name: str) -> bool:
         return self._with_why or not name.startswith(WHY)
+
+
+def _put(builder: TableBuilder, name: str, frame: Any) -> None:
+    """Sound bytes may still be another version's: whatever does not fit is a fault, and what is served stays."""
+    try:
+        builder.put(name, frame)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as misfit:
+        raise SnapshotFault(f"frame `{name}` does not fit this program: {misfit}") from None
+
+
+def _is_delta(message: Mapping[str, Any]) -> bool:
+    return not message.get("full") and isinstance(message.get("set"), dict) and isinstance(message.get("drop"), list)
 
 
 class _Leaving:

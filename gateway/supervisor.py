@@ -25,7 +25,7 @@ import gateway
 from gateway import config, telemetry
 from gateway.child import DRAINING, FAILING, STARTING, UP, NodeState
 from gateway.errors import ConfigError
-from gateway.loading import APP, drop_stale_frames, fixed_changes, load_frame
+from gateway.loading import APP, drop_stale_frames, fixed_changes, keep_frame, load_frame
 from gateway.posts import Exec, Post, happens
 from gateway.sockets import Wanted, address_of, lock_state, open_sockets
 from gateway.systemd import Systemd, environment_of_children
@@ -111,6 +111,8 @@ class Supervisor:
         held = {name: slots[slot].fileno() for name, slots in sockets.items()}
 
         def how() -> Exec:
+            if not keep_frame(self._frame, self._settings):
+                telemetry.log("settings_not_kept", level="error", settings=self._frame.name)
             argv = [*APP, role, "--module", module, "--slot", str(slot)]
             argv += ["--settings", str(self._frame), "--node", str(self._node.fd)]
             argv += [word for name, fd in held.items() for word in ("--socket", f"{name}={fd}")]

@@ -204,7 +204,7 @@ class _PolicyReader(Reader):
             self.text(keys.get("because"), (*path, "because")),
             self.locate(path),
         )
-        if not rule.subjects:
+        if not rule.subjects and not keys.get(effect):
             self.fault(path, f"`{effect}` must name who it is about")
         if "methods" in keys and "operations" in keys:
             self.fault((*path, "methods"), "a rule has either `methods` or `operations`")

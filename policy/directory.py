@@ -70,7 +70,7 @@ def _workloads(services: Iterable[Service], environments: tuple[str, ...]) -> di
     for service in services:
         overridden = set(service.client_ids) - {""}
         for environment in environments if overridden else ("",):
-            client_id = service.client_ids.get(environment) or service.client_ids.get("")
+            client_id = service.client_ids.get(environment, service.client_ids.get(""))
             if client_id:
                 holders.setdefault(client_id, {}).setdefault(service.ref, set()).add(environment)
     found = {}

@@ -12,8 +12,20 @@ from typing import Final
 
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, EVERYONE, Permit, Refusal, Source
 from policy.paths import READ, WRITE
-from policy.reasons import CONSUMER, NO_RULE, OWN_ENDPOINT, OWNER, PUBLIC, REQUIREMENT_UNMET, SCOPE_MISSING, TEXTS
+from policy.reasons import (
+    CONSUMER,
+    NO_RULE,
+    OWN_ENDPOINT,
+    OWNER,
+    PUBLIC,
+    REQUIREMENT_UNMET,
+    SCOPE_MISSING,
+    TEXTS,
+    WORKLOAD_UNMET,
+    ReasonText,
+)
 from policy.reasons import EVERYONE as EVERYONE_REACH
+from policy.requirements import duration_text, in_words
 from policy.rule import Rule
 from policy.stated import EVERY_SERVICE
 from policy.statements import ANYONE, Requirement
@@ -94,7 +106,10 @@ def _term(key: str, names: str) -> str:
 
 
 def _strength(rule: Rule) -> str:
-    """What the sign-in must show, as far as it is about such a subject; more than two demands are counted."""
+    """What the sign-in must show, as far as it is about such a subject; more than two demands are counted. A deny asks
+    for nothing and may make an exception."""
+    if rule.except_grants:
+        return ", temporary access aside,"
     is_program = rule.subject.startswith("component:") or rule.subject == ALL_WORKLOADS
     about = {"person", "workload"} if rule.subject == EVERYONE else {"workload"} if is_program else {"person"}
     demands = [_demand(each) for each in rule.requirements if each.kind in about]
@@ -107,14 +122,6 @@ def _demand(requirement: Requirement) -> str:
     if requirement.name == "fresh":
         return f"{duration_text(int(requirement.argument))}-fresh sign-in"
     return "mfa" if requirement.name == "mfa" else f"issuer {requirement.argument}"
-
-
-def duration_text(seconds: int) -> str:
-    """``12h`` for 43200."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def _why(rule: Rule) -> str:
@@ -179,7 +186,7 @@ def why(frame: WhyFrame, rule: str) -> Why | None:
 def explain(frame: WhyFrame, match: Match | None, verdict: Permit | Refusal) -> Explanation:
     """The verdict in words. ``frame`` is the ``why`` frame of the matched exposure, empty when nothing matched."""
     known = why(frame, verdict.rule)
-    text = TEXTS[verdict.reason]
+    text = _text_of(verdict)
     sentence = known.sentence if known else text.sentence
     if isinstance(verdict, Refusal):
         sentence = _refused(verdict, match, known)
@@ -195,10 +202,17 @@ def explain(frame: WhyFrame, match: Match | None, verdict: Permit | Refusal) -> 
     )
 
 
+def _text_of(verdict: Permit | Refusal) -> ReasonText:
+    """A program cannot sign in again: what it lacks, an issuer, is said in other words."""
+    need = verdict.need if isinstance(verdict, Refusal) and verdict.reason == REQUIREMENT_UNMET else ()
+    is_program = bool(need) and all(each.startswith("issuer=") for each in need)
+    return WORKLOAD_UNMET if is_program else TEXTS[verdict.reason]
+
+
 def _refused(refusal: Refusal, match: Match | None, known: Why | None) -> str:
-    text = TEXTS[refusal.reason].sentence
+    text = _text_of(refusal).sentence
     if refusal.reason in (SCOPE_MISSING, REQUIREMENT_UNMET) and refusal.need:
-        return f"{text[:-1]}: {', '.join(refusal.need)}."
+        return f"{text[:-1]}: {in_words(refusal.need)}."
     if refusal.reason == NO_RULE and match is not None and match.exposure.key:
         return f"No rule gives the caller access to {match.exposure.key}."
     return known.sentence if known else text

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from policy.facts import Permit, Principal, Refusal
-from policy.frames import EMPTY_NODE, ExposureFrame, Operation, PermitFrame, PermitSetFrame, Scopes, Sharing
+from policy.frames import EMPTY_NODE, LAYOUT, ExposureFrame, Operation, PermitFrame, PermitSetFrame, Scopes, Sharing
 from policy.paths import Segments, is_near
 from policy.reasons import (
     DENIED,
@@ -42,9 +42,11 @@ class Exposure:
 
     def __init__(self, frame: ExposureFrame, sharing: Sharing) -> None:
         (
-            _layout, self.key, self.service, self.environment, host, prefix_segments, prefix,
+            layout, self.key, self.service, self.environment, host, prefix_segments, prefix,
             upstreams, options, tree, permits, scopes, denies, self.reach,
         ) = frame  # fmt: skip
+        if layout != LAYOUT:
+            raise ValueError(f"an exposure in layout {layout}, this program reads {LAYOUT}")
         self.host = host
         self.prefix = sharing.one(prefix)
         self.prefix_segments = sharing.one(prefix_segments)
@@ -60,7 +62,7 @@ class Exposure:
     @classmethod
     def nowhere(cls) -> Exposure:
         """What a path outside every prefix of a known host belongs to: nobody has a right on it."""
-        return cls((1, "", "", "", "", (), "/", (), (), EMPTY_NODE, (), (), (), ()), Sharing())
+        return cls((LAYOUT, "", "", "", "", (), "/", (), (), EMPTY_NODE, (), (), (), ()), Sharing())
 
     def verdict(self, path: Segments, method: str, who: Principal, now: int, roles: RoleScopes) -> Verdict:
         """The whole meaning for one caller, without its actors. ``path`` is below the prefix."""

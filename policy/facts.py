@@ -101,7 +101,7 @@ class Service:
     allow_consumers: tuple[str, ...]
     provides: tuple[str, ...]  # API refs
     consumes: tuple[str, ...]  # API refs
-    client_ids: Mapping[str, str]  # environment ("" = every) -> OAuth client id it calls with
+    client_ids: Mapping[str, str]  # environment ("" = every) -> OAuth client id it calls with, "" = none
     exposures: tuple[Exposure, ...]
     operations: tuple[Operation, ...]  # of all provided APIs and `paths`
     has_definition: bool  # False: one implicit operation per verb over /** (websites)

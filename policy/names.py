@@ -7,10 +7,21 @@ keep the rest of a new version from taking effect.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from policy.facts import Catalog, Service, Source
 from policy.reading import Fault, did_you_mean
 from policy.statements import AccessPolicy, Selector, facts_of
+
+# How a fault speaks of a selector's key.
+_BEARS: Final = {
+    "service": "is",
+    "system": "has system",
+    "domain": "has domain",
+    "api": "provides",
+    "type": "is of type",
+    "tag": "is tagged",
+}
 
 Known = Mapping[str, Collection[str]]
 
@@ -51,7 +62,7 @@ def _unknown_refs(refs: Iterable[str], known: Known, source: Source) -> list[Fau
 
 def _unmatched(selector: Selector, known: Known, source: Source) -> list[Fault]:
     return [
-        _warning(source, f"no service has {key} `{value}`", did_you_mean(value, known.get(key, ())))
+        _warning(source, f"no service {_BEARS[key]} `{value}`", did_you_mean(value, known.get(key, ())))
         for key, values in selector.terms
         for value in values
         if value not in known.get(key, ())

@@ -33,9 +33,13 @@ class Fault:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The suggestion part of a fault, empty when nothing known is close."""
-    close = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else ""
+    """The suggestion part of a fault, empty when nothing known is close, case aside. Of refs the names are compared:
+    what all have in front would make any two alike."""
+    names: dict[str, str] = {}
+    for each in sorted(known):
+        names.setdefault(each.rpartition("/")[2].casefold(), each)
+    close = get_close_matches(word.rpartition("/")[2].casefold(), names, n=1, cutoff=0.6)
+    return f"did you mean `{names[close[0]]}`?" if close else ""
 
 
 def ref_of(text: str, kind: str) -> str:

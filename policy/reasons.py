@@ -102,3 +102,9 @@ TEXTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
         ),
     }
 )
+
+# `requirement_unmet` as programs are told: they do not sign in, and nothing but the issuer is ever asked of them.
+WORKLOAD_UNMET: Final = ReasonText(
+    "The caller may come, but not with a token of this issuer.",
+    "Get the token from the issuer named here.",
+)

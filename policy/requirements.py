@@ -29,6 +29,26 @@ def all_met(requirements: Iterable[PlainRequirement], who: Principal, now: int) 
     return True
 
 
+def in_words(need: Iterable[str]) -> str:
+    """What is missing, scopes or the answers of :func:`unmet`, as a person reads it."""
+    return ", ".join(map(_need_in_words, need))
+
+
+def duration_text(seconds: int) -> str:
+    """``12h`` for 43200."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _need_in_words(need: str) -> str:
+    name, _, argument = need.partition("=")
+    if name == "max_age" and argument.isdecimal():
+        return f"a sign-in in the last {duration_text(int(argument))}"
+    return f"a token of issuer {argument}" if name == "issuer" and argument else need
+
+
 def _is_met(name: str, argument: int | str, who: Principal, now: int) -> bool:
     if name == "mfa":
         return "mfa" in who.amr

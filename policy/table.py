@@ -30,6 +30,8 @@ __all__ = ["AMBIGUOUS", "Exposure", "Frame", "Match", "Table", "TableBuilder"]
 
 _UNKNOWN: Final = Refusal(HOST_UNKNOWN)
 _NOWHERE: Final = Exposure.nowhere()
+# What the mappings that are no exposures hold.
+_VALUES: Final = {"people": tuple, "keys": dict, "teams": tuple, "workloads": str, "roles": frozenset}
 # -- shortcut: Match(…) and Permit(…) say the same and cost 0.1 us more each (test_table.py, mark `bench`)
 _tuple_new: Final = tuple.__new__
 # -- end of shortcut
@@ -233,8 +235,11 @@ class TableBuilder:
         self._people_version = previous.people_version
 
     def put(self, name: str, frame: Frame) -> None:
-        """Adds or replaces what the frame holds. Nothing of it need be interned."""
+        """Adds or replaces what the frame holds. Nothing of it need be interned. A frame in a layout that this
+        program does not read raises some `ValueError` or `TypeError`; the builder must not be used after."""
         kind, _, rest = name.partition("/")
+        if kind in _VALUES and any(type(value) is not _VALUES[kind] for value in frame.values()):
+            raise ValueError(f"`{name}` in a layout that this program does not read")
         if kind == "exposure":
             self._withdraw(rest)
             exposure = Exposure(frame, self._sharing)

@@ -23,7 +23,7 @@ from gateway.audit.disk import Disk
 from gateway.audit.trail import Sync, Trail
 
 _SLICE = 256  # lines numbered without a pause: about 0.1 ms
-_PAUSE_S = 0.0005  # between slices while more is waiting
+_PAUSE_S = 0.0005  # between slices while a whole one is waiting
 _LOOK_S = 0.01  # how often an open block's age is looked at
 _LONGEST_RETRY_S = 5.0
 
@@ -104,7 +104,7 @@ class AuditWriter:
         if self.failed and not self._recover():
             self._retry_s = min(self._retry_s * 2, _LONGEST_RETRY_S)
             return self._retry_s
-        more = self._attempt(self._take_slice) and bool(self._pending)
+        more = self._attempt(self._take_slice) and len(self._pending) >= _SLICE
         if self._trail.is_due(self._block_bytes, self._block_s):
             self._attempt(self._trail.write)
         self._attempt(self._trail.sync_if_due)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import telemetry
-from gateway.control.overlay import Overlay
+from gateway.control.overlay import LARGEST, Overlay
 from gateway.link import Link, LinkServer, Message
 from gateway.telemetry import Merged
 
@@ -107,7 +107,7 @@ class Doors:
         )
         self.overlay.lift(seq)
         self._followers[link] = follower
-        if seq != self.overlay.seq or seq == 0:
+        if seq == 0 or (seq != self.overlay.seq and not self.overlay.blank):
             link.send(self.overlay.message())
 
     def _fetch_for(self, link: Link, follower: Follower, message: Message) -> None:
@@ -137,4 +137,4 @@ class Doors:
 
 def _number(message: Message, name: str) -> int:
     value = message.get(name)
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if type(value) is int and 0 <= value <= LARGEST else 0

@@ -19,6 +19,7 @@ import orjson
 
 from gateway.config import Issuer
 from gateway.errors import StagedoorError
+from gateway.identity.issuers import TENANT
 from gateway.identity.jwks import read_jwks
 
 DEADLINE_S: Final = 10.0
@@ -26,6 +27,7 @@ DOCUMENT_BYTES: Final = 256 * 1024
 SHORTEST_REFRESH_S: Final = 300.0
 LONGEST_REFRESH_S: Final = 24 * 3600.0
 USUAL_REFRESH_S: Final = 3600.0  # where the provider does not say
+ALL_TENANTS: Final = "organizations"  # where Microsoft describes the issuer of all of them, template and all
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 
 Jwk = dict[str, Any]
@@ -62,7 +64,7 @@ async def fetch_keys(session: aiohttp.ClientSession, issuer: Issuer) -> Fetched:
 
 
 async def _discovered(session: aiohttp.ClientSession, issuer: Issuer) -> str:
-    address = issuer.issuer.removesuffix("/") + WELL_KNOWN
+    address = issuer.issuer.replace(TENANT, ALL_TENANTS).removesuffix("/") + WELL_KNOWN
     body, _ = await _get(session, address)
     try:
         document = orjson.loads(body)

@@ -2,8 +2,8 @@
 
 Three things make a fetch: the interval the provider asked for, a failure before (sooner, with growing pauses), and
 a door that met a `kid` nobody knows. The last is what a rotation looks like from here, and also what an attacker
-with random `kid`s looks like: the first such question fetches at once, the next may do so five seconds later, and
-everybody who asks meanwhile waits for the same answer.
+with random `kid`s looks like: the first few such questions fetch at once, so that two rotations in a row keep nobody
+waiting; after them one may every five seconds, and everybody who asks meanwhile waits for the same answer.
 
 INVARIANT: a failed fetch never takes a key away. Keys end when the provider publishes a set without them, or when
 nothing was heard from it for a day: then the issuer has no keys and its tokens are `issuer_unavailable`.
@@ -23,7 +23,8 @@ from gateway.config import Issuer
 from gateway.control.fetch import Fetched, FetchFault, Jwk
 
 STALE_LIMIT_S: Final = 24 * 3600
-WANTED_PAUSE_S: Final = 5.0  # between two fetches that unknown kids caused
+WANTED_BURST: Final = 3  # fetches that unknown kids may cause at once
+WANTED_PAUSE_S: Final = 5.0  # until one more is allowed
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 300.0
 
@@ -58,13 +59,16 @@ class IssuerKeys:
         # what is under way
         self._refresh_s = 0.0
         self._retry_s = FIRST_RETRY_S
-        self._wanted_from = float("-inf")  # the earliest time of the next fetch for an unknown kid
+        self._wanted_until = float("-inf")  # when the fetches for unknown kids are paid off, one a pause
         self._flight: asyncio.Task[None] | None = None
         self._errand: asyncio.Task[None] | None = None
 
     def restore(self, jwks: Sequence[Jwk], fetched_at: int) -> None:
-        """Begin with the keys of a former life; they count as old as they are."""
-        self.jwks, self.fetched_at = tuple(jwks), fetched_at
+        """Begin with the keys of a former life; they count as old as they are, and never as younger than now."""
+        now = int(self._wall())
+        self.jwks, self.fetched_at = tuple(jwks), min(fetched_at, now)
+        if fetched_at > now:  # read by a clock that was ahead: they would be believed until this one gets there
+            self._on_keys(self.issuer.name, self.jwks, now)
         self._expire()
 
     @property
@@ -107,21 +111,21 @@ class IssuerKeys:
 
     async def _run_errand(self) -> None:
         try:
-            wait_s = self._wanted_from - self._monotonic()
+            wait_s = self._wanted_until - (WANTED_BURST - 1) * WANTED_PAUSE_S - self._monotonic()
             if wait_s > 0:
                 await self._pause(wait_s)
-            self._wanted_from = self._monotonic() + WANTED_PAUSE_S
+            self._wanted_until = max(self._wanted_until, self._monotonic()) + WANTED_PAUSE_S
         finally:
             self._errand = None  # whoever asks from here on needs a later fetch than this one
         await self.refresh()
 
     async def _attempt(self) -> None:
         try:
-            fetched = await self._fetch(self.issuer)
+            self._took(await self._fetch(self.issuer))
         except FetchFault as fault:
             self._failed(str(fault))
-        else:
-            self._took(fetched)
+        except Exception as error:  # a fault of ours: the issuer must be asked again all the same
+            self._failed(f"{type(error).__name__}: {error}")
         finally:
             self._flight = None
 

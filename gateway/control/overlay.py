@@ -20,6 +20,7 @@ from gateway.link import Message
 
 FILE: Final = "overlay.json"
 VERSION: Final = 1
+LARGEST: Final = 2**53  # of numbers and times: beyond it not every reader of JSON counts exactly
 
 
 class Overlay:
@@ -29,6 +30,7 @@ class Overlay:
         self._path = folder / FILE
         self._announce = announce
         stored = _read(self._path)
+        self.blank = not stored  # nothing is remembered and nothing happened yet: doors may know more
         self.seq: int = stored.get("seq", 0)
         self.keys: dict[str, dict[str, Any]] = stored.get("keys", {})
         self.denied: list[str] = stored.get("denied", [])
@@ -56,13 +58,16 @@ class Overlay:
             self._advance()
 
     def lift(self, seq: int) -> None:
-        """A door has already seen ``seq``: number on from there."""
+        """A door has already seen ``seq``: number on from there. While this overlay is blank it has nothing to tell
+        that door, whose keys hold until an issuer was read again."""
         if seq > self.seq:
             self.seq = seq
-            self._advance()
+            if not self.blank:
+                self._advance()
 
     def _advance(self) -> None:
         self.seq += 1
+        self.blank = False
         self._save()
         self._announce(self.message())
 
@@ -88,7 +93,33 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, orjson.JSONDecodeError) as error:
         telemetry.log("overlay_not_read", level="warning", why=str(error))
         return {}
-    if not isinstance(stored, dict) or stored.get("version") != VERSION:
+    if not isinstance(stored, dict) or stored.get("version") != VERSION or not _is_overlay(stored):
         telemetry.log("overlay_not_read", level="warning", why="unknown form or version")
         return {}
     return stored
+
+
+def _is_overlay(stored: dict[str, Any]) -> bool:
+    """Whether every part is what a message to the doors may hold."""
+    keys, denied, grants = (stored.get(name, empty) for name, empty in (("keys", {}), ("denied", []), ("grants", [])))
+    return (
+        _is_count(stored.get("seq", 0))
+        and isinstance(keys, dict)
+        and all(map(_is_entry, keys.values()))
+        and isinstance(denied, list)
+        and all(isinstance(each, str) for each in denied)
+        and isinstance(grants, list)
+        and all(isinstance(each, dict) for each in grants)
+    )
+
+
+def _is_entry(entry: object) -> bool:
+    """Keys as `put_keys` writes them."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("address"), str) or not _is_count(entry.get("at")):
+        return False
+    jwks = entry.get("jwks")
+    return isinstance(jwks, list) and all(isinstance(jwk, dict) for jwk in jwks)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST

@@ -55,7 +55,12 @@ def _obey(control: Control, stopped: asyncio.Event, word: str, rest: list[str]) 
     if word in ("stop", "drain"):
         stopped.set()
     elif word == "settings" and rest:
-        control.adopt(control.ctx.read_settings(rest[0]))
+        try:
+            settings = control.ctx.read_settings(rest[0])
+        except (OSError, ValueError) as fault:
+            telemetry.log("settings_unreadable", level="error", why=str(fault))
+            return
+        control.adopt(settings)
 
 
 class Control:

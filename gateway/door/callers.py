@@ -43,7 +43,7 @@ KEY_WAIT_S = 2.0
 class Caller:
     """A principal and what follows from it, for one token."""
 
-    __slots__ = ("block", "key_id", "keys", "people_version", "principal", "record", "until", "verified")
+    __slots__ = ("block", "key_id", "keys", "people_version", "principal", "record", "subjects", "until", "verified")
 
     def __init__(
         self, verified: Verified | None, principal: Principal, people_version: str, keys: KeyRing | None
@@ -59,6 +59,9 @@ class Caller:
         self.principal = principal
         self.people_version = people_version
         self.block = header_block(principal)
+        # everybody who takes part: what the overlay denies is looked for among these
+        self.subjects = principal.subjects | principal.client_subjects
+        self.subjects = self.subjects.union(*(actor.subjects for actor in principal.actors))
         self.record = caller_piece(
             principal.ref, principal.issuer, principal.subject, principal.client_id, self.key_id
         )
@@ -170,7 +173,7 @@ class Callers:
             question = _Question(next(self._numbers), self._now(), still)
             asked = {"t": "want_key", "id": question.number, "issuer": waiting.issuer, "kid": waiting.kid}
             if len(self._waiting) >= WAITING_KEYS or not self._ask(asked):
-                exchange.refuse(waiting.refusal.code, waiting.refusal.detail)
+                exchange.refuse("issuer_unavailable", "nobody could be asked for the token's key")
                 return
             self._waiting[key] = question
         if len(question.exchanges) >= WAITING_EXCHANGES:
@@ -187,9 +190,12 @@ class Callers:
                     exchange.key_arrived()
 
     def control_lost(self) -> None:
-        """No answer will come on this link: everybody looks once more at what there is."""
-        for question in list(self._waiting.values()):
-            self.answered(question.number)
+        """No answer will come on this link, and whether the key exists is not known."""
+        waiting, self._waiting = self._waiting, {}
+        for question in waiting.values():
+            for exchange in question.exchanges:
+                if not exchange.ended:
+                    exchange.refuse("issuer_unavailable", "nobody could be asked for the token's key")
 
     def _forget_questions(self) -> None:
         """What control never answered; those who waited have been refused by their deadline."""

@@ -41,6 +41,7 @@ from gateway.http1.target import below_prefix, is_accepted
 from gateway.telemetry import HEALTH_REQUESTS, OUTCOME, REQUEST_BYTES, RESPONSE_BYTES, RESPONSES
 from policy.facts import Permit, Refusal
 from policy.reasons import DENIED
+from policy.requirements import in_words
 
 if TYPE_CHECKING:
     from gateway.door.downstream import Downstream
@@ -176,7 +177,7 @@ class Exchange:
             self._not_verified(caller)
             return
         self.caller = caller
-        if snapshot.denied and not snapshot.denied.isdisjoint(caller.principal.subjects):
+        if snapshot.denied and not snapshot.denied.isdisjoint(caller.subjects):
             self._refuse_by_policy(Refusal(DENIED))  # cut off, whatever the catalog says
             return
         verdict = table.decide(match, self.method, caller.principal, door.now)
@@ -424,7 +425,7 @@ class Exchange:
 
     def _refuse_by_policy(self, verdict: Refusal) -> None:
         self.refused = verdict
-        self.refuse(verdict.reason, need=verdict.need)
+        self.refuse(verdict.reason, in_words(verdict.need) or verdict.rule, verdict.need)
 
     def _answer_prepared(self) -> None:
         self.client.transport.write(self.prepared)

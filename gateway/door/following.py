@@ -21,6 +21,8 @@ from gateway.snapshot import BaseLoader, SnapshotFault
 if TYPE_CHECKING:
     from gateway.door.worker import Door
 
+ASK_AGAIN_S = 1.0
+
 
 class Following:
     """The two links of one worker."""
@@ -28,6 +30,7 @@ class Following:
     def __init__(self, door: Door) -> None:
         self.door = door
         self.overlay_heard = asyncio.Event()
+        self.base_taken = asyncio.Event()
         folder = door.ctx.state_folder
         self._loader = BaseLoader(folder)
         self._loading = False
@@ -83,6 +86,8 @@ class Following:
         if self._loader.fault:
             telemetry.log("base_unreadable", level="error", why=self._loader.fault)
         self.door.snapshot = self.door.snapshot.replaced(table=table, base=self._loader.base)
+        if table.ready:
+            self.base_taken.set()
 
     def from_engine(self, message: dict[str, Any]) -> None:
         if message["t"] == "base":
@@ -97,6 +102,7 @@ class Following:
         if table is not None:
             door.snapshot = door.snapshot.replaced(table=table, base=self._loader.base)
             door.pool.table_changed()
+            self.base_taken.set()
             self._engine.send({"t": "ack", "base": self._loader.base})
         if self._loader.busy:
             door.loop.call_soon(self._load_slice)
@@ -104,6 +110,11 @@ class Following:
         self._loading = False
         if self._loader.fault:
             telemetry.log("base_unreadable", level="error", why=self._loader.fault)
+            door.loop.call_later(ASK_AGAIN_S, self._ask_for_whole)
+
+    def _ask_for_whole(self) -> None:
+        """Say that there is no base here: the engine mends what is on disk and sends all of it."""
+        self._engine.send(self._hello() | {"base": ""})
 
     # === the overlay ===
 

@@ -38,7 +38,7 @@ from gateway.snapshot import Snapshot
 
 TICK_S = 0.02
 SWEEP_SLICES = 16  # every connection is looked at each 320 ms
-FIRST_OVERLAY_S = 5.0
+FIRST_S = 3.0  # an accept queue waits this long for the first base and overlay
 LAST_TURNS = 100  # of the loop, in which cut connections say that they are lost
 NEVER_COLLECT = 10**9  # generation 2: everything long-lived is frozen, connections break their own cycles
 
@@ -107,10 +107,12 @@ class Door:
         parent.on_line = self._told
         parent.start()
         self._tick()
-        # Accepting before the issuers' keys are here would make the first callers wait for them.
+        # Accepting before a policy and the issuers' keys are here would make the first callers pay for it.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_OVERLAY_S if self.settings.issuers else 0):
-                await self.following.overlay_heard.wait()
+            async with asyncio.timeout(FIRST_S):
+                await self.following.base_taken.wait()
+                if self.settings.issuers:
+                    await self.following.overlay_heard.wait()
         for listening in self._listening:
             await listening.start(self.ctx.sockets[listening.listener.name])
         # What lives as long as the worker is never walked by the collector again.

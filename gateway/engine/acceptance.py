@@ -48,10 +48,10 @@ class Acceptance:
 
     def judge(self, pull: Pull, accepted: Mapping[str, Entity]) -> Judgement:
         """``accepted``: what the last judgement held."""
-        entities = dict(pull.entities)
+        entities = {**pull.entities, **_incumbents(pull, accepted)}
         kept = _kept(pull, accepted)
         entities.update((ref, accepted[ref]) for ref in kept)
-        entities.update(_with_last_definitions(pull.entities, accepted))
+        entities.update(_with_last_definitions(entities, accepted))
         known, lost = _by_kind(accepted), _by_kind(ref for ref in accepted if ref not in entities)
         missing: dict[str, int] = {}
         faults = []
@@ -83,12 +83,27 @@ class Acceptance:
         return held
 
 
+def _incumbents(pull: Pull, accepted: Mapping[str, Entity]) -> dict[str, Entity]:
+    """What is described more than once stays with the file that described it before, or as it was: a file whose name
+    comes first must not take over somebody's service, team or person."""
+    found = {}
+    for ref, others in pull.rivals.items():
+        if ref in accepted:
+            file = accepted[ref].source.file
+            here = (each for each in (pull.entities[ref], *others) if each.source.file == file)
+            found[ref] = next(here, accepted[ref])
+    return found
+
+
 def _kept(pull: Pull, accepted: Mapping[str, Entity]) -> frozenset[str]:
-    """Entities that are there but cannot be read keep the form they had."""
+    """Entities that are there but cannot be read keep the form they had; what another file says of them is no
+    substitute."""
     return frozenset(
         ref
         for ref, entity in accepted.items()
-        if ref not in pull.entities and (ref in pull.broken or entity.source.file in pull.broken_files)
+        if (ref in pull.broken or entity.source.file in pull.broken_files)
+        and (ref not in pull.entities or pull.entities[ref].source.file != entity.source.file)
+        and not any(each.source.file == entity.source.file for each in pull.rivals.get(ref, ()))
     )
 
 
@@ -120,6 +135,6 @@ def _make_wait(entities: dict[str, Entity], accepted: Mapping[str, Entity], kind
 
 
 def _held_fault(kind: str, held: frozenset[str], known: set[str]) -> Fault:
-    first = ", ".join(f"`{ref}`" for ref in sorted(held)[:3])
-    message = f"{len(held)} of {len(known)} entities of kind `{kind}` are gone at once ({first}, …): held as they were"
+    first = ", ".join(f"`{ref}`" for ref in sorted(held)[:3]) + (", …" if len(held) > 3 else "")
+    message = f"{len(held)} of {len(known)} entities of kind `{kind}` are gone at once ({first}): held as they were"
     return Fault(Source("catalog"), message, "bring them back, or accept the loss")

@@ -7,7 +7,7 @@ access policy, the settings that bear on them); the compiler's own version is ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from gateway import config
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.entities import Entity
+from gateway.identity.issuers import are_clients_ours
 from gateway.identity.presets import key_fields
 from gateway.snapshot import WHY, frame_body, frame_hash
 from policy.access import AccessPolicy
@@ -57,6 +58,9 @@ class Compiler:
         self._assembler = Assembler(Bounds(settings.environments, settings.central_host))
         self._builtin = _builtin(settings)
         self._digest = _digest_of(settings)
+        self._clients_unsaid = bool(settings.issuers) and not any(
+            are_clients_ours(each, settings.issuers) for each in settings.issuers
+        )
         self._memory = Memory()
         self._published: dict[str, Published] = {}
         self._known: dict[str, Any] = {}
@@ -71,12 +75,17 @@ class Compiler:
     def compile(self, entities: Mapping[str, Entity], access: AccessPolicy, past: Past) -> Compiled:
         facts = self._assembler.facts(entities, past.routes)
         derived = derive(facts.catalog, access, self._environments, self._builtin, past.incumbents, memory=self._memory)
-        published = tuple(
-            _shrunk(each, past) if each.service.ref in facts.quarantined else each for each in derived.published
-        )
+        published = tuple(_shrunk(each, past) if each.key in facts.quarantined else each for each in derived.published)
         frames = self._frames(facts.catalog, replace(derived, published=published))
-        faults = tuple(dict.fromkeys((*facts.faults, *derived.faults)))
+        faults = tuple(dict.fromkeys((*facts.faults, *derived.faults, *self._useless_client_ids(facts.catalog))))
         return Compiled(facts.catalog, frames, _past(published), faults)
+
+    def _useless_client_ids(self, catalog: Catalog) -> Iterator[Fault]:
+        if self._clients_unsaid:
+            for service in catalog.services.values():
+                if service.client_ids:
+                    message = f"`client-id` of `{service.ref}` has no effect: no issuer shares its client ids with us"
+                    yield Fault(service.source, message, "the operator says so with `clients: ours`", "warning")
 
     def _frames(self, catalog: Catalog, derived: Derived) -> dict[str, Any]:
         """As `compile_frames` makes them; frames of what is the same as last time are the same objects."""

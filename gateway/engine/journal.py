@@ -76,6 +76,9 @@ class Journal:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return
+        except OSError as fault:
+            self.fault = f"cannot read `{self._path}`: {fault.strerror}: nothing is remembered"
+            return
         if content[: len(HEAD)] != HEAD:
             self.fault = f"`{self._path}` has an unknown form or version: nothing is remembered"
             return
@@ -87,17 +90,25 @@ class Journal:
             if end > len(content) or _digest(body) != content[at + 4 : start]:
                 self.fault = f"`{self._path}` was cut off: its last record is dropped"
                 break
-            for name, key, value in marshal.loads(body):
-                self._remember(name, key, value)
+            try:
+                for name, key, value in marshal.loads(body):
+                    self._remember(name, key, value)
+            except (EOFError, IndexError, KeyError, TypeError, ValueError) as misfit:
+                self.fault = f"`{self._path}` does not fit this program: nothing is remembered ({misfit})"
+                self.sections = {name: {} for name in SECTIONS}
+                return
             at = end
         self._sound_bytes = self._whole_bytes = at
 
     def _remember(self, name: str, key: str, value: Any) -> None:
-        section = self.sections.setdefault(name, {})
+        section = self.sections[name]
         if value is None:
             section.pop(key, None)
-        else:
-            section[key] = rebuilt(value)
+            return
+        known = rebuilt(value)
+        if not _fits(name, known):
+            raise ValueError(f"{name} `{key}`")
+        section[key] = known
 
     def _append(self, record: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW)
@@ -125,6 +136,14 @@ class Journal:
         finally:
             os.close(folder)
         self._sound_bytes = self._whole_bytes = len(content)
+
+
+def _fits(section: str, value: Any) -> bool:
+    """Whether a section may hold such a value: what another version wrote may be sound and something else."""
+    if section in ("routes", "rules"):
+        inner = Exposure if section == "routes" else str
+        return type(value) is tuple and all(type(each) is inner for each in value)
+    return type(value) is {"entities": Entity, "incumbents": str, "access": bytes}[section]
 
 
 def _record(changes: list[tuple[str, str, Any]]) -> bytes:

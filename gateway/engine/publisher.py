@@ -48,7 +48,8 @@ class Publisher:
         self._written = {name: (frame, names[name]) for name, frame in frames.items()}
         before = self.manifest
         if names == before.frames and before.base:
-            return None
+            # What had to be written was damaged on disk, and a door that met it has nothing or less.
+            return self.whole() if self._store.settle() else None
         if base == before.base:  # another past or another compiler made other frames of the same words
             content = "".join(f"{name} {digest}\n" for name, digest in sorted(names.items()))
             base = frame_hash(f"{base}\n{content}".encode())[:BASE_DIGITS]
@@ -59,6 +60,21 @@ class Publisher:
         self._recent.append(frozenset(names.values()))
         self.fault = ""
         return self._message(before)
+
+    def mend(self) -> int:
+        """Write again what the disk has lost of the base; returns how many files that were. Frames that this process
+        has not made yet are the next round's business."""
+        for frame, name in self._written.values():
+            if not self._store.is_sound(name):
+                self._store.write(frame)
+        mended = self._store.settle()
+        try:
+            if read_manifest(self._folder) == self.manifest:
+                return mended
+        except SnapshotFault as fault:
+            self.fault = str(fault)
+        write_manifest(self._folder, self.manifest)
+        return mended + 1
 
     def _hash_of(self, name: str, frame: Any) -> str:
         written = self._written.get(name)

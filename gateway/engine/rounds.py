@@ -51,6 +51,7 @@ class Rounds:
         self._outcome = Outcome(None, False, ())
         self._compiled_base = ""
         self._compile_faults: tuple[Fault, ...] = ()
+        self._to_remember: dict[str, Mapping[str, Any]] = {}  # what the journal still has to take
 
     def watched(self) -> tuple[set[Path], set[Path]]:
         """Folders to watch with all below them, and folders to watch alone."""
@@ -89,11 +90,22 @@ class Rounds:
             if base != self._compiled_base:
                 message = self._compile(base, judgement.entities, access)
             faults = (*faults, *self._compile_faults)
+        faults = (*faults, *self._remember())
         took_ms = int((time.monotonic() - began) * 1000)
         routes = len(self._past.routes)
         self._outcome = Outcome(message, judgement.confirm, tuple(dict.fromkeys(faults)), took_ms, routes)
-        self._seen = None if judgement.confirm else seen
+        self._seen = None if judgement.confirm or self._to_remember else seen
         return self._outcome
+
+    def _remember(self) -> tuple[Fault, ...]:
+        """After publishing, and never in its way: what cannot be written now is tried again by the next round."""
+        try:
+            if self._to_remember:
+                self._journal.record(self._to_remember)
+        except OSError as fault:
+            return (Fault(Source(self._settings.state_folder), f"cannot remember this version: {fault.strerror}"),)
+        self._to_remember = {}
+        return ()
 
     def _access(self) -> tuple[AccessRead | None, tuple[Fault, ...]]:
         """The policy in the files; the last good one when they are at fault."""
@@ -112,16 +124,14 @@ class Rounds:
         compiled = self._compiler.compile(entities, access.policy, self._past)
         message = self._publisher.publish(base, compiled.frames)
         self._accepted, self._past = entities, compiled.past
-        self._journal.record(
-            {
-                "entities": entities,
-                "routes": compiled.past.routes,
-                "incumbents": {f"{host} {prefix}": key for (host, prefix), key in compiled.past.incumbents.items()},
-                "rules": compiled.past.rules,
-                "access": access.texts,
-            }
-        )
         self._compiled_base, self._compile_faults = base, compiled.faults
+        self._to_remember = {
+            "entities": entities,
+            "routes": compiled.past.routes,
+            "incumbents": {f"{host} {prefix}": key for (host, prefix), key in compiled.past.incumbents.items()},
+            "rules": compiled.past.rules,
+            "access": access.texts,
+        }
         if message is not None:
             self._publisher.collect(time.time())
         return message

@@ -71,6 +71,7 @@ class Sync:
         self._rounds: Rounds
         self._watch: Watch | None = None
         self._known_faults: set[Fault] = set()
+        self._errands: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -121,7 +122,7 @@ class Sync:
         faults = set(outcome.faults)
         for fault in outcome.faults:
             if fault not in self._known_faults:
-                place = f"{fault.source.file}:{fault.source.line}"
+                place = f"{fault.source.file}:{fault.source.line}" if fault.source.line else fault.source.file
                 telemetry.log(
                     "catalog_fault", level=fault.severity, source=place, entity=fault.source.entity, why=fault.message,
                     todo=fault.suggestion,
@@ -167,13 +168,32 @@ class Sync:
             case "hello":
                 link.name = f"{message.get('role')}/{message.get('slot')}"
                 if self._publisher.base and message.get("base") != self._publisher.base:
-                    link.send(self._publisher.whole())
+                    self._send_whole(link, mend=not message.get("base"))
             case "ack":
                 telemetry.log("base_live", level="debug", door=link.name, base=message.get("base"))
             case "accept_losses":
                 telemetry.log("losses_accepted", pid=link.peer.pid)
                 self._worker.submit(self._rounds.accept_losses)  # after the round that may be running
                 self._hint.set()
+
+    def _send_whole(self, link: Link, *, mend: bool) -> None:
+        """``mend``: a door that has nothing while there is a base is new, or could not read it."""
+        link.send(self._publisher.whole())
+        if not mend:
+            return
+        errand = asyncio.get_running_loop().create_task(self._mend_and_send(link))
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
+    async def _mend_and_send(self, link: Link) -> None:
+        try:
+            mended = await asyncio.get_running_loop().run_in_executor(self._worker, self._publisher.mend)
+        except OSError as fault:
+            telemetry.log("base_not_mended", level="error", why=str(fault))
+        else:
+            if mended:
+                telemetry.log("base_mended", level="warning", files=mended, base=self._publisher.base)
+                link.send(self._publisher.whole())
 
 
 def _call(loop: asyncio.AbstractEventLoop, hint: asyncio.Event) -> None:

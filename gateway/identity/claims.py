@@ -35,8 +35,8 @@ class Verified:
     """
 
     __slots__ = (
-        "acr", "actors", "amr", "auth_time", "bounded", "client_id", "expires", "groups", "issued_at", "issuer",
-        "key_id", "match", "not_before", "scopes", "subject", "until", "workload",
+        "acr", "actors", "amr", "auth_time", "bounded", "client_id", "client_is_ours", "expires", "groups",
+        "issued_at", "issuer", "key_id", "match", "not_before", "scopes", "subject", "until", "workload",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,7 @@ class Verified:
         issuer: str,
         subject: str,
         client_id: str,
+        client_is_ours: bool,
         key_id: str,
         issued_at: int,
         not_before: int,
@@ -63,6 +64,7 @@ class Verified:
         self.issuer = issuer  # its name in the settings
         self.subject = subject
         self.client_id = client_id  # "" = the token names no client
+        self.client_is_ours = client_is_ours  # client ids of its issuer are those of the catalog
         self.key_id = key_id
         self.issued_at = issued_at
         self.not_before = not_before  # 0 = not given
@@ -124,6 +126,7 @@ def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Ve
         issuer=rules.name,
         subject=str(claims["sub"]),
         client_id=client_id,
+        client_is_ours=rules.clients_are_ours,
         key_id=key_id,
         issued_at=_int(claims["iat"]),
         not_before=_int(claims.get("nbf", 0)),

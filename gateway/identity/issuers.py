@@ -10,7 +10,7 @@ No keys, no tokens, no clock in here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,6 +73,7 @@ class IssuerRules:
     match: tuple[MatchRule, ...]
     groups: Claim | None
     workload_when: tuple[tuple[Claim, str, Places], ...]
+    clients_are_ours: bool  # its client ids are those of the catalog
     protocol_scopes: frozenset[str]
     bound: bool  # scopes of a token bound what reach confers
     tenants: Mapping[str, str]  # exact `iss` -> tenant, for templates
@@ -103,9 +104,11 @@ class IssuerTable:
         """Two settings that claim one `iss` cannot both be meant: neither is believed."""
         by_iss: dict[str, IssuerRules] = {}
         doubtful: set[str] = set()
-        for issuer in map(with_preset, issuers):
+        settled = tuple(map(with_preset, issuers))
+        for issuer in settled:
             tenants = _tenants(issuer)
-            rules = _rules(issuer, tenants, max(0, min(leeway_s, LEEWAY_LIMIT_S)))
+            ours = are_clients_ours(issuer, settled)
+            rules = _rules(issuer, tenants, max(0, min(leeway_s, LEEWAY_LIMIT_S)), ours=ours)
             for iss in tenants if TENANT in issuer.issuer else (issuer.issuer,):
                 doubtful.update({iss} & by_iss.keys())
                 by_iss[iss] = rules
@@ -115,7 +118,16 @@ class IssuerTable:
         return self._by_name.get(name)
 
 
-def _rules(issuer: Issuer, tenants: Mapping[str, str], leeway_s: int) -> IssuerRules:
+def are_clients_ours(issuer: Issuer, issuers: Collection[Issuer]) -> bool:
+    """Whether a client id of this issuer means the component that names it in the catalog.
+
+    A catalog names client ids and no issuers, and whoever runs an issuer chooses its client ids. So with several
+    issuers each has to be said to share the catalog's: a partner's could give out the id of any program here.
+    """
+    return issuer.clients == "ours" or (issuer.clients == "" and len(issuers) == 1)
+
+
+def _rules(issuer: Issuer, tenants: Mapping[str, str], leeway_s: int, *, ours: bool) -> IssuerRules:
     preset = PRESETS[issuer.preset]
     groups = issuer.groups
     return IssuerRules(
@@ -134,6 +146,7 @@ def _rules(issuer: Issuer, tenants: Mapping[str, str], leeway_s: int) -> IssuerR
         ),
         groups=Claim(groups.claim) if groups is not None else None,
         workload_when=tuple((Claim(name), *_places(text)) for name, text in sorted(issuer.workload_when.items())),
+        clients_are_ours=ours,
         protocol_scopes=frozenset(issuer.protocol_scopes),
         bound=issuer.scopes == "bound",
         tenants=tenants,

@@ -29,7 +29,7 @@ _PLAIN: Final = "!#$&'()*+/:;<=>?@[]^`{|}\"\\~"
 
 def principal_of(verified: Verified, issuer: Issuer, table: Table) -> Principal:
     """Who is asking, by the table as it is now. The door keeps it for as long as `table.people_version` stands."""
-    ref, refusal = _found([table.workload(verified.client_id)]) if verified.workload else _person(verified, table)
+    ref, refusal = _workload(verified.client_id, verified, table) if verified.workload else _person(verified, table)
     subjects = table.subjects_of(ref) if ref else frozenset()
     client_subjects: frozenset[str] = frozenset()
     if not refusal and not subjects:
@@ -86,6 +86,11 @@ def header_block(principal: Principal) -> bytes:
     return "".join(lines).encode("ascii")
 
 
+def _workload(client_id: str, verified: Verified, table: Table) -> tuple[str, str]:
+    """The component that names the client id, if this issuer's client ids are the ones that components name."""
+    return _found([table.workload(client_id)]) if verified.client_is_ours else ("", "identity_unknown")
+
+
 def _person(verified: Verified, table: Table) -> tuple[str, str]:
     return _found([table.person(verified.issuer, claim, value) for claim, value in verified.match])
 
@@ -102,8 +107,7 @@ def _found(answers: list[str | None]) -> tuple[str, str]:
 
 def _actor(actor: Actor, verified: Verified, table: Table) -> Principal:
     """RFC 8693 names an actor by `sub`, of the same issuer: a program's client id, or a person where `sub` matches."""
-    client_id = actor.client_id or actor.subject
-    ref, refusal = _found([table.workload(client_id)])
+    ref, refusal = _workload(actor.client_id or actor.subject, verified, table)
     kind: Literal["workload", "person"] = "workload"
     if refusal == "identity_unknown":
         ref, refusal = _found([table.person(verified.issuer, "sub", actor.subject)])
@@ -112,7 +116,14 @@ def _actor(actor: Actor, verified: Verified, table: Table) -> Principal:
     if not subjects:
         return Principal("anonymous", refusal=refusal or "identity_unknown")
     return Principal(
-        kind, _named(ref), subjects, issuer=verified.issuer, subject=actor.subject, client_id=actor.client_id
+        kind,
+        _named(ref),
+        subjects,
+        scopes=verified.scopes,
+        bounded=verified.bounded,
+        issuer=verified.issuer,
+        subject=actor.subject,
+        client_id=actor.client_id,
     )
 
 
@@ -152,7 +163,8 @@ def _told_teams(groups: tuple[str, ...] | None, issuer: Issuer, table: Table) ->
 
 
 def _client(client_id: str, table: Table) -> tuple[frozenset[str], str]:
-    """The subjects of the program that carries a person's token: rules that deny them apply to it too.
+    """The subjects of the program that carries a person's token: rules that deny them apply to it too, whichever
+    issuer gave out the id, because that only takes away.
 
     An id that two services claim leaves open whose denials apply, so nobody comes through it.
     """

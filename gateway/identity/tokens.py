@@ -192,8 +192,10 @@ def _refused_by_kind(header: _Header, claims: Claims, rules: IssuerRules) -> Ref
         return _TYPE
     if not _OTHER_KINDS.isdisjoint(claims):
         return _OTHER_KIND
-    said = claims.get("typ")
-    said = said.lower() if isinstance(said, str) else said
+    said = claims.get("typ", "")
+    if not isinstance(said, str):
+        return mistyped("typ")
+    said = said.lower()
     if (rules.payload_type and said != rules.payload_type) or said in _OTHER_PAYLOAD_TYPES:
         return _OTHER_KIND
     if rules.accept_id_tokens:

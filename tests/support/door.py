@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import threading
 import time
@@ -69,6 +70,7 @@ class LoopThread:
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
+        self.loop.close()
 
 
 class Control:
@@ -239,6 +241,7 @@ def running_door(
         parent.close()
         child.close()
         listening.close()
+        os.close(node.fd)
 
 
 def settings_for(state: Path, **changes: Any) -> config.Settings:

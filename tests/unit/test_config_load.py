@@ -127,6 +127,19 @@ def test_an_issuer_takes_what_it_leaves_out_from_its_preset(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("said", "clients"),
+    [("", ""), ("    clients: ours\n", "ours"), ("    clients: foreign\n", "foreign"),
+     ("    workload_when: {idtyp: app}\n", "ours"),
+     ("    workload_when: {idtyp: app}\n    clients: foreign\n", "foreign")],
+)  # fmt: skip
+def test_whose_an_issuers_client_ids_are_is_said_by_itself_or_by_how_its_programs_are_told(
+    folder: Path, said: str, clients: str
+) -> None:
+    (issuer,) = load(folder, MINIMAL + ISSUER + said).issuers
+    assert issuer.clients == clients
+
+
+@pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         ("    match: {uid: annotations.okta.com/user-id}\n", "", "needs `match`"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.frames import (
+    FRAME_HEAD,
     FrameStore,
     Manifest,
     SnapshotFault,
@@ -64,6 +66,35 @@ def test_a_damaged_frame_is_never_decoded(tmp_path: Path, damage: str) -> None:
     file.write_bytes(changed[damage])
     with pytest.raises(SnapshotFault, match=name):
         FrameStore(tmp_path).read(name)
+
+
+@pytest.mark.parametrize("body", [b"", b"(", b"\xff\xff", b"r\x00\x00\x00\x09", b"[\x01\x00\x00\x00" * 5000])
+def test_a_sound_file_that_holds_no_value_is_a_fault(tmp_path: Path, body: bytes) -> None:
+    store = FrameStore(tmp_path)
+    name = frame_hash(body)
+    file = tmp_path / "frames" / name
+    file.write_bytes(FRAME_HEAD + len(body).to_bytes(8, "big") + body)
+    file.chmod(0o600)
+    with pytest.raises(SnapshotFault, match=name):
+        store.read(name)
+
+
+def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    store = FrameStore(tmp_path)
+    store.write(FRAME)
+    shutil.rmtree(tmp_path / "frames")
+    name = store.write(("another",))
+    assert store.read(name) == ("another",)
+
+
+def test_a_frame_is_looked_at_again_when_asked(tmp_path: Path) -> None:
+    store = FrameStore(tmp_path)
+    name = store.write(FRAME)
+    assert store.is_sound(name)
+    (tmp_path / "frames" / name).write_bytes(b"damaged")
+    assert not store.is_sound(name)
+    assert store.write(FRAME) == name
+    assert store.is_sound(name)
 
 
 def test_a_frame_that_others_can_read_or_that_is_a_link_is_not_ours(tmp_path: Path) -> None:
@@ -126,6 +157,12 @@ def test_a_manifest_cut_short_is_not_used(tmp_path: Path) -> None:
     content = (tmp_path / "manifest").read_bytes()
     (tmp_path / "manifest").write_bytes(content[: content.index(b"exposure/5")])
     with pytest.raises(SnapshotFault, match="damaged"):
+        read_manifest(tmp_path)
+
+
+def test_a_folder_in_the_manifests_place_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "manifest").mkdir(mode=0o700)
+    with pytest.raises(SnapshotFault):
         read_manifest(tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import config, loading
 from gateway.errors import ConfigError
-from gateway.loading import drop_stale_frames, fixed_changes, load_frame
+from gateway.loading import drop_stale_frames, fixed_changes, keep_frame, load_frame
 from gateway.systemd import environment_of_children
 from tests.support.node import ROOT, Node
 
@@ -73,3 +73,19 @@ def test_old_frames_go_and_the_newest_stay(tmp_path: Path) -> None:
         os.utime(frame, (1000 + age, 1000 + age))
     drop_stale_frames(frames[-1])
     assert sorted(tmp_path.iterdir()) == frames[-loading.FRAMES_KEPT :]
+
+
+def test_a_frame_that_was_damaged_or_lost_is_there_again_for_the_next_child(tmp_path: Path) -> None:
+    Node(tmp_path)
+    frame = load(tmp_path / "stagedoor.yaml")
+    content = frame.read_bytes()
+    settings = config.decode(content)
+    assert keep_frame(frame, settings)
+    frame.write_bytes(content[:-1])
+    assert keep_frame(frame, settings)
+    assert frame.read_bytes() == content
+    frame.unlink()
+    assert keep_frame(frame, settings)
+    assert frame.read_bytes() == content
+    assert frame.stat().st_mode & 0o777 == 0o600
+    assert not keep_frame(tmp_path / "absent" / frame.name, settings)

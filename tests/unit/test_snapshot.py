@@ -203,3 +203,42 @@ def test_a_snapshot_is_replaced_never_changed() -> None:
     second = first.replaced(seq=5, denied=frozenset({"user:default/jane"}))
     assert (first.seq, first.version) == (0, ".0")
     assert (second.seq, second.version, second.keys) == (5, ".5", keys)
+
+
+EXPOSURE = "exposure/component:default/a@prod"
+
+
+def frame_in_an_old_layout(frames: Mapping[str, Any]) -> tuple[object, ...]:
+    """As another version of this program may have left it: sound bytes, other parts."""
+    return (0, *frames[EXPOSURE][1:10], (("somebody",),), *frames[EXPOSURE][11:])
+
+
+@pytest.mark.parametrize("name", [EXPOSURE, "teams", "workloads", "roles", "people/00", "keys/00"])
+@pytest.mark.parametrize("frame", ["text", (1, 2), {"a": [1]}, 7])
+def test_a_sound_frame_of_another_shape_is_a_fault_and_no_crash(tmp_path: Path, name: str, frame: object) -> None:
+    publish(tmp_path, "one", {**frames_of(tmp_path, service("a")), name: frame})
+    loader = BaseLoader(tmp_path)
+    assert not loader.load().ready
+    assert name in loader.fault
+
+
+def test_an_exposure_in_the_layout_of_another_version_is_a_fault_and_the_next_base_is_taken(tmp_path: Path) -> None:
+    frames = frames_of(tmp_path, service("a"))
+    publish(tmp_path, "one", {**frames, EXPOSURE: frame_in_an_old_layout(frames)})
+    loader = BaseLoader(tmp_path)
+    assert not loader.load().ready
+    assert "layout" in loader.fault
+    publish(tmp_path, "two", frames)
+    loader.begin()
+    finish(loader)
+    assert (loader.base, loader.fault, hosts(loader)) == ("two", "", {"a.example.com"})
+
+
+def test_a_message_that_lacks_something_sends_the_loader_to_the_manifest(tmp_path: Path) -> None:
+    publish(tmp_path, "one", frames_of(tmp_path, service("a")))
+    loader = BaseLoader(tmp_path)
+    loader.load()
+    publish(tmp_path, "two", frames_of(tmp_path, service("b")))
+    loader.begin({"t": "base", "base": "two", "from": "one"})
+    finish(loader)
+    assert (loader.base, loader.fault, hosts(loader)) == ("two", "", {"b.example.com"})

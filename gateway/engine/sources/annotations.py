@@ -149,7 +149,10 @@ class _Reader:
         for environment in ("", *self._environments):
             key = f"client-id.{environment}" if environment else "client-id"
             text = self._values.get(key, "").strip()
-            if text and text.isprintable():
+            if not text.isprintable():
+                self._warn(key, f"`{key}` holds control characters: it names no client")
+                text = ""
+            if text or (environment and key in self._values):  # said to be none there
                 found[environment] = text
         return found
 

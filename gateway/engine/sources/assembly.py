@@ -1,8 +1,8 @@
 """All entities of a catalog together: relations followed, annotations and definitions joined, facts made.
 
-A service is quarantined, alone, when an exposure of it cannot be read (its last good route stays, within the
-operator's lists as they are now) or when a definition cannot be read and its last good operations stand in. Losing
-a definition never turns a service into one "without a definition", which would open every path.
+An exposure is quarantined, alone, when it cannot be read (its last good route stays, within the operator's lists as
+they are now); all of a service are when a definition cannot be read and its last good operations stand in. Losing a
+definition never turns a service into one "without a definition", which would open every path.
 
 People, teams and services are remembered by everything they were made from: what did not change is the very same
 object again, and so costs nothing further on.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from gateway import config
 from gateway.engine.sources.annotations import Said, read_annotations
 from gateway.engine.sources.entities import Entity
-from policy.claims import claimable
+from policy.claims import claimable, key_of
 from policy.facts import Catalog, Exposure, Operation, Person, Service, Team
 from policy.reading import Fault
 
@@ -28,7 +28,7 @@ Relations = Mapping[tuple[str, str], Sequence[str]]  # (ref, relation) -> target
 class Facts(NamedTuple):
     catalog: Catalog
     faults: tuple[Fault, ...]
-    quarantined: frozenset[str]  # refs of services that keep something of their last good form
+    quarantined: frozenset[str]  # keys of exposures that keep something of their last good form
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Made(NamedTuple):
     key: tuple[object, ...]
     fact: Person | Team | Service
     faults: tuple[Fault, ...] = ()
-    quarantined: bool = False
+    quarantined: frozenset[str] = frozenset()  # environments
 
 
 class Assembler:
@@ -74,7 +74,7 @@ class Assembler:
         self._made = made
         faults = [fault for one in made.values() for fault in one.faults]
         faults += [fault for entity in entities.values() for fault in _definition_faults(entity)]
-        quarantined = frozenset(ref for ref, one in made.items() if one.quarantined)
+        quarantined = frozenset(key_of(ref, name) for ref, one in made.items() for name in one.quarantined)
         return Facts(Catalog(people, teams, services), tuple(dict.fromkeys(faults)), quarantined)
 
     def _one(
@@ -141,7 +141,8 @@ class Assembler:
         if said.broken:
             key = (*key, object())  # what stands in depends on what was published last: made anew each time
         is_kept = any(api is not None and api.definition is not None and api.definition.kept for api in apis)
-        return _Made(key, service, faults, is_kept or bool(said.broken))
+        everywhere = frozenset(each.environment for each in service.exposures)
+        return _Made(key, service, faults, everywhere if is_kept else said.broken)
 
     def _is_allowed(self, exposure: Exposure) -> bool:
         bounds = self._bounds.environments.get(exposure.environment)

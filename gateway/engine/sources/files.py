@@ -33,12 +33,13 @@ Stamp = tuple[int, int, int, int]  # device, inode, size, modification time
 
 @dataclass(slots=True)
 class Pull:
-    """One reading of a source. ``broken``: refs that are there and cannot be read; ``broken_files``: whatever was
-    in them is there and cannot be read."""
+    """One reading of a source. Of several descriptions ``entities`` holds the first. ``broken``: refs that are there
+    and cannot be read; ``broken_files``: whatever was in them is there and cannot be read."""
 
     entities: dict[str, Entity] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     broken_files: set[str] = field(default_factory=set)
+    rivals: dict[str, list[Entity]] = field(default_factory=dict)  # further descriptions of what is in ``entities``
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -132,6 +133,11 @@ def _stamp(file: str) -> Stamp | None:
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
+def _is_regular(file: str) -> bool:
+    """False for what would keep a reader waiting, such as a pipe; what is not there is found out by opening it."""
+    return os.path.isfile(file) or not os.path.exists(file)
+
+
 def _inside(target: str, file: str, root: Path) -> tuple[str, str]:
     """The path that ``target`` means beside ``file``, or why it is not followed."""
     shown = target[:80]
@@ -153,8 +159,9 @@ def _take(read: _FileRead, file: str, pull: Pull) -> None:
     for entity in read.entities:
         other = pull.entities.setdefault(entity.ref, entity)
         if other is not entity:
-            message = f"`{entity.ref}` is described in {other.source.file}:{other.source.line} already"
-            pull.faults.append(Fault(entity.source, message, "the first one stands; remove one of the two"))
+            pull.rivals.setdefault(entity.ref, []).append(entity)
+            message = f"`{entity.ref}` is described in {other.source.file}:{other.source.line} too"
+            pull.faults.append(Fault(entity.source, message, "remove one of the two: who was here before stands"))
 
 
 class _FileReader:
@@ -174,6 +181,8 @@ class _FileReader:
     def read(self) -> _FileRead:
         if not Path(os.path.realpath(self._file)).is_relative_to(os.path.realpath(self._root)):
             self._spoil(Fault(Source(self._file), f"file is a link that leads out of `{self._root}`", ""))
+        elif not _is_regular(self._file):
+            self._spoil(Fault(Source(self._file), "file is no regular file", ""))
         else:
             found, faults = documents.read_file(Path(self._file))
             for fault in faults:
@@ -248,6 +257,8 @@ class _FileReader:
         if not path:
             return openapi.broken(source, message, "include a file beside the entity")
         self._stamps[path] = _stamp(path)
+        if not _is_regular(path):
+            return openapi.broken(source, f"`{target}` is no regular file")
         try:
             with open(path, "rb") as included:
                 content = included.read(openapi.MAX_BYTES + 1)

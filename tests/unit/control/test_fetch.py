@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -57,6 +60,7 @@ class Idp:
     async def fetch(self, issuer_suffix: str = "", **settings: Any) -> Fetched:
         app = web.Application()
         app.router.add_get(WELL_KNOWN, self._discover)
+        app.router.add_get("/organizations/v2.0" + WELL_KNOWN, self._discover)
         app.router.add_get("/keys", self._keys)
         async with TestServer(app) as server, client_session() as session:
             self.address = str(server.make_url("")).rstrip("/")
@@ -84,6 +88,36 @@ def test_keys_arrive_over_discovery() -> None:
     fetched = asyncio.run(idp.fetch())
     assert [key["kid"] for key in fetched.jwks] == ["a", "b"]
     assert fetched.refresh_s == 900
+
+
+def test_an_issuer_of_many_tenants_is_discovered_where_all_of_them_are() -> None:
+    """Microsoft: the document below `organizations` names the template itself as its issuer."""
+    idp = Idp()
+
+    async def discovery(_request: web.Request) -> web.Response:
+        claimed = idp.address + "/{tenantid}/v2.0"
+        return web.json_response({"issuer": claimed, "jwks_uri": idp.address + "/keys"})
+
+    idp.discovery = discovery
+    fetched = asyncio.run(idp.fetch("/{tenantid}/v2.0", tenants=("t1", "t2")))
+    assert [key["kid"] for key in fetched.jwks] == ["one"]
+
+
+@pytest.mark.parametrize("bomb", ["gzip", "deflate"])
+def test_a_small_answer_that_unpacks_to_a_large_one_ends_at_the_cap(bomb: str) -> None:
+    idp = Idp()
+    packed = zlib.compress(b" " * 50_000_000) if bomb == "deflate" else gzip.compress(b" " * 50_000_000)
+
+    async def jwks(_request: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": bomb}, content_type="application/json")
+
+    idp.jwks = jwks
+    tracemalloc.start()
+    try:
+        assert "KiB" in fault(idp) or "cannot read" in fault(idp)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_issuer_with_another_spelling_is_refused() -> None:

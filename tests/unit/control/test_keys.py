@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import Issuer
 from gateway.control.fetch import Fetched, FetchFault, Jwk
-from gateway.control.keys import LONGEST_RETRY_S, STALE_LIMIT_S, WANTED_PAUSE_S, IssuerKeys
+from gateway.control.keys import LONGEST_RETRY_S, STALE_LIMIT_S, WANTED_BURST, WANTED_PAUSE_S, IssuerKeys
 
 ISSUER = Issuer("marlow", "https://idp.example", ("services",))
 
@@ -21,6 +21,7 @@ class Provider:
     def __init__(self, *kids: str) -> None:
         self.kids: tuple[str, ...] = kids
         self.away = False
+        self.trouble: Exception | None = None
         self.fetches = 0
         self.gate: asyncio.Event | None = None
         self.now = 1_000_000.0
@@ -35,6 +36,8 @@ class Provider:
         kids = self.kids
         if self.gate is not None:
             await self.gate.wait()
+        if self.trouble is not None:
+            raise self.trouble
         if self.away:
             raise FetchFault("away")
         return Fetched(tuple({"kid": kid, "kty": "EC"} for kid in kids), 600.0, ())
@@ -84,14 +87,28 @@ def test_a_thousand_askers_share_one_fetch() -> None:
     run(story())
 
 
-def test_random_kids_fetch_once_per_five_seconds() -> None:
+def test_random_kids_fetch_a_few_times_and_then_once_per_five_seconds() -> None:
     async def story() -> None:
         provider = Provider("old")
-        await provider.keys.want("attack-0")
-        for number in range(1, 10):
+        for number in range(10):
             await provider.keys.want(f"attack-{number}")
         assert provider.fetches == 10
-        assert provider.pauses == [WANTED_PAUSE_S] * 9
+        assert provider.pauses == [WANTED_PAUSE_S] * (10 - WANTED_BURST)
+
+    run(story())
+
+
+def test_a_quiet_time_allows_the_few_at_once_again_and_no_more() -> None:
+    async def story() -> None:
+        provider = Provider("old")
+        for number in range(WANTED_BURST):
+            await provider.keys.want(f"attack-{number}")
+        provider.now += 1000 * WANTED_PAUSE_S
+        for number in range(WANTED_BURST):
+            await provider.keys.want(f"later-{number}")
+        assert provider.pauses == []
+        await provider.keys.want("one-more")
+        assert provider.pauses == [WANTED_PAUSE_S]
 
     run(story())
 
@@ -106,7 +123,7 @@ def test_random_kids_at_one_moment_cost_one_fetch_more() -> None:
     run(story())
 
 
-def test_a_second_rotation_within_five_seconds_is_waited_for() -> None:
+def test_a_second_rotation_within_five_seconds_waits_for_nothing() -> None:
     async def story() -> None:
         provider = Provider("one")
         await provider.keys.want("one")
@@ -115,8 +132,33 @@ def test_a_second_rotation_within_five_seconds_is_waited_for() -> None:
         provider.kids = ("two", "three")
         await provider.keys.want("three")
         assert provider.keys.knows("three")
+        assert provider.pauses == []
 
     run(story())
+
+
+def test_whatever_a_fetch_fails_with_the_issuer_is_asked_again() -> None:
+    async def story() -> None:
+        provider = Provider("old")
+        provider.trouble = RuntimeError("a fault of ours")
+        loop = asyncio.get_running_loop().create_task(provider.keys.stay_fresh())
+        while len(provider.pauses) < 2:
+            await asyncio.sleep(0)
+        assert "a fault of ours" in provider.keys.fault
+        provider.trouble = None
+        await provider.keys.want("old")
+        loop.cancel()
+        assert provider.keys.knows("old")
+
+    run(story())
+
+
+def test_keys_from_a_clock_that_was_ahead_are_no_younger_than_now() -> None:
+    """Otherwise they would be believed until the clock has caught up, however long the issuer is away."""
+    provider = Provider("old")
+    provider.keys.restore([{"kid": "stored"}], int(provider.now) + 365 * 24 * 3600)
+    assert provider.keys.fetched_at == int(provider.now)
+    assert provider.published == [(("stored",), int(provider.now))]
 
 
 def test_a_fetch_that_began_before_the_rotation_is_not_the_answer() -> None:

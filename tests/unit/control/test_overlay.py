@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from gateway.control.overlay import FILE, Overlay
@@ -56,6 +57,7 @@ def test_the_file_is_private(tmp_path: Path) -> None:
 
 def test_a_door_that_saw_more_lifts_the_number(tmp_path: Path) -> None:
     made, announced = overlay(tmp_path)
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
     made.lift(41)
     assert announced[-1]["seq"] == 42
     made.lift(10)
@@ -70,7 +72,45 @@ def test_keys_of_an_issuer_whose_address_changed_are_forgotten(tmp_path: Path) -
     assert made.keys == {}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 99, "seq": 5}'])
+def test_a_lost_file_takes_no_key_from_a_door_that_has_some(tmp_path: Path) -> None:
+    """There is nothing to tell it yet: it goes on with what it has until an issuer was read again."""
+    made, announced = overlay(tmp_path)
+    made.lift(41)
+    assert (made.seq, announced) == (41, [])
+    made.put_keys("marlow", "https://idp.example", JWKS, 100)
+    assert [message["seq"] for message in announced] == [42]
+
+
+STRANGE = [
+    {"seq": "7"},
+    {"seq": -1},
+    {"seq": 2**63},
+    {"seq": True},
+    {"keys": []},
+    {"keys": {"marlow": None}},
+    {"keys": {"marlow": {"address": "a", "jwks": [{"kid": "one"}]}}},
+    {"keys": {"marlow": {"address": "a", "jwks": {}, "at": 1}}},
+    {"keys": {"marlow": {"address": "a", "jwks": ["one"], "at": 1}}},
+    {"keys": {"marlow": {"address": "a", "jwks": [], "at": "1"}}},
+    {"keys": {"marlow": {"jwks": [], "at": 1}}},
+    {"denied": "user:default/jane"},
+    {"denied": [1]},
+    {"grants": {}},
+    {"grants": ["one"]},
+]
+
+
+@pytest.mark.parametrize("change", STRANGE, ids=str)
+def test_a_file_of_another_shape_is_an_empty_overlay(tmp_path: Path, change: dict[str, object]) -> None:
+    sound = {"version": 1, "seq": 5, "keys": {}, "denied": [], "grants": []}
+    (tmp_path / FILE).write_bytes(orjson.dumps(sound))
+    assert overlay(tmp_path)[0].seq == 5
+    (tmp_path / FILE).write_bytes(orjson.dumps(sound | change))
+    made, _ = overlay(tmp_path)
+    assert (made.seq, made.keys, made.denied, made.grants) == (0, {}, [], [])
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 5000, b'{"version": 99, "seq": 5}'])
 def test_a_damaged_file_is_an_empty_overlay(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     made, _ = overlay(tmp_path)

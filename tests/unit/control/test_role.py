@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from gateway import config
 from gateway.control.doors import SOCKET
 from gateway.control.fetch import client_session
-from gateway.control.role import Control
+from gateway.control.role import Control, _obey
 from gateway.lab.provider import AUDIENCE, Provider
 from gateway.lab.signing import SigningKeys
 from gateway.link import LinkClient, Message, NodeState, ParentChannel, RoleContext
@@ -151,6 +151,31 @@ def test_a_reload_without_the_issuer_takes_its_keys_from_the_doors(node: Node) -
         await node.server.close()
 
     asyncio.run(whole())
+
+
+def test_settings_that_cannot_be_read_change_nothing(node: Node) -> None:
+    async def story(control: Control) -> None:
+        (node.folder / "damaged.frame").write_bytes(b"damaged")
+        for name in ("missing.frame", "damaged.frame"):
+            _obey(control, asyncio.Event(), "settings", [name])
+        assert [issuer.name for issuer in control._issuers()] == ["marlow"]
+
+    asyncio.run(node.with_control(story))
+
+
+def test_a_door_keeps_its_keys_when_control_lost_its_own_and_the_provider_is_away(node: Node) -> None:
+    async def story(control: Control) -> None:
+        first, heard = node.door(seq=7)
+        second, also_heard = node.door(seq=6)
+        new, greeted = node.door()
+        assert (await greeted.get())["keys"] == {}
+        while not control._issuers()[0].fault:
+            await asyncio.sleep(0.01)
+        assert (heard.qsize(), also_heard.qsize()) == (0, 0)
+        for client in (first, second, new):
+            client.close()
+
+    asyncio.run(node.with_control(story))
 
 
 def test_the_admin_listener_answers_and_the_status_names_the_roles(node: Node) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gateway import config
 from gateway.engine.access_files import read_access_texts
 from gateway.engine.compilation import Compiled, Compiler, Past, no_past
 from gateway.engine.sources.entities import Entity
@@ -152,6 +153,19 @@ def test_the_base_id_covers_catalog_policy_and_the_settings_that_bear_on_them(tm
     ]
     assert base not in others
     assert len(set(others)) == 4
+
+
+def test_client_ids_that_no_issuer_shares_are_named(tmp_path: Path) -> None:
+    entities = entities_of(tmp_path, *people("team"), service("a", client_id="a"), service("b"))
+    corp, partner = (config.Issuer(name, f"https://{name}.example", ("api",)) for name in ("corp", "partner"))
+
+    def faults(*issuers: config.Issuer) -> list[str]:
+        compiler = Compiler(settings(tmp_path, issuers=issuers))
+        return [fault.message for fault in compiler.compile(entities, access_of(), no_past()).faults]
+
+    assert faults() == faults(corp) == faults(replace(corp, clients="ours"), partner) == []
+    (message,) = faults(corp, partner)
+    assert "component:default/a" in message
 
 
 def test_a_past_of_nothing() -> None:

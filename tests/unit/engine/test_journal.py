@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,34 @@ def test_what_could_not_be_written_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "away").rename(tmp_path / journal.NAME)
     assert held.record(everything(rules={"k": ("r-2",)}))
     assert Journal(tmp_path).sections["rules"] == {"k": ("r-2",)}
+
+
+def test_what_another_version_remembered_is_forgotten_and_never_a_crash(tmp_path: Path) -> None:
+    strange: list[Any] = [
+        [("entities", "a", ["Entity", "too", "few"])],
+        [("entities", "a", ["Unheard", 1])],
+        [("entities", "a", ENTITY.ref)],
+        [("routes", "a", (1,))],
+        [("incumbents", "a", 5)],
+        [("rules", "a", "text")],
+        [("access", "a", "text")],
+        [("unheard", "a", "text")],
+        [("entities", "a")],
+        "text",
+        None,
+    ]
+    for body in strange:
+        content = marshal.dumps(body, 2)
+        (tmp_path / journal.NAME).write_bytes(
+            journal.HEAD + len(content).to_bytes(4, "big") + journal._digest(content) + content
+        )
+        found = Journal(tmp_path)
+        assert found.fault, body
+        assert not any(found.sections.values()), body
+        assert found.record(everything())
+        assert Journal(tmp_path).sections == everything()
+
+
+def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
+    (tmp_path / journal.NAME).mkdir()
+    assert Journal(tmp_path).fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from gateway.engine.publisher import DELTA_FRAMES, KEPT_S, Publisher
@@ -57,6 +58,35 @@ def test_a_damaged_manifest_is_replaced_by_the_next_base(tmp_path: Path) -> None
     assert publisher.fault
     assert publisher.base == ""
     assert publisher.publish("one", {"teams": {}}) == {"t": "base", "base": "one", "full": True}
+
+
+def test_a_frame_that_was_damaged_on_disk_is_written_again_and_doors_are_told(tmp_path: Path) -> None:
+    """A door that met it has nothing, and would wait for the next change."""
+    first = Publisher(tmp_path)
+    first.publish("one", {"teams": {"a": ()}})
+    frame = tmp_path / "frames" / first.manifest.frames["teams"]
+    frame.write_bytes(frame.read_bytes()[:-1])
+    again = Publisher(tmp_path)
+    assert again.publish("one", {"teams": {"a": ()}}) == {"t": "base", "base": "one", "full": True}
+    assert FrameStore(tmp_path).read(frame.name) == {"a": ()}
+
+
+def test_mending_brings_back_what_the_disk_lost(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    publisher.publish("one", {"teams": {"a": ()}, "roles": {}, "why/a": ("x",)})
+    assert publisher.mend() == 0
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    (tmp_path / "frames" / manifest.frames["roles"]).write_bytes(b"damaged")
+    (tmp_path / "frames" / manifest.frames["teams"]).unlink()
+    (tmp_path / "manifest").write_bytes(b"damaged")
+    assert publisher.mend() == 3
+    assert read_manifest(tmp_path) == manifest
+    assert FrameStore(tmp_path).read(manifest.frames["teams"]) == {"a": ()}
+    shutil.rmtree(tmp_path / "frames")
+    (tmp_path / "manifest").unlink()
+    assert publisher.mend() == 4
+    assert FrameStore(tmp_path).read(manifest.frames["why/a"]) == ("x",)
 
 
 def test_frames_leave_when_no_recent_manifest_names_them_and_they_are_old(tmp_path: Path) -> None:

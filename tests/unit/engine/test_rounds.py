@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.engine.journal import Journal
+from gateway.engine.journal import NAME, Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.snapshot import BaseLoader
@@ -38,10 +40,22 @@ class Engine:
     def write(self, name: str, *documents: object) -> Path:
         return write(self.folder / "catalog", name, *documents)
 
-    def published(self) -> set[str]:
-        loader = BaseLoader(self.state)
+    def loaded(self) -> BaseLoader:
+        loader = BaseLoader(self.state, with_why=True)
         loader.load()
         assert loader.fault == ""
+        return loader
+
+    def rules(self, key: str = "") -> set[str]:
+        """Ids of the rules of an exposure; without one, the exposures that have any."""
+        why = {name.removeprefix("why/"): frame for name, frame in self.loaded().why.items()}
+        return set(why[key] if key else why)
+
+    def host(self, key: str) -> str:
+        return self.loaded().table.exposures[key].host
+
+    def published(self) -> set[str]:
+        loader = self.loaded()
         return {key.partition(":default/")[2] for key in loader.table.exposures}
 
 
@@ -178,3 +192,64 @@ def test_what_is_watched_are_the_folders_of_catalog_and_access_policy(engine: En
     deep, flat = engine.rounds.watched()
     assert deep == {engine.folder / "catalog"}
     assert flat == {engine.folder}
+
+
+def test_an_environment_that_is_broken_from_the_start_takes_nothing_from_the_others(engine: Engine) -> None:
+    both = {"environments": "dev,prod", "host": "d.{env}.example.com", "host.prod": "d.evil.example"}
+    engine.write("d.yaml", service("d", **both))
+    engine.round()
+    assert engine.rules("component:default/d@dev")
+    assert "component:default/d@prod" not in engine.rules()
+
+
+def test_an_environment_that_breaks_changes_nothing_in_the_others(engine: Engine) -> None:
+    engine.write("d.yaml", service("d", environments="dev,prod", host="d.{env}.example.com"))
+    engine.round()
+    both = {"environments": "dev,prod", "host": "d.{env}.example.com", "host.prod": "d.evil.example"}
+    engine.write("d.yaml", service("d", access="everyone", **both))
+    engine.round()
+    assert len(engine.rules("component:default/d@dev")) == 2
+    assert len(engine.rules("component:default/d@prod")) == 1
+
+
+def test_who_described_an_entity_first_keeps_it_when_another_file_describes_it_too(engine: Engine) -> None:
+    """A file whose name sorts first could otherwise take over any service, team or person."""
+    engine.round()
+    engine.write("0.yaml", service("a", host="taken.example.com"))
+    for _ in range(2):
+        outcome = engine.round()
+        assert engine.host("component:default/a@prod") == "a.example.com"
+        (fault,) = [each for each in outcome.faults if "component:default/a" in each.message]
+        assert {"catalog/0.yaml", "catalog/a.yaml"} <= set(re.findall(r"catalog/\w+\.yaml", str(fault)))
+        engine.restart()
+    engine.write("a.yaml", "kind: [")
+    engine.settled()
+    assert engine.host("component:default/a@prod") == "a.example.com"
+    (engine.folder / "catalog/a.yaml").unlink()
+    engine.settled()
+    assert engine.host("component:default/a@prod") == "taken.example.com"
+
+
+def test_a_pipe_in_the_catalog_stops_nothing(engine: Engine) -> None:
+    engine.round()
+    os.mkfifo(engine.folder / "catalog/pipe.yaml")
+    os.mkfifo(engine.folder / "catalog/definition.json")
+    engine.write("d.yaml", service("d", providesApis=["d"]), api("d", {"$text": "./definition.json"}))
+    outcome = engine.round()
+    assert "d@prod" in engine.published()
+    assert sum("no regular file" in each for each in messages(outcome)) == 2
+
+
+def test_a_memory_that_cannot_be_written_is_said_and_delays_no_news(engine: Engine) -> None:
+    engine.round()
+    journal = engine.state / NAME
+    journal.rename(engine.state / "kept")
+    journal.mkdir()
+    engine.write("a.yaml", service("a"), service("d"))
+    outcome = engine.round()
+    assert outcome.message is not None
+    assert any("remember" in message for message in messages(outcome))
+    journal.rmdir()
+    (engine.state / "kept").rename(journal)
+    assert not any("remember" in message for message in messages(engine.round()))
+    assert "component:default/d" in Journal(engine.state).sections["entities"]

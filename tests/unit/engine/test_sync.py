@@ -138,6 +138,23 @@ def test_a_door_that_is_up_to_date_is_told_nothing(folder: Path) -> None:
     run(scene, folder)
 
 
+def test_a_door_that_found_a_damaged_base_gets_a_whole_one(folder: Path) -> None:
+    async def scene(folder: Path) -> None:
+        async with running(folder) as (stage, door):
+            await door.until(lambda: door.services() == {"a"})
+            for frame in (stage.state / "frames").iterdir():
+                frame.write_bytes(frame.read_bytes()[:-1])
+            (stage.state / "manifest").write_bytes(b"damaged")
+            late = Door(stage.state)
+            assert not late.loader.load().ready
+            late.client.start()
+            await late.until(lambda: late.services() == {"a"})
+            assert late.loader.fault == ""
+            late.client.close()
+
+    run(scene, folder)
+
+
 def test_new_settings_take_effect_without_a_restart(folder: Path) -> None:
     async def scene(folder: Path) -> None:
         async with running(folder) as (stage, door):

@@ -126,9 +126,10 @@ def test_an_unsent_status_has_an_empty_phrase() -> None:
         ("scope_missing", ("a b", 'x"y', "é"), b'Bearer realm="stagedoor", error="insufficient_scope"'),
         (
             "requirement_unmet",
-            ("mfa", "fresh:43200", "fresh:3600"),
+            ("mfa", "max_age=43200", "max_age=3600"),
             b'Bearer realm="stagedoor", error="insufficient_user_authentication", acr_values="mfa", max_age="3600"',
         ),
+        ("requirement_unmet", ("issuer=corp",), b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
         ("requirement_unmet", (), b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
         ("no_rule", ("x",), b""),
         ("path_malformed", (), b""),

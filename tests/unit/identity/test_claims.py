@@ -42,6 +42,7 @@ def test_the_whole_of_a_token() -> None:
         "issuer": "idp",
         "subject": "jane",
         "client_id": "web",
+        "client_is_ours": True,
         "key_id": "idp:k",
         "issued_at": NOW - 10,
         "not_before": NOW - 5,

@@ -1,5 +1,8 @@
 """Issuer settings compiled: exact issuers, claim look-up, workload conditions."""
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from gateway.config import Groups, Issuer, MatchField
@@ -134,3 +137,17 @@ def test_a_workload_is_one_only_when_every_condition_holds(
 def test_without_conditions_nobody_is_a_workload() -> None:
     google = Issuer("google", "https://accounts.google.com", ("api",), preset="google")
     assert not rules_of(google).is_workload({"sub": "svc"}, "svc")
+
+
+@pytest.mark.parametrize(
+    ("alone", "said", "ours"),
+    [(True, "", True), (True, "foreign", False), (False, "", False), (False, "ours", True), (False, "foreign", False)],
+)
+def test_of_several_issuers_only_those_share_client_ids_with_the_catalog_that_say_so(
+    alone: bool, said: Literal["", "ours", "foreign"], ours: bool
+) -> None:
+    partner = Issuer("partner", "https://partner.test", ("api",), clients="ours")
+    issuer = replace(IDP, clients=said)
+    rules = IssuerTable.from_settings([issuer] if alone else [issuer, partner]).named("idp")
+    assert rules is not None
+    assert rules.clients_are_ours is ours

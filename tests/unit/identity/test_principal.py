@@ -99,6 +99,7 @@ def verified(**changes: Any) -> Verified:
         "issuer": "idp",
         "subject": "jane",
         "client_id": "",
+        "client_is_ours": True,
         "key_id": "idp:k",
         "issued_at": 1,
         "not_before": 0,
@@ -316,3 +317,29 @@ def test_a_cut_list_of_groups_is_never_sent(count: int, length: int, whole: bool
     assert ("X-Stagedoor-Groups" in lines) is whole
     assert lines.get("X-Stagedoor-Groups-Omitted") == (None if whole else str(count))
     assert len(lines.get("X-Stagedoor-Groups", "")) <= HEADER_GROUPS_BYTES
+
+
+def test_a_client_id_of_an_issuer_that_shares_none_with_the_catalog_is_nobody() -> None:
+    """Whoever runs an issuer chooses its client ids: those of a partner could be those of any program here."""
+    foreign = verified(client_id="orders", workload=True, client_is_ours=False)
+    assert principal(foreign, table()).refusal == "identity_unknown"
+    assert principal(verified(client_id="orders", workload=True), table()).ref == ORDERS
+
+
+def test_an_actor_of_such_an_issuer_is_no_program_of_ours() -> None:
+    acting = verified(actors=(Actor("orders", "orders"),), client_is_ours=False)
+    assert principal(acting, table()).refusal == "identity_unknown"
+    person_acting = verified(actors=(Actor("joe", ""),), client_is_ours=False)
+    assert principal(person_acting, table()).actors[0].ref == "user:default/joe"
+
+
+def test_denials_of_a_client_hold_whichever_issuer_gave_out_its_id() -> None:
+    through = verified(client_id="orders", client_is_ours=False)
+    assert ORDERS in {subject.partition("@")[0] for subject in principal(through, table()).client_subjects}
+
+
+def test_the_scopes_of_a_token_are_those_of_all_who_use_it() -> None:
+    """They say what the token may be used for, whoever holds it: an actor has no others and no fewer."""
+    seen = verified(actors=(Actor("orders", "orders"),), scopes=frozenset({"payments:read"}), bounded=True)
+    (actor,) = principal(seen, table()).actors
+    assert (actor.scopes, actor.bounded) == ({"payments:read"}, True)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config import Issuer, MatchField
+from gateway.config import Groups, Issuer, MatchField
 from gateway.errors import FAULTS, Refused
 from gateway.identity.issuers import IssuerTable
 from gateway.identity.jwks import KeyRing, read_jwks
+from gateway.identity.presets import PRESETS
 from gateway.identity.tokens import KEYS_LAST_S, KeyWanted, Verified, verify
 from tests.support.tokens import EDDSA, ES256, NOW, PS256, RS256, Signer, base64url, claims, jwks
 
@@ -191,3 +192,26 @@ def test_claims_are_the_ones_the_signature_covers() -> None:
         code_of(verify(b".".join((header, other.split(b".")[1], signature)), ISSUERS, KEYS, NOW)) == "token_signature"
     )
     assert claims()["sub"] == "jane"
+
+
+TYPES: list[object] = [None, True, 0, -1, 1.5, "", "x", [], [[]], ["x", 1], {}, {"a": []}]
+CLAIMS = (
+    "iss", "sub", "aud", "exp", "iat", "nbf", "scope", "scp", "roles", "groups", "amr", "acr", "auth_time", "act",
+    "client_id", "azp", "appid", "cid", "cnf", "events", "typ", "nonce", "token_use", "hasgroups", "_claim_names",
+    "email", "email_verified", "oid", "gty", "preferred_username", "tid", "idtyp",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_no_type_of_a_claim_is_more_than_a_refusal(preset: str, claim: str) -> None:
+    """Each of these may be sent by anybody, and most are read before the signature."""
+    issuers = IssuerTable.from_settings([replace(IDP, preset=preset, groups=Groups("groups", IDP.match))])
+    for value in TYPES:
+        token = ES256.token(**{"azp": "web", "cid": "web", "typ": "Bearer", claim: value})
+        assert isinstance(verify(token, issuers, KEYS, NOW), Verified | Refused)
+
+
+@pytest.mark.parametrize("said", [value for value in TYPES if not isinstance(value, str)], ids=str)
+def test_a_payload_whose_own_type_is_no_text_is_refused(said: object) -> None:
+    assert code_of(verify(RS256.token(typ=said), ISSUERS, KEYS, NOW)) == "token_claims"

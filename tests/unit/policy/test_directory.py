@@ -91,6 +91,12 @@ def test_a_client_id_may_hold_in_some_environments() -> None:
     assert known.subjects_of("component:default/x@dev+staging") >= {"everyone@dev", "everyone@staging"}
 
 
+def test_an_environment_that_empties_the_client_id_has_none() -> None:
+    known = table(service("x", client_ids={"": "cx", "prod": ""}))
+    assert known.workload("cx") == "component:default/x@dev"
+    assert known.workload("") is None
+
+
 def test_two_components_with_one_client_id_are_neither() -> None:
     known = table(service("x", client_ids={"": "c"}), service("y", client_ids={"dev": "c"}))
     assert known.workload("c") == AMBIGUOUS

@@ -44,6 +44,8 @@ STATED = replace(OWNER, origin="access-policy", reason="rule", target="system sy
          "User jane may use payments in prod because its owner names them."),
         (replace(STATED, reason="denied", environment="", target="every service"),
          "Team payments must never use any service because the access policy says so."),
+        (replace(STATED, reason="denied", except_grants=True, target="service a"),
+         "Team payments must never use a in prod, temporary access aside, because the access policy says so."),
         (replace(STATED, target="domain domain:default/d and type website"),
          "Team payments may use services matching 2 conditions in prod because the access policy says so."),
         (replace(STATED, target="tag pci or old"),
@@ -110,6 +112,27 @@ def test_an_explanation_names_the_place_and_what_to_do() -> None:
         source=Source("payments.yaml", 3, "component:default/payments"),
         todo="Sign in again in the way named here.",
     )
+
+
+@pytest.mark.parametrize(
+    ("need", "sentence", "todo"),
+    [
+        (("max_age=43200",),
+         "The caller may come, but the sign-in is not strong or recent enough: a sign-in in the last 12h.",
+         "Sign in again in the way named here."),
+        (("mfa", "max_age=90"),
+         "The caller may come, but the sign-in is not strong or recent enough: mfa, a sign-in in the last 90s.",
+         "Sign in again in the way named here."),
+        (("issuer=corp",),
+         "The caller may come, but not with a token of this issuer: a token of issuer corp.",
+         "Get the token from the issuer named here."),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_said_to_people_and_programs_in_their_own_words(
+    need: tuple[str, ...], sentence: str, todo: str
+) -> None:
+    told = explain(FRAME, SERVED, Refusal("requirement_unmet", OWNER.id, "GET /", need))
+    assert (told.sentence, told.todo) == (sentence, todo)
 
 
 def test_nothing_matched_is_explained_too() -> None:

@@ -24,6 +24,13 @@ def test_a_fault_reads_as_file_line_message_suggestion() -> None:
 def test_suggestions_come_from_what_is_known() -> None:
     assert did_you_mean("paymets", ["payments", "orders"]) == "did you mean `payments`?"
     assert did_you_mean("xyz", ["payments"]) == ""
+    assert did_you_mean("get", ["GET", "POST"]) == "did you mean `GET`?"
+
+
+def test_refs_are_close_when_their_names_are() -> None:
+    known = ["component:default/web", "component:other/orders"]
+    assert did_you_mean("component:default/order", known) == "did you mean `component:other/orders`?"
+    assert did_you_mean("component:default/payments", known) == ""
 
 
 def test_bare_refs_take_the_field_kind_and_the_default_namespace() -> None:

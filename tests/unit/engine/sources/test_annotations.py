@@ -101,6 +101,14 @@ def test_client_ids_are_kept_per_environment() -> None:
     assert said({"client-id": "x", "client-id.prod": "y"}).client_ids == {"": "x", "prod": "y"}
 
 
+@pytest.mark.parametrize("nothing", ["", " ", "y\nz"])
+def test_a_client_id_that_one_environment_empties_is_none_there(nothing: str) -> None:
+    found = said({"client-id": "x", "client-id.prod": nothing})
+    assert found.client_ids == {"": "x", "prod": ""}
+    assert bool(found.faults) == bool(nothing.strip())
+    assert said({"client-id": nothing}).client_ids == {}
+
+
 def test_operations_beside_the_definition() -> None:
     found = said({"paths": "get /assets/**, GET /", "public": "POST /hooks"})
     assert [(each.method, each.template, each.public) for each in found.declared] == [

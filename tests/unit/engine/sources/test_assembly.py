@@ -102,7 +102,7 @@ def test_a_broken_exposure_keeps_its_last_good_route_within_todays_bounds() -> N
     for route, expected in ((last, (last,)), (outside, ()), (own, ())):
         found = facts(*documents, routes={"component:default/a": (route,)})
         assert found.catalog.services["component:default/a"].exposures == expected
-        assert found.quarantined == {"component:default/a"}
+        assert found.quarantined == {"component:default/a@prod"}
 
 
 def test_public_marks_an_operation_of_the_definition_and_paths_add_to_it() -> None:
