@@ -3,7 +3,7 @@
     begin → (identity may wait for a key) → decide → forward → answer_begun → answer_more → ended → Record
 
 The order of the questions is the order of the reasons: protocol, host, identity, policy. Each step takes the
-value the step before made, and `Pool.send` takes the `Permit`, so no path leads upstream without one. When
+value the step before made, and `Route.send` takes the `Permit`, so no path leads upstream without one. When
 token, principal and an upstream connection are at hand, all of it happens inside the `data_received` call
 that brought the request's last head byte.
 
