@@ -25,10 +25,6 @@ class ConfigError(StagedoorError):
     """The operator's files do not say what they should."""
 
 
-class LinkError(StagedoorError):
-    """Another role of this node cannot be reached or does not speak our messages."""
-
-
 class StateError(StagedoorError):
     """The state folder cannot be used: held by another node, unreadable or unwritable."""
 

@@ -290,7 +290,7 @@ class Exchange:
                 self.client.close()
             return
         if self.body_limit and self.bytes_in > self.body_limit:
-            self._body_too_large()
+            self.body_broken("request_too_large", "")
             return
         if self.chunked:
             chunk = b"%x\r\n%b\r\n" % (size, chunk)
@@ -308,9 +308,7 @@ class Exchange:
             self.client.hold(HOLD_BODY)
 
     def fed(self) -> None:
-        """The body is complete. Also called for requests without one."""
-        if self.body_done:
-            return
+        """The body is complete."""
         self.body_done = True
         self.body_left = 0
         if self.ended:
@@ -326,7 +324,7 @@ class Exchange:
             self._await_answer()
 
     def body_broken(self, code: str, detail: str) -> None:
-        """The body's framing is broken: the upstream must not take what came for a whole request."""
+        """The body cannot be taken to its end: the upstream must not take what came for a whole request."""
         if self.client.exchange is not self:
             self.unreadable(Refused(code, detail))  # an earlier answer is still due
             return
@@ -337,14 +335,6 @@ class Exchange:
             return
         self.keep_alive = False
         self.refuse(code, detail)
-
-    def _body_too_large(self) -> None:
-        self._drop_upstream()
-        if self.begun:
-            self.refused = Refusal("request_too_large")
-            self.client.cut()
-        else:
-            self.refuse("request_too_large")
 
     # === the answer ===
 
@@ -397,7 +387,7 @@ class Exchange:
     # === refusals ===
 
     def refuse(self, code: str, detail: str = "", need: tuple[str, ...] = ()) -> None:
-        """Answer ourselves. Before the answer began only; afterwards it is `fail`."""
+        """Answer ourselves. Only before an answer has begun; afterwards the connection is cut."""
         if self.ended:
             return
         fault = fault_of(code, workload=self.caller.principal.kind == "workload")

@@ -35,7 +35,7 @@ class Upstream(asyncio.Protocol):
     """Owned by its transport; the endpoint holds it while it is idle, the exchange while it answers."""
 
     __slots__ = (
-        "endpoint", "rules", "transport", "exchange", "idle_since_s", "served", "parser", "fields", "answer",
+        "endpoint", "rules", "transport", "exchange", "idle_since_s", "parser", "fields", "answer",
         "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "eof", "paused",
     )  # fmt: skip
 
@@ -45,7 +45,6 @@ class Upstream(asyncio.Protocol):
         self.rules = rules
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
         self.idle_since_s = 0.0
-        self.served = 0
         # for one answer
         self.exchange: Exchange | None = None
         self.parser: HttpResponseParser | None = None
@@ -185,7 +184,6 @@ class Upstream(asyncio.Protocol):
         self.answer = None
         self.begun = self.complete = self.surplus = False
         self.head_bytes = self.interims = 0
-        self.served += 1
         if not exchange.body_done or self.transport.get_write_buffer_size():
             self.transport.abort()  # it may never read the rest
             self.endpoint.discard(self)
