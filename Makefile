@@ -3,16 +3,23 @@
 # The environment is .venv/, made by the first target that needs it and brought up to date whenever
 # pyproject.toml or constraints.txt is newer than .venv/.stamp. Nothing is installed outside it.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
-TESTS  ?= plain
-BIN    := .venv/bin
-STAMP  := .venv/.stamp
+# The files that every request runs through are compiled where a C compiler is, again whenever one of them has
+# changed; COMPILED=no takes the compiled forms away and runs the same files interpreted.
+
+PYTHON   ?= $(shell command -v python3.11 || command -v python3)
+TESTS    ?= plain
+COMPILED ?= yes
+BIN      := .venv/bin
+STAMP    := .venv/.stamp
+BUILT    := .venv/.built
+HOT      := $(shell sed -n '/^compiled = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml)
+READY    := $(if $(filter no,$(COMPILED)),interpreted,$(BUILT))
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -22,12 +29,22 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab,dev]'
 	@touch $@
 
+$(BUILT): $(STAMP) setup.py $(HOT)
+	@echo "compiling the door (once, and whenever one of its files changes)"
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@find gateway -name 'compiled__mypyc*.so' -exec touch {} +
+	@touch $@
+
+.PHONY: interpreted
+interpreted: $(STAMP) ## take the compiled forms away; `make test COMPILED=no` does so first
+	@rm -rf $(BUILT) build $(wildcard gateway/compiled__mypyc*.so $(HOT:.py=.*.so))
+
 .PHONY: run
-run: $(STAMP) ## the whole lab on this machine: https://localhost:8443/ (Ctrl-C ends it; PORT=9443 elsewhere)
+run: $(READY) ## the whole lab on this machine: https://localhost:8443/ (Ctrl-C ends it; PORT=9443 elsewhere)
 	@exec $(BIN)/stagedoor lab run $(if $(PORT),--port $(PORT)) $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 .PHONY: test
-test: $(STAMP) ## the tests, under five minutes; TESTS=all adds the slow ones and the browser
+test: $(READY) ## the tests, under five minutes; TESTS=all adds the slow ones and the browser
 	@TESTS=$(TESTS) $(BIN)/pytest -n 2 -q
 
 .PHONY: check
@@ -37,7 +54,7 @@ check: $(STAMP) ## lint, types, and the rules of the house
 	$(BIN)/pytest -q tests/house
 
 .PHONY: bench
-bench: $(STAMP) ## measure against Envoy, nginx, HAProxy and aiohttp; writes bench/results/latest.json
+bench: $(READY) ## measure against Envoy, nginx, HAProxy and aiohttp; writes bench/results/latest.json
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m bench
 
@@ -52,5 +69,5 @@ untrust: $(STAMP) ## undo `make trust`
 
 .PHONY: clean
 clean: ## remove .venv, the lab's folder and all caches
-	rm -rf .venv .lab build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .lab build *.egg-info $(wildcard gateway/compiled__mypyc*.so $(HOT:.py=.*.so)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,7 +23,8 @@ from bench.traffic import head as request_bytes
 from bench.traffic import host
 from gateway.config import Issuer, Limits, MatchField
 from gateway.http1.forward import AnswerRules, answer_head, forwarded_block, read_answer, request_head
-from gateway.http1.head import Head, HeadRules, read_head
+from gateway.http1.head import HeadRules, read_head
+from gateway.http1.request import Head
 from gateway.http1.target import read_target
 from gateway.identity.issuers import IssuerTable
 from gateway.identity.jwks import KeyRing, read_jwks

@@ -31,12 +31,13 @@ CROWD: Final = 8  # permits of one operation above which an index by subject is 
 
 TermsFrame = tuple[int, int, bool]
 LeafFrame = tuple[str, tuple[str, ...], tuple[TermsFrame, ...]]
+# What lies below a node is nodes again; said as Any, because mypyc, which compiles the table, has no recursive types.
 NodeFrame = tuple[
     LeafFrame | None,
-    "dict[str, NodeFrame] | None",
-    "dict[str, tuple[NodeFrame, ...]] | None",
-    "NodeFrame | None",
-    "tuple[tuple[str, NodeFrame], ...]",
+    dict[str, Any] | None,
+    dict[str, tuple[Any, ...]] | None,
+    Any,
+    tuple[tuple[str, Any], ...],
     LeafFrame | None,
 ]
 Scopes = tuple[str, ...]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,15 @@ settings.register_profile(
     "all", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("all" if EVERYTHING else "plain")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A compiled form that is older than its file would be tested in the file's place, without a word."""
+    root = Path(__file__).parents[1]
+    for built in (root / "gateway").glob("compiled__mypyc*.so"):
+        for name in tomllib.loads((root / "pyproject.toml").read_text())["tool"]["stagedoor"]["compiled"]:
+            if built.stat().st_mtime < (root / name).stat().st_mtime:
+                pytest.exit(f"`{name}` is newer than its compiled form: `make test`, or `make interpreted` first", 4)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,12 +9,13 @@ take from it (`bench/micro.py`, "audit line"). A property test holds the two way
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 import orjson
 
 from gateway.audit.record import timestamp
 
-REMEMBERED = 8192
+REMEMBERED: Final = 8192
 
 
 @lru_cache(REMEMBERED)

@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway import telemetry
+from gateway import counters, telemetry
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -52,7 +52,7 @@ class AdminView(NamedTuple):
     version: Callable[[], dict[str, Any]]
 
 
-def make_app(view: AdminView, merged: telemetry.Merged) -> web.Application:
+def make_app(view: AdminView, merged: counters.Merged) -> web.Application:
     registry = CollectorRegistry()
     registry.register(telemetry.collector(merged))
     registry.register(_ControlGauges(view))

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from gateway import telemetry
 from gateway.control.overlay import LARGEST, Overlay
+from gateway.counters import Merged
 from gateway.link import Link, LinkServer, Message
-from gateway.telemetry import Merged
 
 SOCKET: Final = "control.sock"
 WANTS_LIMIT: Final = 256  # questions for keys under way, per connection

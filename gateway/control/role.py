@@ -25,9 +25,9 @@ from gateway.control.doors import Doors
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
 from gateway.control.keys import IssuerKeys
 from gateway.control.web import WebServer, make_app
+from gateway.counters import Merged
 from gateway.frames import MANIFEST
 from gateway.link import UP, RoleContext
-from gateway.telemetry import Merged
 
 Pages = Callable[[web.Application], None]
 ADMIN: Final = "admin"  # name of the admin listener among the sockets the supervisor passes

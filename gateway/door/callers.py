@@ -16,16 +16,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from itertools import count, islice
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-from gateway import telemetry
+from gateway import counters
 from gateway.audit.line import caller_piece
 from gateway.config import Issuer
+from gateway.counters import TOKEN_CACHE_HITS
 from gateway.errors import Refused
 from gateway.identity.issuers import IssuerTable
 from gateway.identity.principal import header_block, principal_of
 from gateway.identity.tokens import KeyWanted, Verified, verify
-from gateway.telemetry import TOKEN_CACHE_HITS
 from policy.facts import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from gateway.snapshot import Snapshot
     from policy.table import Table
 
-WAITING_EXCHANGES = 1_000
-WAITING_KEYS = 64
-KEY_WAIT_S = 2.0
+WAITING_EXCHANGES: Final = 1_000
+WAITING_KEYS: Final = 64
+KEY_WAIT_S: Final = 2.0
 
 
 @final
@@ -61,7 +61,7 @@ class Caller:
         self.block = header_block(principal)
         # everybody who takes part: what the overlay denies is looked for among these
         self.subjects = principal.subjects | principal.client_subjects
-        self.subjects = self.subjects.union(*(actor.subjects for actor in principal.actors))
+        self.subjects = self.subjects.union(*[actor.subjects for actor in principal.actors])
         self.record = caller_piece(
             principal.ref, principal.issuer, principal.subject, principal.client_id, self.key_id
         )
@@ -83,7 +83,7 @@ class Callers:
         self,
         issuers: tuple[Issuer, ...],
         limit: int,
-        counters: telemetry.Counters,
+        counters: counters.Counters,
         now: Callable[[], int],
         ask: Callable[[dict[str, object]], bool],
     ) -> None:
@@ -128,7 +128,7 @@ class Callers:
         verified = verify(token, self._table, snapshot.keys, self._now())
         if isinstance(verified, KeyWanted):
             return Waiting(verified.issuer, verified.kid, verified.refusal)
-        self._values[telemetry.TOKENS_VERIFIED] += 1
+        self._values[counters.TOKENS_VERIFIED] += 1
         if isinstance(verified, Refused):
             return verified
         principal = principal_of(verified, self._issuers[verified.issuer], snapshot.table)
@@ -159,7 +159,7 @@ class Callers:
                 del held[digest]
             else:
                 held.move_to_end(digest)
-        self._values[telemetry.TOKENS_CACHED] = len(held)
+        self._values[counters.TOKENS_CACHED] = len(held)
         self._forget_questions()
 
     # === waiting for a key ===

@@ -24,7 +24,7 @@ import struct
 from collections import deque
 from random import Random
 from traceback import format_exception
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -35,21 +35,22 @@ from gateway.door.holds import HOLD_PIPELINE
 from gateway.errors import Refused
 from gateway.http1.head import read_head
 from gateway.http1.parser import parser_refusal
+from gateway.http1.request import unread_head
 
 if TYPE_CHECKING:
-    from gateway.door.listener import Listening
+    from gateway.door.listener import Arrival, Listening
 
-HEALTH_TARGET = b"/.stagedoor/bigip/health"
-NEVER = float("inf")
-PIPELINED = 256  # requests that may wait for earlier answers
-LINGER_BYTES = 256 * 1024
-LINGER_S = 1.0
-RAW_BODY_BYTES = 64 * 1024  # bodies at least this long bypass the parser by counting
-UNREAD_LINE_BYTES = 256  # of a line that was no request, this much goes into the record
-RETIRE_S = 600.0
-DRAIN_IDLE_S = 0.5
-_RANDOM = Random()  # our own: another user of the module's shared one must not see or seed it
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER {on, 0 s}: close answers with RST
+HEALTH_TARGET: Final = b"/.stagedoor/bigip/health"
+NEVER: Final = float("inf")
+PIPELINED: Final = 256  # requests that may wait for earlier answers
+LINGER_BYTES: Final = 256 * 1024
+LINGER_S: Final = 1.0
+RAW_BODY_BYTES: Final = 64 * 1024  # bodies at least this long bypass the parser by counting
+UNREAD_LINE_BYTES: Final = 256  # of a line that was no request, this much goes into the record
+RETIRE_S: Final = 600.0
+DRAIN_IDLE_S: Final = 0.5
+_RANDOM: Final = Random()  # our own: another user of the module's shared one must not see or seed it
+RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER {on, 0 s}: close answers with RST
 
 
 class Peer(NamedTuple):
@@ -60,18 +61,20 @@ class Peer(NamedTuple):
     forwarded: bytes  # the X-Forwarded-* lines of a peer whose own are not read
 
 
-class Downstream(asyncio.Protocol):
-    """A client's connection. Owned by its transport; the worker holds it for the sweep."""
+class Downstream:
+    """A client's connection: an `asyncio.Protocol` by shape, because compiled classes inherit from compiled ones
+    alone. Owned by its transport; the worker holds it for the sweep."""
 
     __slots__ = (
         "listening", "door", "transport", "peer", "parser", "exchange", "queue", "receiving", "deadline_s",
         "fields", "target", "in_head", "head_started", "head_pending", "raw_left", "skip_head", "upgrading",
-        "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused", "__weakref__",
+        "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused", "arrival",
     )  # fmt: skip
 
     def __init__(self, listening: Listening) -> None:
         # for the connection's life
         self.listening = listening
+        self.arrival: Arrival | None = listening.accepted()
         self.door = listening.door
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
         self.peer = Peer("", False, b"")
@@ -105,7 +108,8 @@ class Downstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         door = self.door
-        self.listening.arrived(self)
+        self.arrival = None
+        self.listening.arrived()
         peername = transport.get_extra_info("peername")
         self.peer = self.listening.peer_of(peername[0] if peername else "")
         if not door.admit(self):
@@ -268,14 +272,12 @@ class Downstream(asyncio.Protocol):
         parser = cast(HttpRequestParser, self.parser)
         method = parser.get_method()
         if target == HEALTH_TARGET and is_probe(method, fields):
-            exchange = Exchange(self, None)
-            exchange.health(method, parser.get_http_version(), fields)
+            exchange = Exchange(self, unread_head(method.decode("latin-1"), target))
+            exchange.health(parser.get_http_version(), fields)
         else:
             head = read_head(method, target, parser.get_http_version(), fields, self.listening.rules, self.peer.trusted)
             if isinstance(head, Refused):
-                exchange = Exchange(self, None)
-                exchange.method = method.decode("latin-1")
-                exchange.line = target[:UNREAD_LINE_BYTES]
+                exchange = Exchange(self, unread_head(method.decode("latin-1"), target[:UNREAD_LINE_BYTES]))
                 exchange.unreadable(head)
                 self.deaf = self.unread = True
             else:
@@ -341,8 +343,7 @@ class Downstream(asyncio.Protocol):
         if receiving is not None and not receiving.ended:
             receiving.body_broken(code, detail)
             return
-        exchange = Exchange(self, None)
-        exchange.line = self.target[:UNREAD_LINE_BYTES]
+        exchange = Exchange(self, unread_head("", self.target[:UNREAD_LINE_BYTES]))
         exchange.unreadable(Refused(code, detail))
         self._wait_turn(exchange)
 

@@ -10,25 +10,25 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
-from gateway import telemetry
+from gateway import counters
 from gateway.config import ServiceSettings
+from gateway.counters import UPSTREAM_REUSED
 from gateway.door.resolve import NotAllowed
 from gateway.door.upstream import Upstream
-from gateway.telemetry import UPSTREAM_REUSED
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
     from gateway.door.pool import Pool
 
-REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
-UNREPEATABLE_IDLE_S = 1.0  # other methods use no connection that the upstream may be closing right now
-FAILED_S = 2.0  # an endpoint that could not be reached is passed over this long
-UNUSED_S = 60.0
-WAITING_PER_CONNECTION = 4
-PORTS = {"http": 80, "https": 443}
+REPEATABLE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+UNREPEATABLE_IDLE_S: Final = 1.0  # other methods use no connection that the upstream may be closing right now
+FAILED_S: Final = 2.0  # an endpoint that could not be reached is passed over this long
+UNUSED_S: Final = 60.0
+WAITING_PER_CONNECTION: Final = 4
+PORTS: Final = {"http": 80, "https": 443}
 
 
 class Endpoint:
@@ -115,7 +115,7 @@ class Endpoint:
     def lost(self, upstream: Upstream) -> None:
         """The connection is gone, for whatever reason."""
         self.open -= 1
-        self.pool.door.values[telemetry.UPSTREAM_OPEN] -= 1
+        self.pool.door.values[counters.UPSTREAM_OPEN] -= 1
         if upstream in self.idle:
             self.idle.remove(upstream)
         if self.waiting and self.open < self.limit:
@@ -137,7 +137,7 @@ class Endpoint:
 
     def _open_another(self) -> None:
         self.open += 1
-        self.pool.door.values[telemetry.UPSTREAM_OPEN] += 1
+        self.pool.door.values[counters.UPSTREAM_OPEN] += 1
         task = self.pool.door.loop.create_task(self._connect())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -156,7 +156,7 @@ class Endpoint:
         except OSError as error:
             self._not_connected("upstream_connect", type(error).__name__)
         else:
-            values[telemetry.UPSTREAM_CONNECTS] += 1
+            values[counters.UPSTREAM_CONNECTS] += 1
             self.failed_s = -FAILED_S
             while self.waiting:
                 exchange = self.waiting.popleft()
@@ -165,32 +165,34 @@ class Endpoint:
                     return
             self._keep(upstream)
 
+    def _protocol(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, Upstream(self, self.pool.answer_rules))
+
     async def _connected(self) -> Upstream:
         loop = self.pool.door.loop
-        rules = self.pool.answer_rules
         if self.path:
-            _, upstream = await loop.create_unix_connection(lambda: Upstream(self, rules), self.path)
-            return upstream
+            _, upstream = await loop.create_unix_connection(self._protocol, self.path)
+            return cast(Upstream, upstream)
         addresses = await self.pool.resolver.addresses(self.environment, self.host, self.port)
         last: OSError | None = None
         for address in addresses:
             try:
                 _, upstream = await loop.create_connection(
-                    lambda: Upstream(self, rules),
+                    self._protocol,
                     address,
                     self.port,
                     ssl=self.tls,
                     server_hostname=self.server_name if self.tls else None,
                 )
-                return upstream
+                return cast(Upstream, upstream)
             except OSError as error:
                 last = error
         raise last if last is not None else OSError("no address")
 
     def _not_connected(self, code: str, detail: str) -> None:
         door = self.pool.door
-        door.values[telemetry.UPSTREAM_CONNECTS_FAILED] += 1
-        door.values[telemetry.UPSTREAM_OPEN] -= 1
+        door.values[counters.UPSTREAM_CONNECTS_FAILED] += 1
+        door.values[counters.UPSTREAM_OPEN] -= 1
         self.open -= 1
         self.failed_s = door.tick_s
         while self.waiting:

@@ -16,10 +16,11 @@ On the list of hot files: every request runs through it.
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import telemetry
 from gateway.audit.line import asked_piece, decided_piece, line, way_piece
+from gateway.counters import HEALTH_REQUESTS, OUTCOME, REQUEST_BYTES, RESPONSE_BYTES, RESPONSES
 from gateway.door.callers import KEY_WAIT_S, Caller, Waiting
 from gateway.door.endpoint import REPEATABLE
 from gateway.door.health import health_answer
@@ -31,14 +32,11 @@ from gateway.http1.forward import (
     Answer,
     answer_head,
     body_framing,
-    client_address,
-    forwarded_block,
     interim_head,
     request_head,
 )
 from gateway.http1.pages import challenge, refusal
 from gateway.http1.target import below_prefix, is_accepted
-from gateway.telemetry import HEALTH_REQUESTS, OUTCOME, REQUEST_BYTES, RESPONSE_BYTES, RESPONSES
 from policy.facts import Permit, Refusal
 from policy.reasons import DENIED
 from policy.requirements import in_words
@@ -48,19 +46,19 @@ if TYPE_CHECKING:
     from gateway.door.endpoint import Endpoint
     from gateway.door.pool import Route
     from gateway.door.upstream import Upstream
-    from gateway.http1.head import Head
+    from gateway.http1.request import Head
     from policy.table import Match
 
-RETIRE_REQUESTS = 10_000  # of one client connection, which ends then between two of them
-DROPPED_BODY_BYTES = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
-HELD_BODY_BYTES = 64 * 1024  # body bytes kept while the way upstream is being made
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-CHUNKS_END = b"0\r\n\r\n"
+RETIRE_REQUESTS: Final = 10_000  # of one client connection, which ends then between two of them
+DROPPED_BODY_BYTES: Final = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
+HELD_BODY_BYTES: Final = 64 * 1024  # body bytes kept while the way upstream is being made
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKS_END: Final = b"0\r\n\r\n"
 
-OWN_SEGMENT = ".stagedoor"
-OWN_SERVICE = "component:stagedoor/stagedoor"
+OWN_SEGMENT: Final = ".stagedoor"
+OWN_SERVICE: Final = "component:stagedoor/stagedoor"
 
-NOT_DECIDED = Refusal("")
+NOT_DECIDED: Final = Refusal("")
 
 
 class Exchange:
@@ -70,13 +68,16 @@ class Exchange:
         "client", "door", "head", "prepared", "request_id", "began_ns", "version", "match", "caller", "permit",
         "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
         "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
-        "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method", "line",
+        "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method",
     )  # fmt: skip
 
-    def __init__(self, client: Downstream, head: Head | None) -> None:
+    route: Route  # from `_forward` on
+
+    def __init__(self, client: Downstream, head: Head) -> None:
         self.client = client
         self.door = client.door
-        self.head: Head = head  # type: ignore[assignment]  # None where `prepared` is the answer: asked nothing then
+        self.head = head
+        self.method = head.method
         self.began_ns = perf_counter_ns()
         self.prepared = b""  # a whole answer of our own that needs no decision
         self.request_id = b""
@@ -85,7 +86,6 @@ class Exchange:
         self.caller: Caller = self.door.callers.anonymous
         self.permit: Permit | None = None
         self.refused = NOT_DECIDED
-        self.route: Route = None  # type: ignore[assignment]  # until `_forward`
         self.endpoint: Endpoint | None = None
         self.tried: list[Endpoint] | None = None
         self.upstream: Upstream | None = None
@@ -104,30 +104,20 @@ class Exchange:
         self.retried = False
         self.reused = False
         self.answer_chunked = False
-        self.line = b""
-        if head is None:
-            self.method = ""
-            self.chunked = False
-            self.body_left = 0
-            self.body_done = True
-            self.keep_alive = False
-        else:
-            self.method = head.method
-            self.keep_alive = head.keep_alive
-            self.chunked = head.length < 0
-            self.body_left = head.length if head.length >= 0 else 1
-            self.body_done = head.length == 0
+        self.keep_alive = head.keep_alive
+        self.chunked = head.length < 0
+        self.body_left = head.length if head.length >= 0 else 1
+        self.body_done = head.length == 0
 
     # === answers that need no decision ===
 
-    def health(self, method: bytes, version: str, fields: list[tuple[bytes, bytes]]) -> None:
+    def health(self, version: str, fields: list[tuple[bytes, bytes]]) -> None:
         """The node's state for BIG-IP monitors, on every listener, whatever the Host; counted, no Record."""
         close = version == "1.0" or any(
             name.lower() == b"connection" and b"close" in value.lower() for name, value in fields
         )
-        self.method = method.decode("latin-1")
         self.keep_alive = not close
-        self.prepared = health_answer(self.door.node.value, head_only=method == b"HEAD", close=close)
+        self.prepared = health_answer(self.door.node.value, head_only=self.method == "HEAD", close=close)
         self.door.values[HEALTH_REQUESTS] += 1
         self.ended = True  # leaves no record
 
@@ -224,9 +214,9 @@ class Exchange:
         peer = client.peer
         forwarded = peer.forwarded
         if peer.trusted:
-            self.client_address = client_address(head.forwarded_for, peer.address, client.listening.is_trusted)
-            proto = head.forwarded_proto.decode("latin-1") or client.listening.proto
-            forwarded = forwarded_block(self.client_address, proto)
+            self.client_address, forwarded = client.listening.client_behind(
+                peer.address, head.forwarded_for, head.forwarded_proto
+            )
         raw_target = b""
         if exposure.depth and "strip-prefix" in exposure.options:
             stripped = below_prefix(head.target, exposure.depth)
@@ -525,7 +515,7 @@ class Exchange:
 
     def _record(self, reason: str, spent_us: int) -> None:
         door = self.door
-        head: Head | None = self.head
+        head = self.head
         match = self.match
         verdict = self.permit or self.refused
         endpoint = self.endpoint
@@ -534,8 +524,8 @@ class Exchange:
                 (self.began_ns + door.wall_offset_ns) // 1_000_000,
                 self.request_id,
                 self.caller.record,
-                asked_piece(self.method, head.host if head is not None else ""),
-                head.target.path if head is not None else self.line.decode("latin-1"),
+                asked_piece(self.method, head.host),
+                head.target.path,
                 decided_piece(
                     "refusal" if self.permit is None else "permit",
                     reason,
@@ -549,6 +539,6 @@ class Exchange:
                 self.bytes_in,
                 self.bytes_out,
                 spent_us,
-                head.traceparent[3:35] if head is not None else b"",
+                head.traceparent[3:35],
             )
         )

@@ -13,7 +13,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from gateway import telemetry
+from gateway import counters, telemetry
 from gateway.identity.jwks import KeyRing, read_keys
 from gateway.link import LinkClient
 from gateway.snapshot import BaseLoader, SnapshotFault
@@ -58,8 +58,8 @@ class Following:
             self._base_s = door.tick_s
         if self._control.connected:
             self._overlay_s = door.tick_s
-        door.values[telemetry.SNAPSHOT_AGE_S] = int(door.tick_s - self._base_s)
-        door.values[telemetry.OVERLAY_AGE_S] = int(door.tick_s - self._overlay_s)
+        door.values[counters.SNAPSHOT_AGE_S] = int(door.tick_s - self._base_s)
+        door.values[counters.OVERLAY_AGE_S] = int(door.tick_s - self._overlay_s)
         if self._control.connected:
             self._control.send({"t": "stats", "slot": door.ctx.slot, "counters": door.counters.take()})
 

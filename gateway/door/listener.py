@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Final, cast
 
-from gateway import telemetry
+from gateway import counters
 from gateway.config import Limits, Listener, ListenerTls
 from gateway.door.downstream import Downstream, Peer
-from gateway.http1.forward import forwarded_block
+from gateway.http1.forward import client_address, forwarded_block
 from gateway.http1.head import HeadRules
 
 if TYPE_CHECKING:
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 
     from gateway.door.worker import Door
 
-PEERS = 4096  # addresses whose `Peer` is remembered
+REMEMBERED: Final = 4096  # peers, and clients behind trusted peers; each memory starts afresh when it is full
+REMEMBERED_BYTES: Final = 256  # of a longer X-Forwarded-For nothing is kept
 
 
 def tls_context(tls: ListenerTls) -> ssl.SSLContext:
@@ -40,6 +40,20 @@ def tls_context(tls: ListenerTls) -> ssl.SSLContext:
     return context
 
 
+class Arrival:
+    """A connection between accept and connected: a turn of the loop, or as long as a handshake takes. One whose
+    handshake fails is never heard of again, so that the end of this object is all that tells."""
+
+    __slots__ = ("listening",)
+
+    def __init__(self, listening: Listening) -> None:
+        self.listening = listening
+        listening.arriving += 1
+
+    def __del__(self) -> None:
+        self.listening.arriving -= 1
+
+
 class Listening:
     """One listener of one worker."""
 
@@ -49,9 +63,7 @@ class Listening:
         self._context = tls_context(listener.tls) if listener.tls is not None else None
         self._take(listener, limits)
         self._server: asyncio.Server | None = None
-        # Accepted, but not yet heard of as connected: a turn of the loop, or as long as a handshake takes. One whose
-        # handshake fails is never heard of again: its object just goes.
-        self.arriving: WeakSet[Downstream] = WeakSet()
+        self.arriving = 0  # see `Arrival`
         self._accepted = 0
         self._arrived = 0
 
@@ -62,22 +74,23 @@ class Listening:
             self._accept, sock=sock, ssl=self._context, ssl_handshake_timeout=timeout_s
         )
 
-    def _accept(self) -> Downstream:
-        connection = Downstream(self)
-        self.arriving.add(connection)
-        self._accepted += 1
-        return connection
+    def _accept(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, Downstream(self))
 
-    def arrived(self, connection: Downstream) -> None:
-        self.arriving.discard(connection)
+    def accepted(self) -> Arrival:
+        """Kept by the new connection until it is connected, or gone."""
+        self._accepted += 1
+        return Arrival(self)
+
+    def arrived(self) -> None:
         self._arrived += 1
         if self._context is not None:
-            self.door.values[telemetry.TLS_HANDSHAKES] += 1
+            self.door.values[counters.TLS_HANDSHAKES] += 1
 
     @property
     def failed(self) -> int:
         """Handshakes that came to nothing."""
-        return self._accepted - self._arrived - len(self.arriving)
+        return self._accepted - self._arrived - self.arriving
 
     def stop(self) -> None:
         """Accept no more. The supervisor's copy of the socket keeps the accept queue for a successor."""
@@ -91,6 +104,7 @@ class Listening:
         self.rules = HeadRules(limits, client_certificate_header=listener.client_certificate_header)
         self._networks = [ip_network(network, strict=False) for network in listener.trusted_peers]
         self._peers: dict[str, Peer] = {}
+        self._clients: dict[tuple[str, bytes, bytes], tuple[str, bytes]] = {}
 
     def check(self, listener: Listener) -> None:
         """Raises `OSError` when the certificate and key of ``listener`` could not be served."""
@@ -116,8 +130,21 @@ class Listening:
     def peer_of(self, address: str) -> Peer:
         peer = self._peers.get(address)
         if peer is None:
-            if len(self._peers) >= PEERS:
+            if len(self._peers) >= REMEMBERED:
                 self._peers.clear()
             peer = Peer(address, self.is_trusted(address), forwarded_block(address, self.proto))
             self._peers[address] = peer
         return peer
+
+    def client_behind(self, peer: str, forwarded_for: bytes, proto: bytes) -> tuple[str, bytes]:
+        """The client's address and the lines about it, for a request that a trusted peer brought."""
+        key = (peer, forwarded_for, proto)
+        client = self._clients.get(key)
+        if client is None:
+            address = client_address(forwarded_for, peer, self.is_trusted)
+            client = address, forwarded_block(address, proto.decode("latin-1") or self.proto)
+            if len(forwarded_for) <= REMEMBERED_BYTES:
+                if len(self._clients) >= REMEMBERED:
+                    self._clients.clear()
+                self._clients[key] = client
+        return client

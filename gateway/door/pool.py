@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.config import ServiceSettings, Settings, UpstreamTls
 from gateway.door.endpoint import FAILED_S, Endpoint
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from policy.facts import Permit
     from policy.table import Exposure
 
-_RANDOM = Random()
-DEFAULT_SERVICE = ServiceSettings()
+_RANDOM: Final = Random()
+DEFAULT_SERVICE: Final = ServiceSettings()
 
 
 class Route:

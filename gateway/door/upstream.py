@@ -13,7 +13,7 @@ On the list of hot files: every answer runs through it.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from gateway.door.endpoint import Endpoint
     from gateway.door.exchange import Exchange
 
-UNTIL_CLOSE = -2
-INTERIMS = 16  # 1xx answers before one that is final
-HEAD_BYTES = 64 * 1024  # of an answer's head that is still arriving
-RAW_BODY_BYTES = 16 * 1024  # answers with at least this much to come bypass the parser by counting
+UNTIL_CLOSE: Final = -2
+INTERIMS: Final = 16  # 1xx answers before one that is final
+HEAD_BYTES: Final = 64 * 1024  # of an answer's head that is still arriving
+RAW_BODY_BYTES: Final = 16 * 1024  # answers with at least this much to come bypass the parser by counting
 
 
-class Upstream(asyncio.Protocol):
-    """Owned by its transport; the endpoint holds it while it is idle, the exchange while it answers."""
+class Upstream:
+    """An `asyncio.Protocol` by shape, as `Downstream` is. Owned by its transport; the endpoint holds it while it is
+    idle, the exchange while it answers."""
 
     __slots__ = (
         "endpoint", "rules", "transport", "exchange", "idle_since_s", "parser", "fields", "answer",

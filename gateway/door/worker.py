@@ -21,10 +21,11 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Final
 
 import uvloop
 
-from gateway import telemetry
+from gateway import counters, telemetry
 from gateway.audit.writer import AuditWriter
 from gateway.config import Settings
 from gateway.door.callers import Callers
@@ -36,11 +37,11 @@ from gateway.identity.jwks import KeyRing
 from gateway.link import RoleContext
 from gateway.snapshot import Snapshot
 
-TICK_S = 0.02
-SWEEP_SLICES = 16  # every connection is looked at each 320 ms
-FIRST_S = 3.0  # an accept queue waits this long for the first base and overlay
-LAST_TURNS = 100  # of the loop, in which cut connections say that they are lost
-NEVER_COLLECT = 10**9  # generation 2: everything long-lived is frozen, connections break their own cycles
+TICK_S: Final = 0.02
+SWEEP_SLICES: Final = 16  # every connection is looked at each 320 ms
+FIRST_S: Final = 3.0  # an accept queue waits this long for the first base and overlay
+LAST_TURNS: Final = 100  # of the loop, in which cut connections say that they are lost
+NEVER_COLLECT: Final = 10**9  # generation 2: everything long-lived is frozen, connections break their own cycles
 
 
 def run(ctx: RoleContext) -> None:
@@ -65,7 +66,7 @@ class Door:
         self.timeouts = ctx.settings.timeouts
         self.node = ctx.node
         self.loop = asyncio.get_running_loop()
-        self.counters = telemetry.Counters()
+        self.counters = counters.Counters()
         self.values = self.counters.values
         self.draining = False
         # the clocks, set by the tick
@@ -187,14 +188,14 @@ class Door:
         """False when the worker is full: the connection is ended, those that are open stay well."""
         self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].add(connection)
         self._connections += 1
-        self.values[telemetry.DOWNSTREAM_OPENED] += 1
-        self.values[telemetry.DOWNSTREAM_OPEN] = self._connections
+        self.values[counters.DOWNSTREAM_OPENED] += 1
+        self.values[counters.DOWNSTREAM_OPEN] = self._connections
         return self._connections <= self.limits.connections
 
     def dismiss(self, connection: Downstream) -> None:
         self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].discard(connection)
         self._connections -= 1
-        self.values[telemetry.DOWNSTREAM_OPEN] = self._connections
+        self.values[counters.DOWNSTREAM_OPEN] = self._connections
 
     def _is_idle(self) -> bool:
         return not self._connections and not any(listening.arriving for listening in self._listening)
@@ -230,9 +231,9 @@ class Door:
     def _each_second(self, tick_s: float) -> None:
         self.pool.sweep(tick_s)
         self.callers.sweep()
-        self.values[telemetry.TLS_HANDSHAKES_FAILED] = sum(listening.failed for listening in self._listening)
-        self.values[telemetry.AUDIT_QUEUED] = self.audit.queued
-        self.values[telemetry.AUDIT_FAILED] = int(self.audit.failed)
+        self.values[counters.TLS_HANDSHAKES_FAILED] = sum(listening.failed for listening in self._listening)
+        self.values[counters.AUDIT_QUEUED] = self.audit.queued
+        self.values[counters.AUDIT_FAILED] = int(self.audit.failed)
         self.following.send_counters()
 
     def _ask_control(self, message: dict[str, object]) -> bool:

@@ -23,8 +23,8 @@ from ipaddress import ip_address
 from typing import Final
 
 from gateway.errors import Refused
-from gateway.http1.head import Head
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names, is_token
+from gateway.http1.request import Head
 from gateway.http1.values import (
     UNCLEAR,
     UNTIL_CLOSE,
@@ -37,7 +37,10 @@ from gateway.http1.values import (
 )
 
 #: How an answer's body goes to the client, see `body_framing`.
-SENT_NONE, SENT_LENGTH, SENT_CHUNKED, SENT_UNTIL_CLOSE = range(4)
+SENT_NONE: Final = 0
+SENT_LENGTH: Final = 1
+SENT_CHUNKED: Final = 2
+SENT_UNTIL_CLOSE: Final = 3
 
 _ADDRESS_BYTES: Final = 64
 _EXPECT_CONTENT: Final = frozenset(("POST", "PUT", "PATCH"))
@@ -48,7 +51,11 @@ _STATUS_LINES: Final = {
     for status in range(100, 600)
 }
 
-_LENGTH, _CODING, _CONNECTION, _COOKIE, _UPGRADE = range(1, 6)
+_LENGTH: Final = 1
+_CODING: Final = 2
+_CONNECTION: Final = 3
+_COOKIE: Final = 4
+_UPGRADE: Final = 5
 _PLACES: Final = {
     b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION,
     b"set-cookie": _COOKIE, b"upgrade": _UPGRADE,
@@ -135,11 +142,12 @@ def request_head(
 
 def trailer_block(fields: list[tuple[bytes, bytes]], allowed: frozenset[bytes]) -> bytes:
     """The trailer lines that may go on: those whose lower-case name is in `allowed`, which is empty by default."""
-    return b"".join(
+    lines = [
         name + b": " + value + b"\r\n"
         for name, value in fields
         if name.lower() in allowed and is_token(name) and not breaks_a_line(value)
-    )
+    ]
+    return b"".join(lines)
 
 
 # === the answer ===

@@ -29,7 +29,8 @@ from typing import Final
 from gateway.config import Limits
 from gateway.errors import Refused
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, is_token, request_names
-from gateway.http1.target import Target, read_target
+from gateway.http1.request import Head
+from gateway.http1.target import read_target
 from gateway.http1.values import (
     UNCLEAR,
     bearer_of,
@@ -44,17 +45,28 @@ from gateway.http1.values import (
     without,
 )
 
-__all__ = ["METHODS", "Head", "HeadRules", "read_head"]
-
 METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 VERSIONS: Final = {"1.1": 11, "1.0": 10}
 
 # A place for the value of every field that is read here. Below _FIRST_LIST a second line is refused, from there
 # on lines are joined, as RFC 9110, 5.3 allows for lists.
-(
-    _HOST, _AUTHORIZATION, _LENGTH, _CODING, _ORIGIN, _COOKIE, _ACCEPT, _TRACE, _REQUEST_ID, _CONNECTION,
-    _FORWARDED_FOR, _FORWARDED_PROTO, _UPGRADE, _EXPECT, _VIA, _TRACE_STATE, _CERTIFICATE,
-) = range(1, 18)  # fmt: skip
+_HOST: Final = 1
+_AUTHORIZATION: Final = 2
+_LENGTH: Final = 3
+_CODING: Final = 4
+_ORIGIN: Final = 5
+_COOKIE: Final = 6
+_ACCEPT: Final = 7
+_TRACE: Final = 8
+_REQUEST_ID: Final = 9
+_CONNECTION: Final = 10
+_FORWARDED_FOR: Final = 11
+_FORWARDED_PROTO: Final = 12
+_UPGRADE: Final = 13
+_EXPECT: Final = 14
+_VIA: Final = 15
+_TRACE_STATE: Final = 16
+_CERTIFICATE: Final = 17
 _FIRST_LIST: Final = _COOKIE
 _ABSENT: Final[list[bytes | None]] = [None] * 18
 _PLACES: Final = {
@@ -96,36 +108,6 @@ class HeadRules:
         self.names: NameTable = request_names(places, identity_headers)
 
 
-class Head:
-    """A request's head as the door acts on it. Field values are bytes as sent; b"" means absent."""
-
-    __slots__ = (
-        "accept", "authority", "bearer", "client_certificate", "expects_continue", "forwarded_for",
-        "forwarded_proto", "host", "keep_alive", "length", "method", "origin", "passed", "request_id", "target",
-        "traceparent", "tunnel", "upgrade", "version",
-    )  # fmt: skip
-
-    method: str
-    target: Target
-    version: int  # 10 | 11
-    host: str  # lower case, without port
-    authority: bytes  # Host as sent
-    length: int  # of the body; 0 = none, -1 = chunked
-    keep_alive: bool
-    expects_continue: bool
-    upgrade: bytes  # the Upgrade field in lower case: llhttp stops behind this message if it is not empty
-    tunnel: bytes  # the one protocol that may be offered upstream, b"" if none may
-    bearer: bytes  # the token of `Authorization: Bearer`
-    passed: list[bytes]  # whole lines that may go upstream as they are
-    forwarded_for: bytes  # of a trusted peer: all X-Forwarded-For lines, joined
-    forwarded_proto: bytes  # of a trusted peer: b"http" | b"https"
-    client_certificate: bytes  # of a trusted peer: the one configured field
-    request_id: bytes  # of a trusted peer, if it looks like one
-    traceparent: bytes  # if well-formed
-    origin: bytes
-    accept: bytes
-
-
 def read_head(
     method: bytes, target: bytes, version: str, fields: list[tuple[bytes, bytes]], rules: HeadRules, trusted: bool
 ) -> Head | Refused:
@@ -146,15 +128,7 @@ def read_head(
     if isinstance(sorted_out, Refused):
         return sorted_out
     values, passed = sorted_out
-    head = Head()
-    head.method = verb
-    head.target = what
-    head.version = number
-    head.length = 0
-    head.keep_alive = number == 11
-    head.expects_continue = False
-    head.traceparent = head.upgrade = head.tunnel = b""
-    head.forwarded_for = head.forwarded_proto = head.client_certificate = head.request_id = b""
+    head = Head(verb, what, number)
     head.passed = passed
     refused = _read_host(head, values[_HOST])
     # -- shortcut: the plain form asks all four in turn; two of them have nothing to read in most heads (0.5 us)
@@ -238,7 +212,6 @@ def _read_framing(head: Head, values: list[bytes | None], rules: HeadRules) -> R
 def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes], rules: HeadRules) -> Refused | None:
     """What says who is asking, and with what in mind."""
     authorization, cookie, origin, accept = values[_AUTHORIZATION], values[_COOKIE], values[_ORIGIN], values[_ACCEPT]
-    head.bearer = b""
     if authorization is not None:
         passed.append(b"Authorization: " + authorization + b"\r\n")
         token = bearer_of(authorization)

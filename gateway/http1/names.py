@@ -29,29 +29,29 @@ IS_NO_NAME: Final = -2
 NAME_BYTES: Final = 128
 
 #: RFC 9110, 7.6.1, and what only means something between two neighbours.
-HOP_BY_HOP = frozenset((
+HOP_BY_HOP: Final = frozenset((
     b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
     b"proxy-authenticate", b"proxy-authorization", b"proxy-authentication-info", b"http2-settings",
 ))  # fmt: skip
 
-_IDENTITY = frozenset((
+_IDENTITY: Final = frozenset((
     b"remote-user", b"remote-groups", b"remote-group", b"remote-email", b"remote-name",
     b"client-cert", b"client-cert-chain", b"x-client-cert", b"x-ssl-client-cert", b"ssl-client-cert", b"proxy",
 ))  # fmt: skip
 
-_RESTATED = frozenset((
+_RESTATED: Final = frozenset((
     b"forwarded", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"client-ip", b"x-cluster-client-ip",
     b"x-http-method", b"x-http-method-override", b"x-method-override",
     b"x-original-url", b"x-original-uri", b"x-original-method", b"x-original-host", b"x-rewrite-url",
     b"x-host", b"x-envoy-original-path", b"x-envoy-original-method",
 ))  # fmt: skip
 
-_PREFIXES = (b"x-stagedoor", b"x-forwarded-", b"x-auth-request-", b"x-remote-")
+_PREFIXES: Final = (b"x-stagedoor", b"x-forwarded-", b"x-auth-request-", b"x-remote-")
 
-_TOKEN = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-_FOLD = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
+_TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_FOLD: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)
 
-_MEMO_ENTRIES = 4096
+_MEMO_ENTRIES: Final = 4096
 
 
 def fold(name: bytes) -> bytes:

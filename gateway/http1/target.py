@@ -22,37 +22,38 @@ This module knows nothing of hosts: the authority of an absolute form is handed 
 from __future__ import annotations
 
 import re
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from gateway.errors import Refused
 
-ENCODED_SLASH = 1
-DOUBLE_SLASH = 2
-PATH_PARAMETERS = 4
+ENCODED_SLASH: Final = 1
+DOUBLE_SLASH: Final = 2
+PATH_PARAMETERS: Final = 4
 
 #: Option of an exposure -> the oddity it admits.
-ODDITIES = {
+ODDITIES: Final = {
     "encoded-slashes": ENCODED_SLASH,
     "double-slashes": DOUBLE_SLASH,
     "path-parameters": PATH_PARAMETERS,
 }
 
-_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_CLEAN = _UNRESERVED + b"!$&'()*+,=:@/" + b"[]^|"
-_CLEAN_WITH_QUERY = _CLEAN + b"?"
-_PATH = _CLEAN + b"%;"
-_QUERY = bytes(octet for octet in range(0x21, 0x7F) if octet != 0x23)  # every visible octet but "#"
+_UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_CLEAN: Final = _UNRESERVED + b"!$&'()*+,=:@/" + b"[]^|"
+_CLEAN_WITH_QUERY: Final = _CLEAN + b"?"
+_PATH: Final = _CLEAN + b"%;"
+_QUERY: Final = bytes([octet for octet in range(0x21, 0x7F) if octet != 0x23])  # every visible octet but "#"
 
-_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_INCOMPLETE_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_SLASH_ESCAPE = re.compile(rb"%2[Ff]")
-_STILL_ENCODED = re.compile(r"%(?:2[EFef5]|5[Cc]|3[Bb]|00)")
-_CONTROL_OR_BACKSLASH = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_INCOMPLETE_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SLASH_ESCAPE: Final = re.compile(rb"%2[Ff]")
+_STILL_ENCODED: Final = re.compile(r"%(?:2[EFef5]|5[Cc]|3[Bb]|00)")
+_CONTROL_OR_BACKSLASH: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 
 # Clean origin forms seen lately. A service has few distinct paths that are hot; one that has many pays the
 # reading, never memory: short targets only, and the memo starts afresh when it is full.
-_MEMO_ENTRIES = 4096
-_MEMO_BYTES = 256
+_MEMO_ENTRIES: Final = 4096
+_MEMO_BYTES: Final = 256
 _memo: dict[bytes, Target] = {}
 
 

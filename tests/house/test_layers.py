@@ -36,6 +36,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "gateway.snapshot",
         "gateway.link",
         "gateway.child",
+        "gateway.counters",
         "gateway.telemetry",
         "gateway.explain",
         "gateway.audit.disk",

@@ -33,9 +33,10 @@ from gateway.http1.forward import (
     request_head,
     trailer_block,
 )
-from gateway.http1.head import METHODS, Head, HeadRules, read_head
+from gateway.http1.head import METHODS, HeadRules, read_head
 from gateway.http1.names import HOP_BY_HOP, fold
 from gateway.http1.pages import challenge, refusal
+from gateway.http1.request import Head
 from gateway.http1.target import Target, read_target
 from tests.support.http_golden import OWN_COOKIE, RULES, Reader
 
@@ -214,7 +215,9 @@ def test_one_reading(raw: bytes) -> None:
 def test_a_remembered_target_is_the_same_target(raw: bytes, method: str) -> None:
     first, second = read_target(raw, method), read_target(raw, method)
     if isinstance(first, Target) and isinstance(second, Target):
-        assert all(getattr(first, slot) == getattr(second, slot) for slot in Target.__slots__)
+        slots = [name for name in dir(Target) if not name.startswith("_")]
+        assert {"raw", "segments"} <= set(slots)
+        assert all(getattr(first, slot) == getattr(second, slot) for slot in slots)
     else:
         assert first == second
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from gateway import config, telemetry
+from gateway import config, counters
 from gateway.child import NodeState, ParentChannel, RoleContext
 from gateway.door.worker import Door
 from gateway.link import Link, LinkServer
@@ -155,7 +155,7 @@ class RunningDoor:
             sock.sendall(request)
             return read_to_end(sock)
 
-    open_connections = telemetry.DOWNSTREAM_OPEN
+    open_connections = counters.DOWNSTREAM_OPEN
 
     def records(self, count: int) -> list[dict[str, Any]]:
         """The audit records, once there are at least ``count`` of them."""

@@ -24,8 +24,9 @@ import httptools
 
 from gateway.config import Limits
 from gateway.errors import Refused
-from gateway.http1.head import Head, HeadRules, read_head
+from gateway.http1.head import HeadRules, read_head
 from gateway.http1.parser import parser_refusal
+from gateway.http1.request import Head
 
 FOLDER = Path(__file__).parents[1] / "golden" / "http"
 SEPARATOR = "----------"

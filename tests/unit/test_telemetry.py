@@ -1,4 +1,4 @@
-"""Counting, merging, exposition, and the one line an event is."""
+"""Exposition, and the one line an event is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import telemetry
-from gateway.errors import FAULTS
-from gateway.telemetry import Counters, Merged
-from policy.reasons import PERMITS, REFUSALS
+from gateway import counters, telemetry
+from gateway.counters import Counters, Merged
 
 
 def samples(merged: Merged) -> dict[str, float]:
@@ -24,114 +22,15 @@ def samples(merged: Merged) -> dict[str, float]:
     return found
 
 
-def test_every_cell_has_its_own_place() -> None:
-    indexes = [
-        *range(len(telemetry.CELLS)),
-        *range(telemetry.RESPONSES, telemetry.RESPONSES + len(telemetry.CLASSES)),
-        *range(telemetry.DURATION, telemetry.DURATION + len(telemetry.BUCKETS_US) + 1),
-        *telemetry.OUTCOME.values(),
-    ]
-    assert sorted(indexes) == list(range(telemetry.LENGTH))
-
-
-@pytest.mark.parametrize(
-    ("index", "name"),
-    [
-        (telemetry.REQUEST_BYTES, "request_bytes"),
-        (telemetry.HEALTH_REQUESTS, "health_requests"),
-        (telemetry.DOWNSTREAM_OPEN, "downstream_open"),
-        (telemetry.UPSTREAM_REUSED, "upstream_reused"),
-        (telemetry.TOKENS_CACHED, "tokens_cached"),
-        (telemetry.LOOP_LAG_MAX_US, "loop_lag_max_seconds"),
-        (telemetry.AUDIT_FAILED, "audit_failed"),
-        (telemetry.DURATION_SUM_US, "duration_us"),
-    ],
-)
-def test_a_constant_points_at_the_cell_of_its_name(index: int, name: str) -> None:
-    assert telemetry.CELLS[index].name == name
-
-
-def test_every_outcome_can_be_counted() -> None:
-    assert telemetry.OUTCOME.keys() == PERMITS | REFUSALS | FAULTS.keys()
-
-
-@pytest.mark.parametrize(
-    ("duration_us", "bucket"), [(0, 0), (500, 0), (501, 1), (60_000_000, 15), (60_000_001, 16), (10**12, 16)]
-)
-def test_a_duration_falls_into_the_first_bucket_that_holds_it(duration_us: int, bucket: int) -> None:
-    counters = Counters()
-    counters.observe(duration_us)
-    cells = counters.values[telemetry.DURATION : telemetry.DURATION + len(telemetry.BUCKETS_US) + 1]
-    assert [number for number, count in enumerate(cells) if count] == [bucket]
-    assert counters.values[telemetry.DURATION_SUM_US] == duration_us
-
-
-def test_taking_copies_and_starts_peaks_anew() -> None:
-    counters = Counters()
-    counters.values[telemetry.HEALTH_REQUESTS] += 1
-    counters.lagged(700)
-    counters.lagged(300)
-    taken = counters.take()
-    counters.values[telemetry.HEALTH_REQUESTS] += 1
-    assert taken[telemetry.LOOP_LAG_MAX_US] == 700
-    assert taken[telemetry.HEALTH_REQUESTS] == 1
-    assert counters.values[telemetry.LOOP_LAG_MAX_US] == 0
-
-
-def array(**cells: int) -> list[int]:
-    values = [0] * telemetry.LENGTH
-    for name, value in cells.items():
-        values[getattr(telemetry, name)] = value
-    return values
-
-
-def test_counters_and_open_things_add_up_and_ages_are_the_worst() -> None:
-    merged = Merged()
-    merged.put("a", array(HEALTH_REQUESTS=2, DOWNSTREAM_OPEN=3, SNAPSHOT_AGE_S=9, AUDIT_FAILED=0))
-    merged.put("b", array(HEALTH_REQUESTS=5, DOWNSTREAM_OPEN=4, SNAPSHOT_AGE_S=1, AUDIT_FAILED=1))
-    total = merged.total()
-    assert total[telemetry.HEALTH_REQUESTS] == 7
-    assert total[telemetry.DOWNSTREAM_OPEN] == 7
-    assert total[telemetry.SNAPSHOT_AGE_S] == 9
-    assert total[telemetry.AUDIT_FAILED] == 1
-
-
-def test_a_counter_never_falls_when_a_worker_is_replaced() -> None:
-    merged = Merged()
-    merged.put("old", array(HEALTH_REQUESTS=100, DOWNSTREAM_OPEN=8, TOKENS_CACHED=5, AUDIT_FAILED=1))
-    merged.put("new", array(HEALTH_REQUESTS=1))
-    merged.retire("old")
-    merged.retire("old")
-    total = merged.total()
-    assert total[telemetry.HEALTH_REQUESTS] == 101
-    assert total[telemetry.DOWNSTREAM_OPEN] == total[telemetry.TOKENS_CACHED] == total[telemetry.AUDIT_FAILED] == 0
-    assert merged.workers == 1
-
-
-def test_a_stall_is_seen_by_one_scrape_however_many_reports_came_since() -> None:
-    merged = Merged()
-    for lag in (100, 4_000, 0):
-        merged.put("a", array(LOOP_LAG_MAX_US=lag))
-    assert samples(merged)["stagedoor_loop_lag_max_seconds"] == 0.004
-    assert samples(merged)["stagedoor_loop_lag_max_seconds"] == 0
-
-
-def test_an_array_of_another_version_changes_nothing() -> None:
-    merged = Merged()
-    assert merged.put("a", array(HEALTH_REQUESTS=2))
-    assert not merged.put("a", [1, 2, 3])
-    assert merged.total()[telemetry.HEALTH_REQUESTS] == 2
-
-
 def test_exposition_is_what_a_prometheus_reads() -> None:
-    counters = Counters()
-    counters.values[telemetry.OUTCOME["owner"]] += 3
-    counters.values[telemetry.RESPONSES + 200 // 100] += 3
-    counters.values[telemetry.RESPONSE_BYTES] += 4096
+    mine = Counters()
+    mine.values[counters.OUTCOME["owner"]] += 3
+    mine.values[counters.RESPONSES + 200 // 100] += 3
+    mine.values[counters.RESPONSE_BYTES] += 4096
     for duration_us in (400, 600, 90_000_000):
-        counters.observe(duration_us)
+        mine.observe(duration_us)
     merged = Merged()
-    merged.put(0, counters.take())
+    merged.put(0, mine.take())
     found = samples(merged)
     assert found["stagedoor_workers"] == 1
     assert found["stagedoor_requests_total{outcome=owner}"] == 3

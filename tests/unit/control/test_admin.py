@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.control.admin import AdminView, Check, IssuerState, make_app
-from gateway.telemetry import Merged
+from gateway.counters import Merged
 
 Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.control.doors import SOCKET, WANTS_LIMIT, Doors
+from gateway.counters import LENGTH, REQUEST_BYTES, Merged
 from gateway.link import LinkClient, Message
-from gateway.telemetry import LENGTH, REQUEST_BYTES, Merged
 
 JWKS = [{"kid": "one", "kty": "EC"}]
 

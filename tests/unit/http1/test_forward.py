@@ -23,7 +23,8 @@ from gateway.http1.forward import (
     request_head,
     trailer_block,
 )
-from gateway.http1.head import Head, read_head
+from gateway.http1.head import read_head
+from gateway.http1.request import Head
 from tests.support.http_golden import OWN_COOKIE, RULES
 
 NETWORK = ip_network("192.0.2.0/24")

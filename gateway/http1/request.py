@@ -1,0 +1,46 @@
+"""A request's head as the door acts on it: the value that `http1.head` reads and everything after it takes.
+
+Fields that this step does not need are as if they were absent, so that a head is whole from its first moment.
+"""
+
+from __future__ import annotations
+
+from gateway.http1.target import Target
+
+
+class Head:
+    """A request's head as the door acts on it. Field values are bytes as sent; b"" means absent."""
+
+    __slots__ = (
+        "accept", "authority", "bearer", "client_certificate", "expects_continue", "forwarded_for",
+        "forwarded_proto", "host", "keep_alive", "length", "method", "origin", "passed", "request_id", "target",
+        "traceparent", "tunnel", "upgrade", "version",
+    )  # fmt: skip
+
+    def __init__(self, method: str, target: Target, version: int) -> None:
+        self.method = method
+        self.target = target
+        self.version = version  # 10 | 11
+        self.host = ""  # lower case, without port
+        self.authority = b""  # Host as sent
+        self.length = 0  # of the body; 0 = none, -1 = chunked
+        self.keep_alive = version == 11
+        self.expects_continue = False
+        self.upgrade = b""  # the Upgrade field in lower case: llhttp stops behind this message if it is not empty
+        self.tunnel = b""  # the one protocol that may be offered upstream, b"" if none may
+        self.bearer = b""  # the token of `Authorization: Bearer`
+        self.passed: list[bytes] = []  # whole lines that may go upstream as they are
+        self.forwarded_for = b""  # of a trusted peer: all X-Forwarded-For lines, joined
+        self.forwarded_proto = b""  # of a trusted peer: b"http" | b"https"
+        self.client_certificate = b""  # of a trusted peer: the one configured field
+        self.request_id = b""  # of a trusted peer, if it looks like one
+        self.traceparent = b""  # if well-formed
+        self.origin = b""
+        self.accept = b""
+
+
+def unread_head(method: str, line: bytes) -> Head:
+    """Stands for a head that has no reading, in the record alone: what could be seen of it, and nothing to act on."""
+    head = Head(method, Target(line, line.decode("latin-1"), ()), 11)
+    head.keep_alive = False
+    return head
