@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeVar, cast
 
+from policy.demands import DemandReader
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS
 from policy.paths import METHODS, Template, template_fault, template_of
-from policy.reading import Fault, Locate, Path, Reader, did_you_mean, ref_of
+from policy.reading import Fault, Locate, Path, did_you_mean, ref_of
 from policy.statements import (
     ANYONE,
     Access,
@@ -43,7 +44,6 @@ _SELECTOR_KINDS: Final = {
     "tag": "",
 }
 _RULE_KEYS: Final = ("allow", "deny", "to", "in", "methods", "operations", "scopes", "require", "except", "because")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def read_policy(document: object, locate: Locate) -> tuple[AccessPolicy, list[Fault]]:
@@ -53,7 +53,7 @@ def read_policy(document: object, locate: Locate) -> tuple[AccessPolicy, list[Fa
     return policy, sorted(reader.faults, key=lambda fault: (fault.source.file, fault.source.line))
 
 
-class _PolicyReader(Reader):
+class _PolicyReader(DemandReader):
     """One method per part of the document, top down."""
 
     known_environments: tuple[str, ...] = ()
@@ -124,43 +124,6 @@ class _PolicyReader(Reader):
             tuple(ref if ref == "owners" else ref_of(ref, "group") for ref in approvers),
             reason == "required",
         )
-
-    def requirements(self, node: object, path: Path, kind: str) -> list[Requirement]:
-        """`require` for one kind: a list of `mfa`, `{fresh: 12h}` (people), `{issuer: NAME}` (workloads)."""
-        found: list[Requirement] = []
-        for place, item in self.one_or_many(node, path):
-            if item == {}:
-                self.fault(place, "a requirement is empty", "leave it out, or say what it asks for")
-            elif kind == "workloads":
-                issuer = self.mapping(item, place, ("issuer",))
-                if issuer:
-                    found.append(Requirement("workload", "issuer", self.text(issuer["issuer"], (*place, "issuer"))))
-            elif isinstance(item, Mapping):
-                fresh = self.mapping(item, place, ("fresh",))
-                if fresh:
-                    found.append(Requirement("person", "fresh", self.duration(fresh["fresh"], (*place, "fresh"))))
-            elif self.word(item, place, ("mfa",), ""):
-                found.append(Requirement("person", "mfa"))
-        return found
-
-    def rule_requirements(self, node: object, path: Path) -> tuple[Requirement, ...]:
-        """A rule's own `require`: a plain list means people; a mapping names the kinds."""
-        if not isinstance(node, Mapping):
-            found = self.requirements(node, path, "people")
-        elif "fresh" in node:
-            found = self.requirements([node], path, "people")
-        else:
-            kinds = self.mapping(node, path, ("people", "workloads"))
-            found = [each for kind, inner in kinds.items() for each in self.requirements(inner, (*path, kind), kind)]
-        return tuple(sorted(set(found), key=repr))
-
-    def duration(self, node: object, path: Path) -> int:
-        """`30s`, `5m`, `8h`, `2d` in seconds."""
-        parts = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", node) if isinstance(node, str) else None
-        if parts is None:
-            self.fault(path, f"`{path[-1]}` must be a duration such as `30s`, `5m` or `8h`, not `{node}`")
-            return 0
-        return int(parts[1]) * _UNITS[parts[2]]
 
     def role(self, name: str, node: object, path: Path) -> Role:
         keys = self.mapping(node, path, ("groups", "scopes"))

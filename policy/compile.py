@@ -23,9 +23,12 @@ from policy.frames import (
     NodeFrame,
     PermitFrame,
     PermitSetFrame,
+    Rules,
     ScopeSetFrame,
+    packed,
 )
 from policy.paths import TAIL, VARIABLE, Template, prefix_segments, template_of
+from policy.requirements import OF_THE_CALL
 from policy.rule import Published, Rule, names_of, order_of
 
 
@@ -46,6 +49,8 @@ def exposure_frame(published: Published) -> ExposureFrame:
     root = _Node()
     for operation in published.operations:
         root.add(template_of(operation.template), operation, (sets.permit_set(operation), sets.scope_set(operation)))
+    denies = tuple(_deny(rule, exposure.environment) for rule in published.rules if not rule.is_permit)
+    granted = [permit for entries, _ in sets.permits for permit in entries]
     return (
         LAYOUT,
         published.key,
@@ -56,11 +61,11 @@ def exposure_frame(published: Published) -> ExposureFrame:
         exposure.prefix,
         exposure.upstreams,
         tuple(sorted(published.service.options)),
-        root.frame(),
-        tuple(sets.permits),
-        tuple(sets.scopes),
-        tuple(_deny(rule, exposure.environment) for rule in published.rules if not rule.is_permit),
-        tuple(sorted({permit[0] for entries, _ in sets.permits for permit in entries})),
+        published.service.cors,
+        tuple(sorted({name for deny in denies for name in deny[0]})),
+        any(need[1] in OF_THE_CALL for permit in granted for need in permit[4]),
+        tuple(sorted({permit[0] for permit in granted})),
+        packed(Rules(root.frame(), tuple(sets.permits), tuple(sets.scopes), denies)),
     )
 
 

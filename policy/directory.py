@@ -1,7 +1,8 @@
 """Who a token's claims mean, and which subjects they carry: the frames and the look-ups.
 
 Look-ups happen once per token and people version, never per request, so what is stored is small (direct teams,
-parents) and closures are computed when asked for. People and key values come in 256 blocks by a hash of the
+parents) and closures are computed when asked for; those of the people who were asked for lately are remembered,
+because a person brings a new token every few minutes. People and key values come in 256 blocks by a hash of the
 ref or value: a change of one person changes two small frames.
 
 Two entities under one key mean neither. A workload whose client id holds in some environments only is named
@@ -26,6 +27,8 @@ Kind = Literal["person", "team"]
 Key = tuple[Kind, str, str, bool]  # kind, issuer, claim, folded
 KeyBlock = dict[Key, dict[str, str]]  # value -> ref or AMBIGUOUS
 PeopleBlock = dict[str, tuple[str, ...]]  # person -> direct teams
+
+REMEMBERED: Final = 4096  # people and workloads whose subjects are kept; starts afresh when it is full
 
 
 def block_of(text: str) -> str:
@@ -83,13 +86,15 @@ def _workloads(services: Iterable[Service], environments: tuple[str, ...]) -> di
 
 
 class Directory:
-    """The look-ups over the frames. Read-only once built."""
+    """The look-ups over the frames, which never change once it is built."""
 
-    __slots__ = ("_frames", "_names")
+    __slots__ = ("_above", "_frames", "_names", "_subjects")
 
     def __init__(self, frames: Mapping[str, Any]) -> None:
         self._frames = frames
         self._names = frozenset(frames.get("workloads", {}).values())
+        self._subjects: dict[str, frozenset[str]] = {}
+        self._above: dict[str, frozenset[str]] = {}
 
     def frames(self) -> dict[str, Any]:
         """A copy to build the next directory from."""
@@ -111,20 +116,33 @@ class Directory:
 
     def subjects_of(self, ref: str) -> frozenset[str]:
         """Everything a rule may call this person or workload; nothing when it is unknown."""
+        known = self._subjects.get(ref)
+        if known is None:
+            known = self._found(ref)
+            if known:
+                if len(self._subjects) >= REMEMBERED:
+                    self._subjects.clear()
+                self._subjects[ref] = known
+        return known
+
+    def _found(self, ref: str) -> frozenset[str]:
         block: PeopleBlock = self._frames.get(f"people/{block_of(ref)}", {})
         teams = block.get(ref)
         if teams is not None:
-            return frozenset({ref, ALL_PEOPLE, EVERYONE}).union(*map(self.team_subjects, teams))
+            return frozenset({ref, ALL_PEOPLE, EVERYONE}).union(*[self.team_subjects(team) for team in teams])
         if ref in self._names and ref != AMBIGUOUS:
             component, _, environments = ref.partition("@")
             plain = (component, ALL_WORKLOADS, EVERYONE)
             if not environments:
                 return frozenset(plain)
-            return frozenset(names_of(each, name)[1] for each in plain for name in environments.split("+"))
+            return frozenset([names_of(each, name)[1] for each in plain for name in environments.split("+")])
         return frozenset()
 
     def team_subjects(self, ref: str) -> frozenset[str]:
         """The team and all teams above it; a circle of parents ends where it began."""
+        above = self._above.get(ref)
+        if above is not None:
+            return above
         parents: dict[str, tuple[str, ...]] = self._frames.get("teams", {})
         found: set[str] = set()
         waiting = [ref]
@@ -133,4 +151,7 @@ class Directory:
             if team in parents and team not in found:
                 found.add(team)
                 waiting += parents[team]
-        return frozenset(found)
+        above = frozenset(found)
+        if above:
+            self._above[ref] = above
+        return above

@@ -25,7 +25,7 @@ from policy.reasons import (
     ReasonText,
 )
 from policy.reasons import EVERYONE as EVERYONE_REACH
-from policy.requirements import duration_text, in_words
+from policy.requirements import duration_text, in_words, is_of_programs
 from policy.rule import Rule
 from policy.stated import EVERY_SERVICE
 from policy.statements import ANYONE, Requirement
@@ -33,6 +33,7 @@ from policy.table import Match
 
 LONGEST_WORDS: Final = 25  # what the parts below add up to at most
 _TARGET_WORDS: Final = 5
+_STRENGTH_WORDS: Final = 4
 
 _GROUPS_OF_PEOPLE: Final = {
     ALL_PEOPLE: "All people",
@@ -106,22 +107,26 @@ def _term(key: str, names: str) -> str:
 
 
 def _strength(rule: Rule) -> str:
-    """What the sign-in must show, as far as it is about such a subject; more than two demands are counted. A deny asks
-    for nothing and may make an exception."""
+    """What must be shown, as far as it is about such a subject; demands that take too many words are counted. A deny
+    asks for nothing and may make an exception."""
     if rule.except_grants:
         return ", temporary access aside,"
     is_program = rule.subject.startswith("component:") or rule.subject == ALL_WORKLOADS
     about = {"person", "workload"} if rule.subject == EVERYONE else {"workload"} if is_program else {"person"}
     demands = [_demand(each) for each in rule.requirements if each.kind in about]
-    if len(demands) > 2:
-        return f", with {len(demands)} requirements,"
-    return f", with {' and '.join(demands)}," if demands else ""
+    words = " and ".join(demands)
+    if len(words.split()) > _STRENGTH_WORDS:
+        words = f"{len(demands)} requirements"
+    return f", with {words}," if words else ""
 
 
 def _demand(requirement: Requirement) -> str:
     if requirement.name == "fresh":
         return f"{duration_text(int(requirement.argument))}-fresh sign-in"
-    return "mfa" if requirement.name == "mfa" else f"issuer {requirement.argument}"
+    names = str(requirement.argument).split(",")
+    if len(names) > 1:
+        return f"listed {requirement.name}s"
+    return f"{requirement.name} {names[0]}" if names[0] else requirement.name
 
 
 def _why(rule: Rule) -> str:
@@ -203,10 +208,9 @@ def explain(frame: WhyFrame, match: Match | None, verdict: Permit | Refusal) -> 
 
 
 def _text_of(verdict: Permit | Refusal) -> ReasonText:
-    """A program cannot sign in again: what it lacks, an issuer, is said in other words."""
-    need = verdict.need if isinstance(verdict, Refusal) and verdict.reason == REQUIREMENT_UNMET else ()
-    is_program = bool(need) and all(each.startswith("issuer=") for each in need)
-    return WORKLOAD_UNMET if is_program else TEXTS[verdict.reason]
+    """A program cannot sign in again: what it lacks is said in other words."""
+    unmet = isinstance(verdict, Refusal) and verdict.reason == REQUIREMENT_UNMET and is_of_programs(verdict.need)
+    return WORKLOAD_UNMET if unmet else TEXTS[verdict.reason]
 
 
 def _refused(refusal: Refusal, match: Match | None, known: Why | None) -> str:

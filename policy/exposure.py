@@ -7,16 +7,31 @@ work on the frame's own tuples, whose layout ``policy.frames`` states.
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
-from policy.facts import Permit, Principal, Refusal
-from policy.frames import EMPTY_NODE, LAYOUT, ExposureFrame, Operation, PermitFrame, PermitSetFrame, Scopes, Sharing
+from policy.facts import UNSEEN, Circumstances, Permit, Principal, Refusal
+from policy.frames import (
+    LAYOUT,
+    NO_RULES,
+    DenyFrame,
+    ExposureFrame,
+    Operation,
+    PermitFrame,
+    PermitSetFrame,
+    Rules,
+    Scopes,
+    of_this_layout,
+    packed,
+    unpacked,
+)
 from policy.paths import Segments, is_near
 from policy.reasons import (
     DENIED,
     IDENTITY_REQUIRED,
     NO_RULE,
     OPERATION_UNKNOWN,
+    PUBLIC,
     REFUSAL_ORDER,
     REQUIREMENT_UNMET,
     SCOPE_MISSING,
@@ -32,41 +47,62 @@ Verdict = Permit | Refusal
 NOBODY: Final[frozenset[str]] = frozenset()
 
 
+class _Asking(NamedTuple):
+    """Who asks, when and how: what every step of a verdict is about."""
+
+    who: Principal
+    now: int
+    roles: RoleScopes
+    call: Circumstances
+
+
+@lru_cache(1024)  # thousands of exposures have the same few options and deny the same few
+def _set_of(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)
+
+
 class Exposure:
-    """What a request is decided on and forwarded to. Read-only once built."""
+    """What a request is decided on and forwarded to. Nothing it says ever changes; its rules are opened when first
+    asked for, because of ten thousand services few are in use at a time."""
 
     __slots__ = (
-        "denied", "denies", "depth", "environment", "host", "key", "options", "permits", "prefix",
-        "prefix_segments", "reach", "scopes", "service", "tree", "upstreams",
+        "_packed", "asks_how", "cors", "denied", "depth", "environment", "host", "key", "opened", "options", "prefix",
+        "prefix_segments", "reach", "service", "upstreams",
     )  # fmt: skip
 
-    def __init__(self, frame: ExposureFrame, sharing: Sharing) -> None:
+    def __init__(self, frame: ExposureFrame) -> None:
         (
-            layout, self.key, self.service, self.environment, host, prefix_segments, prefix,
-            upstreams, options, tree, permits, scopes, denies, self.reach,
-        ) = frame  # fmt: skip
-        if layout != LAYOUT:
-            raise ValueError(f"an exposure in layout {layout}, this program reads {LAYOUT}")
-        self.host = host
-        self.prefix = sharing.one(prefix)
-        self.prefix_segments = sharing.one(prefix_segments)
-        self.depth = len(prefix_segments)
-        self.upstreams = sharing.one(upstreams)
-        self.options = sharing.one(frozenset(options))
-        self.tree = sharing.node(tree)
-        self.permits = sharing.permits(permits)
-        self.scopes = sharing.one(scopes)
-        self.denies = sharing.one(denies)
-        self.denied = sharing.one(frozenset(name for deny in denies for name in deny[0]))
+            _, self.key, self.service, self.environment, self.host, self.prefix_segments, self.prefix,
+            self.upstreams, options, cors, denied, self.asks_how, self.reach, self._packed,
+        ) = of_this_layout(frame)  # fmt: skip
+        self.depth = len(self.prefix_segments)
+        self.options = _set_of(options)
+        self.cors = _set_of(cors)
+        self.denied = _set_of(denied)  # everybody whom some deny rule names
+        self.opened: Rules | None = None  # kept by the table while the exposure is in use
 
     @classmethod
     def nowhere(cls) -> Exposure:
         """What a path outside every prefix of a known host belongs to: nobody has a right on it."""
-        return cls((LAYOUT, "", "", "", "", (), "/", (), (), EMPTY_NODE, (), (), (), ()), Sharing())
+        return cls((LAYOUT, "", "", "", "", (), "/", (), (), (), (), False, (), packed(NO_RULES)))
 
-    def verdict(self, path: Segments, method: str, who: Principal, now: int, roles: RoleScopes) -> Verdict:
+    def rules(self) -> Rules:
+        """Opened for the caller alone, unless they are open anyway."""
+        return self.opened or unpacked(self._packed)
+
+    def preflight(self, path: Segments, method: str) -> Permit | None:
+        """Leave to ask the service what scripts may do (Fetch standard, 3.3.8), where its owner wants to answer that
+        and the operation asked about exists. Such a question comes without credentials, so nobody is judged."""
+        if "upstream" not in self.cors:
+            return None
+        operations = required(list(exact_routes(self.rules().tree, path)), path, method)
+        return Permit(PUBLIC, "", f"OPTIONS {operations[0][0]}") if operations else None
+
+    def verdict(
+        self, path: Segments, method: str, who: Principal, now: int, roles: RoleScopes, call: Circumstances = UNSEEN
+    ) -> Verdict:
         """The whole meaning for one caller, without its actors. ``path`` is below the prefix."""
-        verdict = self._answer(path, method, who, now, roles)
+        verdict = self._answer(self.rules(), path, method, _Asking(who, now, roles, call))
         if isinstance(verdict, Permit):
             return verdict
         if who.kind == "anonymous":
@@ -75,13 +111,13 @@ class Exposure:
             return verdict
         return Refusal(NO_RULE)
 
-    def _answer(self, path: Segments, method: str, who: Principal, now: int, roles: RoleScopes) -> Verdict:
-        routes = list(exact_routes(self.tree, path))
+    def _answer(self, rules: Rules, path: Segments, method: str, asking: _Asking) -> Verdict:
+        routes = list(exact_routes(rules.tree, path))
         if method != "OPTIONS":
-            return self._judge(path, method, required(routes, path, method), who, now, roles)
+            return self._judge(rules, path, method, required(routes, path, method), asking)
         methods = sorted({each for route in routes for each in route.leaf[1]})
         asked = [required(routes, path, each) for each in methods] or [[]]
-        verdicts = [self._judge(path, method, each, who, now, roles) for each in asked]
+        verdicts = [self._judge(rules, path, method, each, asking) for each in asked]
         permits = [each for each in verdicts if isinstance(each, Permit)]
         if permits:
             return min(permits, key=lambda each: (RANK[each.reason], each.rule, each.operation))
@@ -89,25 +125,25 @@ class Exposure:
         return min(refusals, key=lambda each: (-REFUSAL_ORDER.index(each.reason), each))
 
     def _judge(
-        self, path: Segments, method: str, operations: list[Operation], who: Principal, now: int, roles: RoleScopes
+        self, rules: Rules, path: Segments, method: str, operations: list[Operation], asking: _Asking
     ) -> Verdict:
-        denier = self._denier(path, {method, *(each[1] for each in operations)}, who)
+        denier = self._denier(rules.denies, path, {method, *(each[1] for each in operations)}, asking.who)
         if denier:
             return Refusal(DENIED, denier, name_of(operations[0]) if operations else "")
         if not operations:
             return Refusal(OPERATION_UNKNOWN)
-        verdicts = [self._judge_one(each, who, now, roles) for each in operations]
+        verdicts = [self._judge_one(rules, each, asking) for each in operations]
         refusals = [each for each in verdicts if isinstance(each, Refusal)]
         return min(refusals, key=lambda each: REFUSAL_ORDER.index(each.reason)) if refusals else verdicts[0]
 
-    def _denier(self, path: Segments, methods: set[str], who: Principal) -> str:
+    def _denier(self, denies: tuple[DenyFrame, ...], path: Segments, methods: set[str], who: Principal) -> str:
         """The smallest id of the deny rules that match, or ``""``."""
         if self.denied.isdisjoint(who.subjects) and self.denied.isdisjoint(who.client_subjects):
             return ""
         return min(
             (
                 rule
-                for names, rule, limited, operations in self.denies
+                for names, rule, limited, operations in denies
                 if not (who.subjects.isdisjoint(names) and who.client_subjects.isdisjoint(names))
                 and (limited is None or not methods.isdisjoint(limited))
                 and (
@@ -117,10 +153,11 @@ class Exposure:
             default="",
         )
 
-    def _judge_one(self, operation: Operation, who: Principal, now: int, roles: RoleScopes) -> Verdict:
+    def _judge_one(self, rules: Rules, operation: Operation, asking: _Asking) -> Verdict:
         """Reach, scope, requirement: the first permit in order that passes, or that came furthest."""
-        name, needed = name_of(operation), self.scopes[operation[3]]
-        reaching = self._reaching(self.permits[operation[2]], who)
+        who, now, roles, call = asking
+        name, needed = name_of(operation), rules.scopes[operation[3]]
+        reaching = self._reaching(rules.permits[operation[2]], who)
         if not reaching:
             return Refusal(NO_RULE, "", name)
         if needed is None:
@@ -129,9 +166,9 @@ class Exposure:
         if not scoped:
             return Refusal(SCOPE_MISSING, reaching[0][2], name, missing_scopes(needed, reaching[0], who, roles) or ())
         for subject, reason, rule, _, requirements in scoped:
-            if subject == ANYONE or not unmet(requirements, who, now):
+            if subject == ANYONE or not unmet(requirements, who, now, call):
                 return Permit(reason, rule, name)
-        return Refusal(REQUIREMENT_UNMET, scoped[0][2], name, unmet(scoped[0][4], who, now))
+        return Refusal(REQUIREMENT_UNMET, scoped[0][2], name, unmet(scoped[0][4], who, now, call))
 
     def _reaching(self, permits: PermitSetFrame, who: Principal) -> list[PermitFrame]:
         entries, index = permits

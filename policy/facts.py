@@ -106,6 +106,7 @@ class Service:
     operations: tuple[Operation, ...]  # of all provided APIs and `paths`
     has_definition: bool  # False: one implicit operation per verb over /** (websites)
     options: frozenset[str] = frozenset()
+    cors: tuple[str, ...] = ()  # origins whose scripts may read answers; ("upstream",) leaves it to the service
     annotations: Mapping[str, str] = field(default_factory=dict)
     source: Source = Source("")
 
@@ -193,6 +194,17 @@ class Principal:
 
 
 ANONYMOUS = Principal("anonymous", refusal="identity_required")
+
+
+@final
+class Circumstances(NamedTuple):
+    """How a request came, for requirements that are about more than the token. Of one request, never remembered."""
+
+    address: str = ""  # of the client, as far as those who say it are trusted; "" = none
+    certified: bool = False  # a client certificate was verified, and it is no other workload's
+
+
+UNSEEN = Circumstances()
 
 
 @final

@@ -1,7 +1,8 @@
-"""The layout of an exposure's frame, and what loaded exposures share.
+"""The layout of an exposure's frame.
 
 Frames are plain tuples, dicts, strings and ints that ``marshal`` writes and reads; the table decides on them as
-they are, so that loading converts nothing.
+they are, so that loading converts nothing. What an exposure decides by is marshalled once more inside its frame: a
+table of ten thousand services holds those bytes, and opens them where somebody asks.
 
 * A *node* of the path tree is ``(leaf, literals, folded, variable, patterns, tail)``: the operations that end
   here; literal children by text; the same by folded text where that differs; the child of the only variable;
@@ -18,15 +19,14 @@ they are, so that loading converts nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+import marshal
+from typing import Any, Final, NamedTuple
 
 from policy.paths import Segments, Template
 from policy.requirements import PlainRequirement
 
-T = TypeVar("T")
-
 Frame = Any  # of any kind: what marshal reads back
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 CROWD: Final = 8  # permits of one operation above which an index by subject is used
 
 TermsFrame = tuple[int, int, bool]
@@ -46,47 +46,46 @@ PermitSetFrame = tuple[tuple[PermitFrame, ...], dict[str, tuple[int, ...]] | Non
 ScopeSetFrame = tuple[Scopes, ...] | None
 DenyFrame = tuple[tuple[str, ...], str, tuple[str, ...] | None, tuple[tuple[str, Template], ...]]
 ExposureFrame = tuple[
-    int, str, str, str, str, Segments, str, tuple[str, ...], tuple[str, ...],
-    NodeFrame, tuple[PermitSetFrame, ...], tuple[ScopeSetFrame, ...], tuple[DenyFrame, ...], tuple[str, ...],
+    int, str, str, str, str, Segments, str,  # layout, key, service, environment, host, prefix, its text
+    tuple[str, ...], tuple[str, ...], tuple[str, ...],  # upstreams, options, cors
+    tuple[str, ...], bool, tuple[str, ...],  # whom some deny names; whether some rule asks how a call came; reach
+    bytes,  # the rules, packed
 ]  # fmt: skip
 Operation = tuple[str, str, int, int]  # template, method, permit set, scope set
 EMPTY_NODE: Final[NodeFrame] = (None, None, None, None, (), None)
 
 
-class Sharing:
-    """Makes equal parts one object while a table is built: many services have like methods, scopes and templates.
+class Rules(NamedTuple):
+    """What an exposure decides by: the part of its frame that is opened when somebody first asks for it."""
 
-    The memory of what was seen goes with the builder; interning for good would keep a dictionary as large as the
-    strings.
+    tree: NodeFrame
+    permits: tuple[PermitSetFrame, ...]
+    scopes: tuple[ScopeSetFrame, ...]
+    denies: tuple[DenyFrame, ...]
+
+
+NO_RULES: Final = Rules(EMPTY_NODE, (), (), ())
+
+
+def packed(rules: Rules) -> bytes:
+    return marshal.dumps(tuple(rules), 2)
+
+
+def unpacked(rules: bytes) -> Rules:
+    return Rules(*marshal.loads(rules))
+
+
+def of_this_layout(frame: Any) -> ExposureFrame:
+    """The frame, rewritten if it is of the layout before this one, which held the rules opened.
+
+    Raises `ValueError` or `TypeError` for any other.
     """
-
-    __slots__ = ("_seen",)
-
-    def __init__(self) -> None:
-        self._seen: dict[Any, Any] = {}
-
-    def one(self, value: T) -> T:
-        """The first object that was equal to the value."""
-        found: T = self._seen.setdefault(value, value)
-        return found
-
-    def node(self, node: NodeFrame) -> NodeFrame:
-        leaf, literals, folded, variable, patterns, tail = node
-        return (
-            self._leaf(leaf),
-            {self.one(text): self.node(child) for text, child in literals.items()} if literals else None,
-            folded,
-            self.node(variable) if variable else None,
-            tuple((self.one(part), self.node(child)) for part, child in patterns),
-            self._leaf(tail),
-        )
-
-    def permits(self, sets: tuple[PermitSetFrame, ...]) -> tuple[PermitSetFrame, ...]:
-        return tuple((tuple(map(self._permit, entries)), index) for entries, index in sets)
-
-    def _leaf(self, leaf: LeafFrame | None) -> LeafFrame | None:
-        return leaf and (self.one(leaf[0]), self.one(leaf[1]), self.one(leaf[2]))
-
-    def _permit(self, permit: PermitFrame) -> PermitFrame:
-        subject, reason, rule, confers, requirements = permit
-        return (self.one(subject), self.one(reason), self.one(rule), self.one(confers), self.one(requirements))
+    layout = frame[0]
+    if layout == LAYOUT:
+        now: ExposureFrame = frame
+        return now
+    if layout != LAYOUT - 1:
+        raise ValueError(f"an exposure in layout {layout}, this program reads {LAYOUT}")
+    *what, tree, permits, scopes, denies, reach = frame[1:]
+    denied = tuple(sorted({name for deny in denies for name in deny[0]}))
+    return (LAYOUT, *what, (), denied, False, reach, packed(Rules(tree, permits, scopes, denies)))

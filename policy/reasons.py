@@ -73,11 +73,11 @@ TEXTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
             "Sign in, or send a bearer token of a configured issuer.",
         ),
         IDENTITY_UNKNOWN: ReasonText(
-            "The token is valid, but nobody in the catalog matches it.",
+            "The token or certificate is valid, but nobody in the catalog matches it.",
             "Ask the platform team to add your User, or the client id of your service, to the catalog.",
         ),
         IDENTITY_AMBIGUOUS: ReasonText(
-            "The token matches more than one entry of the catalog, so it counts for none.",
+            "The token or certificate matches more than one entry of the catalog, so it counts for none.",
             "Ask the platform team to make the matching annotation unique.",
         ),
         DENIED: ReasonText(
@@ -103,8 +103,8 @@ TEXTS: Final[Mapping[str, ReasonText]] = MappingProxyType(
     }
 )
 
-# `requirement_unmet` as programs are told: they do not sign in, and nothing but the issuer is ever asked of them.
+# `requirement_unmet` as programs are told: they do not sign in.
 WORKLOAD_UNMET: Final = ReasonText(
-    "The caller may come, but not with a token of this issuer.",
-    "Get the token from the issuer named here.",
+    "The caller may come, but the call lacks what is asked of programs.",
+    "Call again with what is named here.",
 )

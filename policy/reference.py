@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policy import reasons
-from policy.facts import Operation, Permit, Principal, Refusal
+from policy.facts import UNSEEN, Circumstances, Operation, Permit, Principal, Refusal
 from policy.paths import Segments, is_near
 from policy.requirements import unmet
 from policy.routes import required
@@ -19,10 +19,12 @@ from policy.statements import ANYONE
 Verdict = Permit | Refusal
 
 
-def decide(derived: Derived, key: str, path: Segments, method: str, who: Principal, now: int) -> Verdict:
+def decide(
+    derived: Derived, key: str, path: Segments, method: str, who: Principal, now: int, call: Circumstances = UNSEEN
+) -> Verdict:
     """The subject and every actor must be permitted. ``path`` is below the exposure's prefix."""
     published = next(each for each in derived.published if each.key == key)
-    verdicts = [_Question(derived, published, path, method, each, now).verdict() for each in _parties(who)]
+    verdicts = [_Question(derived, published, path, method, each, now, call).verdict() for each in _parties(who)]
     return next((each for each in verdicts if isinstance(each, Refusal)), verdicts[0])
 
 
@@ -38,6 +40,7 @@ class _Question:
     method: str
     who: Principal
     now: int
+    call: Circumstances
 
     def verdict(self) -> Verdict:
         verdict = self.answer()
@@ -84,7 +87,7 @@ class _Question:
         return Permit(met[0].reason, met[0].id, name)
 
     def unmet(self, rule: Rule) -> tuple[str, ...]:
-        return () if rule.is_free else unmet(rule.requirements, self.who, self.now)
+        return () if rule.is_free else unmet(rule.requirements, self.who, self.now, self.call)
 
     def is_meant(self, rule: Rule, subjects: frozenset[str]) -> bool:
         return not subjects.isdisjoint(names_of(rule.subject, self.published.exposure.environment))

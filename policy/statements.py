@@ -18,10 +18,11 @@ ServiceFacts = frozenset[tuple[str, str]]
 
 
 class Requirement(NamedTuple):
-    """What a principal's sign-in must show: ``mfa``, ``fresh`` (seconds) for people, ``issuer`` for workloads."""
+    """What must be shown: ``mfa``, ``fresh`` (seconds) by people; by workloads a token of an ``issuer`` (names, comma
+    between), an address in a ``network`` (the same), a ``certificate``."""
 
     kind: Literal["person", "workload"]
-    name: Literal["mfa", "fresh", "issuer"]
+    name: Literal["mfa", "fresh", "issuer", "network", "certificate"]
     argument: int | str = ""
 
 

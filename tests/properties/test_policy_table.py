@@ -12,7 +12,7 @@ from policy.facts import Catalog, Refusal
 from policy.paths import METHODS
 from policy.statements import AccessPolicy
 from policy.table import Match
-from tests.support.policy_worlds import BUILTIN, NOW, PATHS, POLICIES, callers, catalogs, paths_to, world
+from tests.support.policy_worlds import BUILTIN, CALLS, NOW, PATHS, POLICIES, callers, catalogs, paths_to, world
 
 
 @settings(max_examples=60, deadline=None)
@@ -25,15 +25,21 @@ from tests.support.policy_worlds import BUILTIN, NOW, PATHS, POLICIES, callers, 
 def test_table_equals_reference(
     facts: Catalog, policy: AccessPolicy, paths: list[tuple[str, ...]], data: st.DataObject
 ) -> None:
-    """Same answer, same reason, same rule, same operation, same need: every method, path and exposure of a world."""
+    """Same answer, same reason, same rule, same operation, same need: every method, path and exposure of a world.
+
+    An exposure that does not ask how a request came gives that answer whether it is told or not.
+    """
     derived, table = world(facts, policy, builtin=BUILTIN)
-    asking = [data.draw(callers(table)) for _ in range(3)]
-    for published, method, caller in product(derived.published, METHODS, asking):
+    asking = [(data.draw(callers(table)), data.draw(CALLS)) for _ in range(3)]
+    for published, method, (caller, call) in product(derived.published, METHODS, asking):
         exposure = table.exposures[published.key]
         for path in [*paths, *paths_to(published.operations)]:
-            expected = reference.decide(derived, published.key, path, method, caller, NOW)
-            answer = table.decide(Match(exposure, exposure.prefix_segments + path), method, caller, NOW)
+            expected = reference.decide(derived, published.key, path, method, caller, NOW, call)
+            match = Match(exposure, exposure.prefix_segments + path)
+            answer = table.decide(match, method, caller, NOW, call)
             assert answer == expected, f"{method} {path} on {published.key}"
+            if not exposure.asks_how:
+                assert table.decide(match, method, caller, NOW) == expected, "what it was not told mattered"
 
 
 @settings(max_examples=100, deadline=None)

@@ -18,6 +18,7 @@ from policy.facts import (
     ALL_WORKLOADS,
     EVERYONE,
     Catalog,
+    Circumstances,
     Exposure,
     KeyField,
     Operation,
@@ -145,7 +146,14 @@ OPERATIONS = st.builds(
 )  # fmt: skip
 REQUIREMENTS = st.lists(
     st.sampled_from(
-        (Requirement("person", "mfa"), Requirement("person", "fresh", 100), Requirement("workload", "issuer", "main"))
+        (
+            Requirement("person", "mfa"),
+            Requirement("person", "fresh", 100),
+            Requirement("workload", "issuer", "main"),
+            Requirement("workload", "issuer", "main,other"),
+            Requirement("workload", "network", "10.0.0.0/8,::1/128"),
+            Requirement("workload", "certificate"),
+        )
     ),
     max_size=2,
     unique=True,
@@ -282,10 +290,11 @@ def callers(draw: st.DrawFn, table: Table, depth: int = 1) -> Principal:
         bounded=draw(st.booleans()),
         amr=frozenset(draw(some(("mfa",)))),
         auth_time=draw(st.sampled_from((0, 850, 901, 1000))),
-        issuer=draw(st.sampled_from(("main", "other"))),
+        issuer=draw(st.sampled_from(("main", "other", ""))),
     )
 
 
+CALLS = st.builds(Circumstances, st.sampled_from(("10.0.0.1", "::ffff:10.0.0.1", "192.0.2.1", "")), st.booleans())
 NOW = 1000
 BUILTIN = Builtin(
     "door.example.com", ("GET /",), ("GET /.stagedoor/api/v1/me",), ("GET /.stagedoor/api/v1/people",), TEAMS[:1]

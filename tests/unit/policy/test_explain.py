@@ -64,6 +64,19 @@ STATED = replace(OWNER, origin="access-policy", reason="rule", target="system sy
          "Everyone may use payments in prod, with 3 requirements, because it is open to everyone."),
         (replace(OWNER, subject="all-workloads", requirements=(Requirement("workload", "issuer", "main"),)),
          "All workloads may use payments in prod, with issuer main, because it owns it."),
+        (replace(OWNER, subject="all-workloads", requirements=(
+            Requirement("workload", "certificate"), Requirement("workload", "network", "10.0.0.0/8"))),
+         "All workloads may use payments in prod, with certificate and network 10.0.0.0/8, because it owns it."),
+        (replace(OWNER, subject="all-workloads", requirements=(
+            Requirement("workload", "certificate"), Requirement("workload", "network", "10.0.0.0/8,192.0.2.0/24"))),
+         "All workloads may use payments in prod, with certificate and listed networks, because it owns it."),
+        (replace(OWNER, subject="all-workloads", requirements=(
+            Requirement("workload", "issuer", "a,b"), Requirement("workload", "network", "10.0.0.0/8,192.0.2.0/24"))),
+         "All workloads may use payments in prod, with 2 requirements, because it owns it."),
+        (replace(OWNER, subject="all-workloads", requirements=(
+            Requirement("workload", "certificate"), Requirement("workload", "issuer", "a"),
+            Requirement("workload", "network", "10.0.0.0/8"))),
+         "All workloads may use payments in prod, with 3 requirements, because it owns it."),
     ],
 )  # fmt: skip
 def test_a_rule_is_one_sentence(rule: Rule, sentence: str) -> None:
@@ -124,8 +137,12 @@ def test_an_explanation_names_the_place_and_what_to_do() -> None:
          "The caller may come, but the sign-in is not strong or recent enough: mfa, a sign-in in the last 90s.",
          "Sign in again in the way named here."),
         (("issuer=corp",),
-         "The caller may come, but not with a token of this issuer: a token of issuer corp.",
-         "Get the token from the issuer named here."),
+         "The caller may come, but the call lacks what is asked of programs: a token of issuer corp.",
+         "Call again with what is named here."),
+        (("issuer=corp,main", "network", "certificate"),
+         "The caller may come, but the call lacks what is asked of programs: a token of issuer corp or main, "
+         "an address in an allowed network, a verified client certificate.",
+         "Call again with what is named here."),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_said_to_people_and_programs_in_their_own_words(

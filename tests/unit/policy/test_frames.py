@@ -1,41 +1,54 @@
-"""Loaded exposures share what is equal."""
+"""An exposure's frame: plain data through marshal, its rules packed until asked for, the layout before still read."""
 
 from __future__ import annotations
 
 import marshal
 
+import pytest
+
 from policy.compile import exposure_frame
 from policy.derive import derive
 from policy.exposure import Exposure
 from policy.facts import Operation
-from policy.frames import Sharing
+from policy.frames import LAYOUT, NO_RULES, ExposureFrame, of_this_layout, packed, unpacked
 from policy.statements import AccessPolicy, EnvironmentPolicy
 from tests.support.policy_worlds import catalog, service
 
 
-def exposures() -> list[Exposure]:
-    """Two services with the same definition, loaded one after the other."""
+def frame() -> ExposureFrame:
     operations = (Operation("GET", "/a/{x}", (frozenset({"r"}),)), Operation("GET", "/b{y}c"), Operation("GET", "/**"))
-    facts = catalog(service("one", *operations), service("two", *operations))
     policy = AccessPolicy({"prod": EnvironmentPolicy("prod", ("all",))})
-    sharing = Sharing()
-    frames = [exposure_frame(published) for published in derive(facts, policy, ("prod",)).published]
-    return [Exposure(marshal.loads(marshal.dumps(frame, 2)), sharing) for frame in frames]
+    (published,) = derive(catalog(service("one", *operations)), policy, ("prod",)).published
+    return exposure_frame(published)
 
 
-def test_equal_parts_of_two_exposures_are_one_object() -> None:
-    one, two = exposures()
-    assert one.key != two.key
-    assert one.tree == two.tree
-    assert one.scopes is two.scopes
-    assert one.upstreams is two.upstreams
-    assert one.tree[5] is not None
-    assert two.tree[5] is not None
-    assert all(mine is theirs for mine, theirs in zip(one.tree[5], two.tree[5], strict=True))
+def test_a_frame_is_the_same_after_marshal() -> None:
+    assert marshal.loads(marshal.dumps(frame(), 2)) == frame()
 
 
-def test_sharing_gives_the_first_equal_object() -> None:
-    sharing = Sharing()
-    first, second = ("a", "b"), tuple("ab")
-    assert sharing.one(first) is first
-    assert sharing.one(second) is first
+def test_rules_are_the_same_after_packing() -> None:
+    rules = Exposure(frame()).rules()
+    assert rules.tree[1] is not None
+    assert unpacked(packed(rules)) == rules
+    assert unpacked(packed(NO_RULES)) == NO_RULES
+
+
+def test_an_exposure_opened_for_one_caller_stays_closed() -> None:
+    exposure = Exposure(frame())
+    assert exposure.rules() == exposure.rules()
+    assert exposure.opened is None
+
+
+def test_the_layout_before_is_read() -> None:
+    """The last good base on disk may be older than the program that serves it at start."""
+    now = frame()
+    *what, cors, denied, asks_how, reach, rules = now[1:]
+    before = (LAYOUT - 1, *what, *unpacked(rules), reach)
+    assert (cors, denied, asks_how) == ((), (), False)
+    assert of_this_layout(before) == now
+
+
+@pytest.mark.parametrize("layout", [0, LAYOUT - 2, LAYOUT + 1])
+def test_another_layout_is_refused(layout: int) -> None:
+    with pytest.raises(ValueError, match="layout"):
+        of_this_layout((layout, *frame()[1:]))
