@@ -6,8 +6,8 @@ them. The *principal* made of them is stamped with the table's people version an
 check, on the first request after somebody changed teams.
 
 A token that names a key nobody has seen is not refused at once: control is asked to read the issuer's keys
-again, one question for all requests that wait for the same key, and each waiting exchange looks once more when
-the answer is there. Doors fetch nothing themselves.
+again, or, where only the issuer knows what a token is worth, for its word (`questions.py`). Each waiting exchange
+looks once more when the answer is there. Doors fetch nothing themselves.
 """
 
 from __future__ import annotations
@@ -15,42 +15,49 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from itertools import count, islice
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, final
 
 from gateway import counters
 from gateway.audit.line import caller_piece
 from gateway.config import Issuer
 from gateway.counters import TOKEN_CACHE_HITS
+from gateway.door.questions import NOT_TOLD, Questions, Waiting
 from gateway.errors import Refused
+from gateway.identity.client_certificates import ClientCertificate
+from gateway.identity.introspection import read_answer, verified_by
 from gateway.identity.issuers import IssuerTable
-from gateway.identity.principal import header_block, principal_of
-from gateway.identity.tokens import KeyWanted, Verified, verify
+from gateway.identity.principal import header_block, principal_of, principal_of_certificate
+from gateway.identity.tokens import AnswerWanted, KeyWanted, Verified, verify
 from policy.facts import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
+    from gateway.door.tunnel import Tunnel
     from gateway.identity.jwks import KeyRing
     from gateway.snapshot import Snapshot
     from policy.table import Table
 
-WAITING_EXCHANGES: Final = 1_000
-WAITING_KEYS: Final = 64
-KEY_WAIT_S: Final = 2.0
+_EXPIRED: Final = Refused("token_expired", "`exp` is past")
 
 
 @final
 class Caller:
-    """A principal and what follows from it, for one token."""
+    """A principal and what follows from it, for one token or one certificate."""
 
     __slots__ = ("block", "key_id", "keys", "people_version", "principal", "record", "subjects", "until", "verified")
 
     def __init__(
-        self, verified: Verified | None, principal: Principal, people_version: str, keys: KeyRing | None
+        self,
+        verified: Verified | None,
+        principal: Principal,
+        people_version: str,
+        keys: KeyRing | None,
+        key_id: str = "",
     ) -> None:
         self.verified = verified
         self.keys = keys
-        self.key_id = verified.key_id if verified is not None else ""
+        self.key_id = verified.key_id if verified is not None else key_id
         self.until = verified.until if verified is not None else 0
         self.become(principal, people_version)
 
@@ -67,15 +74,6 @@ class Caller:
         )
 
 
-@final
-class Waiting(NamedTuple):
-    """The exchange has to wait for control's answer about this key."""
-
-    issuer: str
-    kid: str
-    refusal: Refused
-
-
 class Callers:
     """One worker's callers. ``ask`` sends a `want_key` message and says whether control could be reached."""
 
@@ -90,11 +88,10 @@ class Callers:
         self.anonymous = Caller(None, ANONYMOUS, "", None)
         self._values = counters.values
         self._now = now
-        self._ask = ask
         self._limit = limit
         self._held: OrderedDict[bytes, Caller] = OrderedDict()
-        self._waiting: dict[tuple[str, str], _Question] = {}
-        self._numbers = count(1)
+        self._certified: OrderedDict[str, Caller] = OrderedDict()  # by thumbprint
+        self._questions = Questions(now, ask)
         self.configure(issuers)
 
     def configure(self, issuers: tuple[Issuer, ...]) -> None:
@@ -102,6 +99,7 @@ class Callers:
         self._issuers: Mapping[str, Issuer] = {issuer.name: issuer for issuer in issuers}
         self._table = IssuerTable.from_settings(issuers)
         self._held.clear()
+        self._questions.give_up(tokens_alone=True)
 
     # === the hot path ===
 
@@ -113,8 +111,7 @@ class Callers:
             if caller.keys is not snapshot.keys and not self._confirmed(caller, snapshot.keys):
                 del self._held[digest]
             elif self._now() >= caller.until:
-                del self._held[digest]
-                return Refused("token_expired", "`exp` is past")
+                del self._held[digest]  # it ended, or its issuer has to be asked again
             else:
                 self._values[TOKEN_CACHE_HITS] += 1
                 if caller.people_version != snapshot.table.people_version:
@@ -122,15 +119,31 @@ class Callers:
                 return caller
         return self._meet(token, digest, snapshot)
 
+    def certified(self, certificate: ClientCertificate, snapshot: Snapshot) -> Caller:
+        """Which program a client certificate speaks for, where no token came with it."""
+        caller = self._certified.get(certificate.thumbprint)
+        if caller is None or caller.people_version != snapshot.table.people_version:
+            principal = principal_of_certificate(certificate, snapshot.table)
+            caller = Caller(None, principal, snapshot.table.people_version, None, f"x5t:{certificate.thumbprint}")
+            if len(self._certified) >= self._limit:
+                self._certified.popitem(last=False)
+            self._certified[certificate.thumbprint] = caller
+        return caller
+
     # === first sight, and second thoughts ===
 
     def _meet(self, token: bytes, digest: bytes, snapshot: Snapshot) -> Caller | Refused | Waiting:
         verified = verify(token, self._table, snapshot.keys, self._now())
         if isinstance(verified, KeyWanted):
             return Waiting(verified.issuer, verified.kid, verified.refusal)
+        if isinstance(verified, AnswerWanted):
+            return Waiting(verified.issuer, "", NOT_TOLD, token, digest, verified.signed)
         self._values[counters.TOKENS_VERIFIED] += 1
         if isinstance(verified, Refused):
             return verified
+        return self._hold(digest, verified, snapshot)
+
+    def _hold(self, digest: bytes, verified: Verified, snapshot: Snapshot) -> Caller:
         principal = principal_of(verified, self._issuers[verified.issuer], snapshot.table)
         caller = Caller(verified, principal, snapshot.table.people_version, snapshot.keys)
         if len(self._held) >= self._limit:
@@ -139,8 +152,8 @@ class Callers:
         return caller
 
     def _confirmed(self, caller: Caller, keys: KeyRing) -> bool:
-        """The key that verified the token is still its issuer's."""
-        if caller.key_id not in keys.ids:
+        """The key that verified the token is still its issuer's; where the issuer was asked, there is none."""
+        if caller.key_id and caller.key_id not in keys.ids:
             return False
         caller.keys = keys
         return True
@@ -149,6 +162,19 @@ class Callers:
         assert caller.verified is not None
         principal = principal_of(caller.verified, self._issuers[caller.verified.issuer], table)
         caller.become(principal, table.people_version)
+
+    def issuer_of(self, caller: Caller) -> Issuer | None:
+        """The settings of the issuer that the caller's token is of, as they are now."""
+        return self._issuers.get(caller.verified.issuer) if caller.verified is not None else None
+
+    def doubt(self, caller: Caller, snapshot: Snapshot) -> str:
+        """Why a token that was verified before counts no more, its end aside; "" if it does: then the caller has the
+        rights of now. Its issuer's settings are those under which it was verified."""
+        if caller.keys is not snapshot.keys and not self._confirmed(caller, snapshot.keys):
+            return "token_key_unknown"
+        if caller.people_version != snapshot.table.people_version:
+            self._rematch(caller, snapshot.table)
+        return ""
 
     def sweep(self, most: int = 256) -> None:
         """Forget ended tokens, a few of the oldest at a time: a digest is not kept longer than it is of use."""
@@ -160,54 +186,37 @@ class Callers:
             else:
                 held.move_to_end(digest)
         self._values[counters.TOKENS_CACHED] = len(held)
-        self._forget_questions()
+        self._questions.forget()
 
-    # === waiting for a key ===
+    # === waiting for control ===
 
-    def wait(self, waiting: Waiting, exchange: Exchange) -> None:
-        """`exchange.key_arrived` is called once control has looked, or the exchange is refused now."""
-        key = (waiting.issuer, waiting.kid)
-        question = self._waiting.get(key)
-        if question is None or self._now() - question.asked_at >= KEY_WAIT_S:
-            still = [each for each in question.exchanges if not each.ended] if question is not None else []
-            question = _Question(next(self._numbers), self._now(), still)
-            asked = {"t": "want_key", "id": question.number, "issuer": waiting.issuer, "kid": waiting.kid}
-            if len(self._waiting) >= WAITING_KEYS or not self._ask(asked):
-                exchange.refuse("issuer_unavailable", "nobody could be asked for the token's key")
-                return
-            self._waiting[key] = question
-        if len(question.exchanges) >= WAITING_EXCHANGES:
-            exchange.refuse(waiting.refusal.code, waiting.refusal.detail)
-            return
-        question.exchanges.append(exchange)
+    def wait(self, waiting: Waiting, exchange: Exchange | Tunnel) -> None:
+        """`exchange.key_arrived` is called once control has looked, or the exchange is refused."""
+        self._questions.wait(waiting, exchange)
 
     def answered(self, number: int) -> None:
         """Control has read the issuer's keys again (their overlay came before this message), or could not."""
-        for key, question in list(self._waiting.items()):
-            if question.number == number:
-                del self._waiting[key]
-                for exchange in question.exchanges:
-                    exchange.key_arrived()
+        question = self._questions.take(number)
+        if question is not None:
+            question.look_again()
+
+    def introspected(self, number: int, answer: bytes, until: int, snapshot: Snapshot) -> None:
+        """Control has the issuer's word about a token, which holds until ``until``; b"" = it could not be had."""
+        question = self._questions.take(number)
+        if question is None:
+            return
+        claims = read_answer(answer) if answer else None
+        if claims is None:
+            question.refuse(NOT_TOLD)
+            return
+        verified = verified_by(claims, question.issuer, self._table, question.signed, self._now(), until)
+        if isinstance(verified, Verified) and verified.until <= self._now():
+            verified = _EXPIRED if verified.expires <= self._now() else NOT_TOLD
+        if isinstance(verified, Refused):
+            question.refuse(verified)
+            return
+        self._hold(question.digest, verified, snapshot)
+        question.look_again()
 
     def control_lost(self) -> None:
-        """No answer will come on this link, and whether the key exists is not known."""
-        waiting, self._waiting = self._waiting, {}
-        for question in waiting.values():
-            for exchange in question.exchanges:
-                if not exchange.ended:
-                    exchange.refuse("issuer_unavailable", "nobody could be asked for the token's key")
-
-    def _forget_questions(self) -> None:
-        """What control never answered; those who waited have been refused by their deadline."""
-        now = self._now()
-        for key, question in list(self._waiting.items()):
-            if now - question.asked_at > KEY_WAIT_S * 2:
-                del self._waiting[key]
-
-
-class _Question(NamedTuple):
-    """One `want_key` message and the exchanges that wait for its answer."""
-
-    number: int
-    asked_at: int
-    exchanges: list[Exchange]
+        self._questions.give_up()

@@ -31,7 +31,8 @@ class Verified:
     """What a token says, now that its issuer's signature is known to be good. Immutable by habit, cached by digest.
 
     It says nothing about the catalog and survives every policy change; drop it at ``until``, when ``key_id`` leaves
-    :attr:`KeyRing.ids`, or by revocation.
+    :attr:`KeyRing.ids`, or by revocation. Without a ``key_id`` the issuer itself was asked; ``until`` is then when it
+    is to be asked again.
     """
 
     __slots__ = (
@@ -65,7 +66,7 @@ class Verified:
         self.subject = subject
         self.client_id = client_id  # "" = the token names no client
         self.client_is_ours = client_is_ours  # client ids of its issuer are those of the catalog
-        self.key_id = key_id
+        self.key_id = key_id  # "" = no key told, the issuer itself did
         self.issued_at = issued_at
         self.not_before = not_before  # 0 = not given
         self.expires = expires  # `exp` itself
@@ -86,7 +87,8 @@ def mistyped(name: str) -> Refused:
 
 
 def client_of(claims: Claims, rules: IssuerRules) -> str | None:
-    """The client the token was given to; "" = the token names none, None = it names two, or no text."""
+    """The client the token was given to, as the catalog calls it; "" = the token names none, None = it names two, no
+    text, or what is no client of such an issuer."""
     client = ""
     for name in rules.client_claims:
         value = claims.get(name)
@@ -95,14 +97,18 @@ def client_of(claims: Claims, rules: IssuerRules) -> str | None:
         if not isinstance(value, str) or not is_clean(value) or client not in ("", value):
             return None
         client = value
-    return client
+    if client and rules.client_shape is not None and not rules.client_shape.fullmatch(client):
+        return None
+    return rules.client_prefix + client if client else ""
 
 
 def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Verified | Refused:
     """Everything about the subject. The registered claims were checked before the signature, with their types."""
     client_id = client_of(claims, rules)
-    if client_id is None:
+    if client_id is None or (rules.programs and not client_id):
         return mistyped(rules.client_claims[0])
+    if rules.programs and (unfit := rules.unfit(claims, client_id)):
+        return Refused("token_claims", f"`{unfit}` is not what it must be for the programs of this issuer")
     match = _match_of(claims, rules)
     if isinstance(match, Refused):
         return match
@@ -128,7 +134,7 @@ def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Ve
         client_id=client_id,
         client_is_ours=rules.clients_are_ours,
         key_id=key_id,
-        issued_at=_int(claims["iat"]),
+        issued_at=_int(claims.get("iat", 0)),
         not_before=_int(claims.get("nbf", 0)),
         expires=expires,
         until=expires + rules.leeway_s,
@@ -223,7 +229,7 @@ def _actors_of(claims: Claims) -> tuple[Actor, ...] | Refused:
         subject, client = act.get("sub"), act.get("client_id", "")
         if not is_clean(subject) or (client != "" and not is_clean(client)):
             return mistyped("act")
-        if act.get("iss", claims["iss"]) != claims["iss"]:
+        if act.get("iss", claims.get("iss")) != claims.get("iss"):
             return mistyped("act")
         actors.append(Actor(str(subject), str(client)))
         act = act.get("act")

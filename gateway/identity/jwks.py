@@ -28,6 +28,7 @@ DOCUMENT_LIMIT_BYTES: Final = 512 * 1024
 KEYS_LIMIT: Final = 100
 RSA_BITS: Final = range(2048, 8193)  # beyond it one verification costs milliseconds
 EXPONENT_BYTES: Final = range(1, 5)
+FOR_SIGNATURES: Final = frozenset({"sig"})
 PARAMETER_LIMIT: Final = 1366  # characters: a modulus of 8192 bits
 
 # The algorithm objects of PyJWT, asymmetric ones alone: HMAC and `none` are not here, so they cannot be chosen.
@@ -138,24 +139,29 @@ def key_id(issuer_name: str, key: Key) -> str:
     return f"{issuer_name}:{key.id}"
 
 
-def read_jwks(document: bytes, algorithms: Iterable[str]) -> tuple[tuple[Key, ...], list[str]]:
-    """The usable keys of a JWKS document (RFC 7517 section 5) and a fault for each one left out."""
+def read_jwks(
+    document: bytes, algorithms: Iterable[str], uses: frozenset[str] = FOR_SIGNATURES
+) -> tuple[tuple[Key, ...], list[str]]:
+    """The usable keys of a JWKS document (RFC 7517 section 5) and a fault for each one left out. ``uses``: what the
+    `use` of a key may say."""
     if len(document) > DOCUMENT_LIMIT_BYTES:
         return (), [f"the key set is larger than {DOCUMENT_LIMIT_BYTES // 1024} KiB"]
     jwks = json_object(document)
     keys = jwks.get("keys") if jwks is not None else None
     if not isinstance(keys, list):
         return (), ["the key set is not a JSON object with a list `keys`"]
-    return read_keys(keys, algorithms)
+    return read_keys(keys, algorithms, uses)
 
 
-def read_keys(jwks: Sequence[object], algorithms: Iterable[str]) -> tuple[tuple[Key, ...], list[str]]:
+def read_keys(
+    jwks: Sequence[object], algorithms: Iterable[str], uses: frozenset[str] = FOR_SIGNATURES
+) -> tuple[tuple[Key, ...], list[str]]:
     """The same for the list inside: how a door reads the keys that control sends it."""
     allowed = frozenset(algorithms)
     keys: list[Key] = []
     faults: list[str] = []
     for index, jwk in enumerate(jwks[:KEYS_LIMIT]):
-        key = _read_key(jwk, allowed)
+        key = _read_key(jwk, allowed, uses)
         if isinstance(key, Key):
             keys.append(key)
         else:
@@ -165,7 +171,7 @@ def read_keys(jwks: Sequence[object], algorithms: Iterable[str]) -> tuple[tuple[
     return _unambiguous(keys, faults), faults
 
 
-def _read_key(jwk: object, allowed: frozenset[str]) -> Key | str:
+def _read_key(jwk: object, allowed: frozenset[str], uses: frozenset[str]) -> Key | str:
     """A key, or why not."""
     if not isinstance(jwk, dict):
         return "it is not a JSON object"
@@ -177,7 +183,7 @@ def _read_key(jwk: object, allowed: frozenset[str]) -> Key | str:
     kid = jwk.get("kid", "")
     if kid != "" and not is_clean(kid):
         return "its `kid` is not a short text"
-    fitting = _algorithms_of(jwk, kty, crv)
+    fitting = _algorithms_of(jwk, kty, crv, uses)
     if isinstance(fitting, str):
         return fitting
     if not fitting & allowed:
@@ -193,9 +199,11 @@ def _read_key(jwk: object, allowed: frozenset[str]) -> Key | str:
     return Key(kid, kty, fitting & allowed, public, material | rest, thumbprint)
 
 
-def _algorithms_of(jwk: Mapping[str, object], kty: str, crv: object) -> frozenset[str] | str:
+def _algorithms_of(
+    jwk: Mapping[str, object], kty: str, crv: object, uses: frozenset[str]
+) -> frozenset[str] | str:
     """What the key may verify by its type, narrowed by its own `use`, `key_ops` and `alg` (RFC 7517 section 4)."""
-    if jwk.get("use", "sig") != "sig":
+    if jwk.get("use", "sig") not in [*uses]:
         return "its `use` is not sig"
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:

@@ -7,6 +7,11 @@ same for every provider, and lives in `tokens.py`.
 Matching is by an identifier the provider never reassigns. Where Backstage's provider for the directory writes such an
 identifier into an annotation, the preset names it; elsewhere `match` is the operator's to say, and nobody matches
 until then. E-mail is never a preset's match.
+
+Presets of platforms (``programs``) know no people: whoever comes with such a token is a program, found by its name on
+the platform. That name is only as good as the platform that gives it out, so the catalog writes the issuer's name in
+front of it (``scoped``): a project of the same path on another GitLab is another program. SPIFFE ids name their trust
+domain themselves and stand alone.
 """
 
 from __future__ import annotations
@@ -22,6 +27,10 @@ from policy.facts import KeyField
 # refresh tokens and say nothing about operations, so they do not bound a token.
 PROTOCOL_SCOPES: Final = ("openid", "profile", "email", "address", "phone", "offline_access", "groups")
 EMAIL_FIELD: Final = "spec.profile.email"
+SPIFFE: Final = "spiffe://"
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+
+Conditions = Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +43,18 @@ class Preset:
     groups: Groups | None = None
     # Claim -> text that it must equal. `{client}` is the token's client id, `{claim}` another claim.
     # RFC 9068 section 2.2: without a resource owner `sub` identifies the client.
-    workload_when: Mapping[str, str] = field(default_factory=lambda: {"sub": "{client}"})
+    workload_when: Conditions = field(default_factory=lambda: {"sub": "{client}"})
     protocol_scopes: tuple[str, ...] = ()
     allow_absent_type: bool = False
     accept_id_tokens: bool = False
     payload_type: str = ""  # what the claim `typ` must say
+    # of platforms alone
+    programs: bool = False  # every token is a program's; one that is not what `workload_when` says is refused
+    scoped: bool = False  # the catalog calls the program ISSUER:NAME
+    client_shape: str = ""  # of the whole NAME, as an expression
+    token_types: tuple[str, ...] = ()  # beside those of every issuer
+    lacks: frozenset[str] = frozenset()  # registered claims that its tokens need not have
+    key_uses: frozenset[str] = frozenset({"sig"})  # what `use` of its keys may say
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
@@ -73,18 +89,54 @@ PRESETS: Final[Mapping[str, Preset]] = {
     # Access tokens are opaque; what a caller can present is an ID token, bound to the audience alone. No claim
     # of it says that a service account asks, so nobody is a workload unless the operator says when.
     "google": Preset(client_claims=("azp",), accept_id_tokens=True, workload_when={}),
-}
+    # Anybody on GitHub gets a token for any audience: the repository tells whose it is. What a pull request runs was
+    # not merged yet, so only events that run what was count. `sub` is what the organisation makes it.
+    "github-actions": Preset(
+        client_claims=("repository",),
+        workload_when={"event_name": ("push", "schedule", "workflow_dispatch", "repository_dispatch", "release",
+                                      "deployment")},
+        programs=True, scoped=True, client_shape=r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+",
+    ),
+    # One issuer and one key for ID tokens of people who sign in with GitLab and of jobs: only jobs have a project. A
+    # merge request's pipeline may start child pipelines, whose source no longer says so.
+    "gitlab-ci": Preset(
+        client_claims=("project_path",),
+        workload_when={"pipeline_source": ("push", "schedule", "web", "api")},
+        programs=True, scoped=True, client_shape=r"[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+-]+)+",
+    ),
+    # Projected service account tokens: no `typ`. Those of old secrets have neither `aud` nor `exp`.
+    "kubernetes": Preset(
+        client_claims=("sub",),
+        workload_when={},
+        allow_absent_type=True,
+        programs=True, scoped=True, client_shape=rf"system:serviceaccount:{_LABEL}:{_LABEL}(\.{_LABEL})*",
+    ),
+    # JWT-SVIDs say no `iss` and no `iat`; the trust domain in `sub` says whose keys count. A bundle marks them
+    # `jwt-svid`, beside others for certificates.
+    "spiffe": Preset(
+        client_claims=("sub",),
+        workload_when={},
+        allow_absent_type=True,
+        programs=True, client_shape=r"spiffe://[a-z0-9._-]+(/(?!\.\.?(/|\Z))[A-Za-z0-9._-]+)+",
+        token_types=("JOSE",), lacks=frozenset({"iss", "iat"}), key_uses=frozenset({"sig", "jwt-svid"}),
+    ),
+}  # fmt: skip
 
 
 def with_preset(issuer: Issuer) -> Issuer:
-    """The issuer with everything its preset fills in. Doing it twice changes nothing."""
+    """The issuer with everything its preset fills in. Doing it twice changes nothing.
+
+    What an operator says about programs takes the place of the preset's word; of a platform it is added, and takes
+    the place of the condition on the same claim alone: who names a branch has not asked for pull requests.
+    """
     preset = PRESETS[issuer.preset]
     scopes = dict.fromkeys((*issuer.protocol_scopes, *PROTOCOL_SCOPES, *preset.protocol_scopes))
+    when: Conditions = {**preset.workload_when, **issuer.workload_when} if preset.programs else issuer.workload_when
     return replace(
         issuer,
         match=issuer.match or preset.match,
         groups=groups_of(issuer),
-        workload_when=issuer.workload_when or preset.workload_when,
+        workload_when=when or preset.workload_when,
         allow_absent_type=issuer.allow_absent_type or preset.allow_absent_type,
         accept_id_tokens=issuer.accept_id_tokens or preset.accept_id_tokens,
         protocol_scopes=tuple(scopes),
@@ -94,6 +146,11 @@ def with_preset(issuer: Issuer) -> Issuer:
 def groups_of(issuer: Issuer) -> Groups | None:
     """Where the issuer's tokens list groups, whether or not :func:`with_preset` has been over it."""
     return issuer.groups or PRESETS[issuer.preset].groups
+
+
+def key_uses(issuer: Issuer) -> frozenset[str]:
+    """What `use` of the issuer's keys may say (RFC 7517 section 4.2)."""
+    return PRESETS[issuer.preset].key_uses
 
 
 def names_by_email(rule: MatchField) -> bool:
@@ -114,16 +171,39 @@ def key_fields(issuers: Iterable[Issuer]) -> tuple[KeyField, ...]:
 def faults_of(issuer: Issuer) -> list[str]:
     """What an operator must still say before anybody can come with this issuer's tokens."""
     settled = with_preset(issuer)
-    faults = []
-    if not settled.match:
-        faults.append(f"issuer `{issuer.name}` needs `match`: say which claim equals which annotation of a User")
-    if settled.membership != "catalog" and settled.groups is None:
-        faults.append(f"issuer `{issuer.name}` has membership `{settled.membership}` but no `groups`")
+    faults = _faults_of_platform(settled) if PRESETS[issuer.preset].programs else _faults_of_people(settled)
     if ("{tenantid}" in settled.issuer) != bool(settled.tenants):
         faults.append(f"issuer `{issuer.name}` needs both `{{tenantid}}` in its `issuer` and `tenants`, or neither")
+    if settled.issuer.startswith(SPIFFE) != (settled.preset == "spiffe"):
+        faults.append(f"issuer `{issuer.name}` needs both preset `spiffe` and a trust domain as `issuer`, or neither")
+    if settled.preset == "spiffe" and not settled.jwks_uri:
+        faults.append(f"issuer `{issuer.name}` needs `jwks_uri`: a trust domain has no discovery document")
+    return faults
+
+
+def _faults_of_people(settled: Issuer) -> list[str]:
+    faults = []
+    if not settled.match:
+        faults.append(f"issuer `{settled.name}` needs `match`: say which claim equals which annotation of a User")
+    if settled.membership != "catalog" and settled.groups is None:
+        faults.append(f"issuer `{settled.name}` has membership `{settled.membership}` but no `groups`")
     for rule in filter(names_by_email, settled.match):
         if rule.claim != "email":
-            faults.append(f"issuer `{issuer.name}` matches `{rule.claim}` with an address: only `email` is verified")
+            faults.append(f"issuer `{settled.name}` matches `{rule.claim}` with an address: only `email` is verified")
         elif not rule.domains:
-            faults.append(f"issuer `{issuer.name}` matches on `email` and needs the `domains` it owns")
+            faults.append(f"issuer `{settled.name}` matches on `email` and needs the `domains` it owns")
+    if settled.preset == "keycloak" and settled.introspection is not None and settled.introspection.tokens != "signed":
+        # What Keycloak answers always has `client_id`, which in its tokens is the mark of a program.
+        faults.append(f"issuer `{settled.name}` signs all its tokens: ask about them with `tokens: signed`")
+    return faults
+
+
+def _faults_of_platform(settled: Issuer) -> list[str]:
+    faults = []
+    if settled.match or settled.groups is not None or settled.membership != "catalog":
+        faults.append(f"issuer `{settled.name}` knows programs alone: leave out `match`, `groups` and `membership`")
+    if settled.clients == "foreign":
+        faults.append(f"issuer `{settled.name}` knows programs alone: with `clients: foreign` nobody could come")
+    if settled.introspection is not None:
+        faults.append(f"issuer `{settled.name}` is not one to be asked about tokens: leave out `introspection`")
     return faults

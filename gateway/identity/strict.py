@@ -34,7 +34,7 @@ _CANONICAL_ENDS: Final[tuple[frozenset[int], ...]] = (
 )
 
 # Controls, line separators and lone surrogates: what ends a header line, forges a log line or cannot be encoded.
-_UNCLEAN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNCLEAN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 

@@ -5,12 +5,13 @@ looked up, so that junk never makes control ask an issuer for keys; the claims t
 signature holds. The rules are RFC 7515, 7519, 8725 and 9068, stricter wherever one of them leaves a choice:
 
 * JWS compact form alone: three segments, unpadded canonical base64url, strict JSON (`strict.py`), at most 16 KiB.
+  What has no such header is opaque, and malformed unless an issuer is asked about tokens that begin like it.
 * `alg` from the issuer's list and fitting the key's type; HMAC and `none` do not exist here. The key is found by
   (issuer, `kid`) and nothing else. `jwk`, `jku`, `x5u`, `x5c` and other unknown header members are never looked
   at, as RFC 7515 section 4 has it for members that are not understood: a token that carries them stands or falls
   by its issuer's key. `crit`, `b64`, `zip` and `enc` change how the rest is to be read, and are refused.
-* `iss`, `aud`, `exp`, `iat`, `sub` must be there with their types. A mistyped claim that is used for anything is a
-  refusal, never a guess.
+* `iss`, `aud`, `exp`, `iat`, `sub` must be there with their types (`registered.py`); JWT-SVIDs lack two of them. A
+  mistyped claim that is used for anything is a refusal, never a guess.
 * Tokens of other kinds signed with the same key (ID, refresh, logout and security event tokens, DPoP proofs) and
   tokens bound to a key that a bearer does not prove (`cnf`, RFC 9449, RFC 8705) are `token_type`.
 
@@ -23,33 +24,30 @@ the RSA verification 18, reading the claims 4, strict JSON 1.5, base64url 2.1, r
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeGuard
+from typing import Final, NamedTuple
 
 from gateway.errors import Refused
-from gateway.identity.claims import Actor, Verified, client_of, mistyped, read_claims
-from gateway.identity.issuers import TENANT, Claims, IssuerRules, IssuerTable
+from gateway.identity.claims import Actor, Verified, mistyped, read_claims
+from gateway.identity.issuers import TENANT, IssuerTable
 from gateway.identity.jwks import ALGORITHMS, KeyRing, key_id
-from gateway.identity.strict import base64url, is_clean, json_object
+from gateway.identity.presets import SPIFFE
+from gateway.identity.registered import refused_by_kind, refused_by_registered
+from gateway.identity.strict import base64url, json_object
 
-__all__ = ["Actor", "IssuerTable", "KeyWanted", "Verified", "verify"]
+__all__ = ["Actor", "AnswerWanted", "IssuerTable", "KeyWanted", "Verified", "verify"]
 
 TOKEN_LIMIT_BYTES: Final = 16 * 1024
+OPAQUE_LIMIT_BYTES: Final = 4 * 1024  # anybody can make one, and each travels to its issuer
 KID_LIMIT: Final = 256
-TIME_LIMIT: Final = 2**40  # far beyond any honest date, and far below what overflows anything
 KEYS_LAST_S: Final = 24 * 3600  # without its issuer's word a key is believed this long
 REMEMBERED_HEADER_BYTES: Final = 512
 
 # Members that change what the other bytes mean (RFC 7515 section 4.1.11, RFC 7797, RFC 7516 section 4.1).
 _MEANING_CHANGERS: Final = frozenset({"crit", "b64", "zip", "enc"})
-# Claims that only ID tokens carry (OpenID Connect Core 1.0 sections 2, 3.3.2.11). Keycloak before 25 put `nonce` into
-# access tokens too, but says Bearer there.
-_ID_TOKEN_CLAIMS: Final = frozenset({"nonce", "at_hash", "c_hash", "s_hash"})
-# What Keycloak and its kin call the other tokens in the payload's `typ`, and Cognito in `token_use`.
-_OTHER_PAYLOAD_TYPES: Final = frozenset({"id", "refresh", "offline", "logout"})
-# Security event tokens, logout tokens among them, have `events` (RFC 8417); tokens bound to a key `cnf` (RFC 7800);
-# DPoP proofs `htm` and `htu` (RFC 9449 section 4.2).
-_OTHER_KINDS: Final = frozenset({"events", "cnf", "htm", "htu"})
+# RFC 6750 section 2.1, `b64token`.
+_BEARER: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
 
 class KeyWanted(NamedTuple):
@@ -64,6 +62,14 @@ class KeyWanted(NamedTuple):
     refusal: Refused
 
 
+class AnswerWanted(NamedTuple):
+    """Only the issuer can say whether this token is worth anything now. The door has control ask it, and
+    `introspection.verified_by` makes of the answer what a key would have told."""
+
+    issuer: str
+    signed: Verified | None  # what the token itself says, where it says something
+
+
 class _Header(NamedTuple):
     alg: str
     kid: str  # "" = absent
@@ -72,34 +78,35 @@ class _Header(NamedTuple):
 
 _FIVE_SEGMENTS: Final = Refused("token_malformed", "the token is not a signed token of three segments")
 _TOO_LARGE: Final = Refused("token_malformed", f"the token is larger than {TOKEN_LIMIT_BYTES // 1024} KiB")
+_TOO_LARGE_TO_ASK: Final = Refused(
+    "token_malformed", f"the token is larger than the {OPAQUE_LIMIT_BYTES // 1024} KiB its issuer is asked about"
+)
+_NO_BEARER: Final = Refused("token_malformed", "the token holds what no bearer token may")
 _NOT_A_HEADER: Final = Refused("token_malformed", "the header is not strict base64url of one JSON object")
 _NOT_CLAIMS: Final = Refused("token_malformed", "the payload is not strict base64url of one JSON object")
 _NOT_A_SIGNATURE: Final = Refused("token_malformed", "the signature is not strict base64url")
 _ISSUER: Final = Refused("token_issuer", "no issuer of this name is configured")
 _ALGORITHM: Final = Refused("token_algorithm", "`alg` is not accepted from this issuer")
 _KEY_TYPE: Final = Refused("token_algorithm", "`alg` does not fit the key")
-_AUDIENCE: Final = Refused("token_audience", "the token is meant for another audience")
 _TYPE: Final = Refused("token_type", "`typ` is not accepted from this issuer")
-_OTHER_KIND: Final = Refused("token_type", "the token is not an access token for bearers")
-_ID_TOKEN: Final = Refused("token_type", "the token is an ID token, and this issuer's are not accepted")
-_EXPIRED: Final = Refused("token_expired", "`exp` is past")
-_EARLY: Final = Refused("token_not_yet_valid", "`nbf` or `iat` is in the future")
 _SIGNATURE: Final = Refused("token_signature", "the signature does not fit the issuer's key")
 _KEY_UNKNOWN: Final = Refused("token_key_unknown", "the issuer has no such key")
 _KEYS_UNAVAILABLE: Final = Refused("issuer_unavailable", "the issuer's keys could not be read")
 
 
-def verify(token: bytes, issuers: IssuerTable, keys: KeyRing, now: int) -> Verified | Refused | KeyWanted:
+def verify(
+    token: bytes, issuers: IssuerTable, keys: KeyRing, now: int
+) -> Verified | Refused | KeyWanted | AnswerWanted:
     """Whom the bearer of ``token`` speaks for at ``now`` (epoch seconds)."""
     if len(token) > TOKEN_LIMIT_BYTES:
         return _TOO_LARGE
     segments = token.split(b".", 3)
     if len(segments) != 3:
-        return _FIVE_SEGMENTS
+        return _opaque(token, issuers, _FIVE_SEGMENTS)
     segment, payload, signature_text = segments
     header = _remembered_header(segment) if len(segment) <= REMEMBERED_HEADER_BYTES else _read_header(segment)
     if isinstance(header, Refused):
-        return header
+        return _opaque(token, issuers, header) if header is _NOT_A_HEADER else header
     text = base64url(payload)
     claims = json_object(text) if text is not None else None
     if claims is None:
@@ -108,13 +115,17 @@ def verify(token: bytes, issuers: IssuerTable, keys: KeyRing, now: int) -> Verif
     if signature is None:
         return _NOT_A_SIGNATURE
 
-    iss = claims.get("iss")
+    iss = claims.get("iss", "")
     if not isinstance(iss, str):
         return mistyped("iss")
-    rules = issuers.by_iss.get(iss)
+    rules = issuers.by_iss.get(iss) or issuers.of_spiffe_id(claims.get("sub"))
     if rules is None:
-        return _ISSUER
-    refused = _refused_by_registered(header, claims, rules, now) or _refused_by_kind(header, claims, rules)
+        return _ISSUER if "iss" in claims or str(claims.get("sub")).startswith(SPIFFE) else mistyped("iss")
+    if header.alg not in rules.algorithms:
+        return _ALGORITHM
+    refused = refused_by_registered(claims, rules, now)
+    if refused is None:
+        refused = _TYPE if header.typ not in rules.token_types else refused_by_kind(claims, rules)
     if refused is not None:
         return refused
 
@@ -130,7 +141,18 @@ def verify(token: bytes, issuers: IssuerTable, keys: KeyRing, now: int) -> Verif
         return _KEY_UNKNOWN
     if not key.verify(header.alg, token[: len(segment) + 1 + len(payload)], signature):
         return _SIGNATURE
-    return read_claims(claims, rules, key_id(rules.name, key), now)
+    verified = read_claims(claims, rules, key_id(rules.name, key), now)
+    return AnswerWanted(rules.name, verified) if rules.asks and isinstance(verified, Verified) else verified
+
+
+def _opaque(token: bytes, issuers: IssuerTable, refused: Refused) -> AnswerWanted | Refused:
+    """A token that is no JWT: ``refused``, unless an issuer is asked about tokens that look like this one."""
+    rules = issuers.asked_about(token)
+    if rules is None:
+        return refused
+    if len(token) > OPAQUE_LIMIT_BYTES:
+        return _TOO_LARGE_TO_ASK
+    return AnswerWanted(rules.name, None) if _BEARER.fullmatch(token) else _NO_BEARER
 
 
 def _read_header(segment: bytes) -> _Header | Refused:
@@ -157,63 +179,6 @@ def _read_header(segment: bytes) -> _Header | Refused:
 _remembered_header = lru_cache(maxsize=1024)(_read_header)
 
 
-def _refused_by_registered(header: _Header, claims: Claims, rules: IssuerRules, now: int) -> Refused | None:
-    """`alg`, then the claims of RFC 7519 section 4.1, in the order that tells an operator most."""
-    if header.alg not in rules.algorithms:
-        return _ALGORITHM
-    if not is_clean(claims.get("sub")):
-        return mistyped("sub")
-    aud = claims.get("aud")
-    if isinstance(aud, str):
-        heard = aud in rules.audiences
-    elif isinstance(aud, list) and aud and all(isinstance(one, str) for one in aud):
-        heard = not rules.audiences.isdisjoint(aud)
-    else:
-        return mistyped("aud")
-    if not heard:
-        return _AUDIENCE
-    exp, iat, nbf = claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)
-    if not _is_time(exp):
-        return mistyped("exp")
-    if not _is_time(iat):
-        return mistyped("iat")
-    if not _is_time(nbf):
-        return mistyped("nbf")
-    if now >= exp + rules.leeway_s:
-        return _EXPIRED
-    if max(iat, nbf) > now + rules.leeway_s:
-        return _EARLY
-    return None
-
-
-def _refused_by_kind(header: _Header, claims: Claims, rules: IssuerRules) -> Refused | None:
-    """Whether this is an access token for bearers, or one of the other tokens the same key signs."""
-    if header.typ not in rules.token_types:
-        return _TYPE
-    if not _OTHER_KINDS.isdisjoint(claims):
-        return _OTHER_KIND
-    said = claims.get("typ", "")
-    if not isinstance(said, str):
-        return mistyped("typ")
-    said = said.lower()
-    if (rules.payload_type and said != rules.payload_type) or said in _OTHER_PAYLOAD_TYPES:
-        return _OTHER_KIND
-    if rules.accept_id_tokens:
-        return None
-    if claims.get("token_use", "access") != "access":
-        return _ID_TOKEN
-    if said != "bearer" and not _ID_TOKEN_CLAIMS.isdisjoint(claims):
-        return _ID_TOKEN
-    if rules.client_required and client_of(claims, rules) == "":
-        return _ID_TOKEN
-    return None
-
-
 def _signs_for(key_issuer: str, iss: str, tenant: str) -> bool:
     """Whether a key of a provider with many tenants is for this one: Microsoft names in `issuer` whom a key serves."""
     return not key_issuer or key_issuer.replace(TENANT, tenant) == iss
-
-
-def _is_time(value: object) -> TypeGuard[int]:
-    """RFC 7519 section 2 allows fractions; no provider of access tokens sends them, and floats hide infinities."""
-    return type(value) is int and 0 <= value <= TIME_LIMIT

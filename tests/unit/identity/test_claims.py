@@ -38,7 +38,7 @@ def test_the_whole_of_a_token() -> None:
     seen = accepted(
         nbf=NOW - 5, roles=["clerk"], amr=["pwd", "otp"], acr="1", auth_time=NOW - 60, employee={"number": "7"}
     )
-    assert {name: getattr(seen, name) for name in Verified.__slots__} == {
+    assert {name: getattr(seen, name) for name in dir(seen) if not name.startswith("_")} == {
         "issuer": "idp",
         "subject": "jane",
         "client_id": "web",

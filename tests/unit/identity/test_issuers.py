@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.config import Groups, Issuer, MatchField
+from gateway.config import Groups, Introspection, Issuer, MatchField
 from gateway.identity.issuers import LEEWAY_LIMIT_S, LEEWAY_S, Claim, IssuerRules, IssuerTable
 
 IDP = Issuer("idp", "https://idp.test", ("api",))
@@ -151,3 +151,101 @@ def test_of_several_issuers_only_those_share_client_ids_with_the_catalog_that_sa
     rules = IssuerTable.from_settings([issuer] if alone else [issuer, partner]).named("idp")
     assert rules is not None
     assert rules.clients_are_ours is ours
+
+
+# === whom a token without `iss` belongs to ===
+
+SPIFFE = Issuer("mesh", "spiffe://marlow.example", ("door",), preset="spiffe", jwks_uri="https://spire.test/keys")
+
+
+def asked(name: str, *prefixes: str, tokens: Literal["opaque", "signed", "all"] = "opaque") -> Issuer:
+    introspection = Introspection("door", "/secret", prefixes=prefixes, tokens=tokens)
+    return replace(IDP, name=name, issuer=f"https://{name}.test", introspection=introspection)
+
+
+def about(token: bytes, *issuers: Issuer) -> str:
+    rules = IssuerTable.from_settings(issuers).asked_about(token)
+    return rules.name if rules is not None else ""
+
+
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [(b"gho_abc", "hub"), (b"ghp_abc", "hub"), (b"ory_at_abc", "hydra"), (b"gho", "rest"), (b"xgho_abc", "rest"),
+     (b"GHO_abc", "rest"), (b"", "rest")],
+)  # fmt: skip
+def test_exactly_one_issuer_is_asked_about_an_opaque_token(token: bytes, expected: str) -> None:
+    """Whoever is asked gets to know the token, and could use it elsewhere: never a second one."""
+    assert about(token, asked("hub", "gho_", "ghp_"), asked("hydra", "ory_at_"), asked("rest")) == expected
+
+
+def test_without_a_prefix_for_the_rest_nobody_is_asked() -> None:
+    assert about(b"other", asked("hub", "gho_"), IDP) == ""
+    assert about(b"gho_abc", IDP) == ""
+
+
+def test_the_order_of_the_settings_decides_between_prefixes() -> None:
+    assert about(b"gho_abc", asked("one", "g"), asked("two", "gho_")) == "one"
+    assert about(b"gho_abc", asked("two", "gho_"), asked("one", "g")) == "two"
+
+
+def test_an_issuer_of_signed_tokens_is_asked_about_no_others() -> None:
+    issuers = (asked("signed", tokens="signed"), asked("all", "a", tokens="all"), asked("opaque", "o"))
+    assert [about(token, *issuers) for token in (b"x", b"a1", b"o1")] == ["", "all", "opaque"]
+    table = IssuerTable.from_settings(issuers)
+    assert [table.named(name).asks for name in ("signed", "all", "opaque")] == [True, True, False]  # type: ignore[union-attr]  # all three are there
+
+
+@pytest.mark.parametrize(
+    ("subject", "found"),
+    [
+        ("spiffe://marlow.example/payments", True),
+        ("spiffe://marlow.example/", True),
+        ("spiffe://marlow.example", True),
+        ("spiffe://marlow.example.evil/payments", False),
+        ("spiffe://evil/marlow.example/payments", False),
+        ("spiffe://MARLOW.example/payments", False),
+        ("SPIFFE://marlow.example/payments", False),
+        ("https://marlow.example/payments", False),
+        (["spiffe://marlow.example/payments"], False),
+        (None, False),
+    ],
+)
+def test_a_spiffe_id_belongs_to_its_trust_domain(subject: object, found: bool) -> None:
+    """The whole trust domain, to the letter; that the id has a path is asked later, with everything else."""
+    table = IssuerTable.from_settings([IDP, SPIFFE])
+    assert (table.of_spiffe_id(subject) is table.named("mesh")) is found
+    assert IssuerTable.from_settings([IDP]).of_spiffe_id(subject) is None
+
+
+# === platforms ===
+
+
+def test_the_names_a_platform_gives_out_are_ours_unless_said_otherwise() -> None:
+    """They say whose they are; a client id of another issuer says nothing, and counts only where it was said."""
+    hub = Issuer("hub", "https://hub.test", ("door",), preset="github-actions")
+    for ours, issuers in ((True, [IDP, hub]), (True, [hub]), (False, [IDP, replace(hub, clients="foreign")])):
+        rules = IssuerTable.from_settings(issuers).named("hub")
+        assert rules is not None
+        assert rules.clients_are_ours is ours
+
+
+@pytest.mark.parametrize(
+    ("when", "claims", "unfit"),
+    [
+        ({"ref": "refs/heads/main"}, {"ref": "refs/heads/main"}, ""),
+        ({"ref": ("a", "b")}, {"ref": "b"}, ""),
+        ({"ref": ("a", "b")}, {"ref": "c"}, "ref"),
+        ({"ref": ("a", "b")}, {"ref": ["a", "b"]}, "ref"),
+        ({"ref": ("a", "b")}, {}, "ref"),
+        ({"ref": "a", "sub": "repo:{repository}:x"}, {"ref": "a", "sub": "repo:m/p:x", "repository": "m/p"}, ""),
+        ({"ref": "a", "sub": "repo:{repository}:x"}, {"ref": "a", "sub": "repo:m/p:x"}, "sub"),
+        ({"protected": "true"}, {"protected": True}, "protected"),
+    ],
+)
+def test_every_condition_holds_and_of_a_list_one_value(
+    when: dict[str, str | tuple[str, ...]], claims: dict[str, object], unfit: str
+) -> None:
+    rules = rules_of(replace(IDP, workload_when=when))
+    assert rules.unfit(claims, "client") == unfit
+    assert rules.is_workload(claims, "client") is (unfit == "")
+    assert not rules.is_workload(claims, ""), "whom nobody can name is no program"

@@ -254,3 +254,15 @@ def test_ids_say_which_keys_are_still_their_issuers() -> None:
     assert key_id("idp", key) in ring.ids
     assert len(ring.ids) == 2
     assert key_id("idp", key) not in ring.without_issuer("idp").ids
+
+
+def test_a_trust_bundles_keys_for_tokens_are_told_from_those_for_certificates() -> None:
+    """SPIFFE bundles hold both (`jwt-svid`, `x509-svid`); elsewhere neither word means a key for signatures."""
+    bundle = [
+        {**RS256.jwk, "use": "jwt-svid"}, {**ES256.jwk, "use": "x509-svid"}, {**EDDSA.jwk, "use": ["jwt-svid"]},
+    ]  # fmt: skip
+    usable, faults = read_keys(bundle, ALL, frozenset({"sig", "jwt-svid"}))
+    assert [key.kid for key in usable] == [RS256.kid]
+    assert len(faults) == 2
+    assert read_keys(bundle, ALL)[0] == ()
+    assert read_keys([usable[0].jwk], ALL)[0][0].id == usable[0].id, "as a door gets it from control"

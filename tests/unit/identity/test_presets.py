@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config import Groups, Issuer, MatchField
+from gateway.config import Groups, Introspection, Issuer, MatchField
 from gateway.errors import Refused
 from gateway.identity.issuers import IssuerTable
 from gateway.identity.jwks import KeyRing, read_jwks
@@ -30,6 +30,10 @@ def issuer_of(settings: dict[str, Any]) -> Issuer:
         match=match,
         groups=groups[0] if groups else None,
         tenants=tuple(settings.get("tenants", ())),
+        workload_when={
+            claim: text if isinstance(text, str) else tuple(text)
+            for claim, text in settings.get("workload_when", {}).items()
+        },
     )
 
 
@@ -60,8 +64,11 @@ def test_a_providers_token_reads_as_recorded(path: Path) -> None:
     assert verdict.subject == shape["claims"]["sub"]
 
 
-def test_every_preset_has_a_person_on_record() -> None:
-    assert {path.stem.partition("-")[0] for path in SHAPES if path.stem.endswith("-person")} == set(PRESETS)
+def test_every_preset_has_those_it_knows_on_record() -> None:
+    """People of the providers they sign in with, programs of the platforms."""
+    for name, preset in PRESETS.items():
+        kind = "workload" if preset.programs else "person"
+        assert any(path.stem == f"{name}-{kind}" for path in SHAPES)
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -87,11 +94,12 @@ def test_what_the_operator_wrote_stands() -> None:
 
 
 def test_no_preset_matches_on_email_or_takes_unlisted_types() -> None:
-    """E-mail addresses are reassigned; ID tokens and missing types are for the two providers that have nothing else."""
+    """E-mail addresses are reassigned; ID tokens and missing types are for the providers that have nothing else."""
     for name, preset in PRESETS.items():
         assert all(rule.claim not in {"email", "preferred_username", "upn"} for rule in preset.match)
         assert preset.accept_id_tokens == (name == "google")
-        assert preset.allow_absent_type == (name == "okta")
+        assert preset.allow_absent_type == (name in {"okta", "kubernetes", "spiffe"})
+        assert bool(preset.lacks) == (name == "spiffe")
 
 
 def test_key_fields_are_what_the_compiler_indexes() -> None:
@@ -128,6 +136,61 @@ def test_key_fields_are_what_the_compiler_indexes() -> None:
 def test_settings_nobody_could_come_in_with_are_named(issuer: Issuer, fault: str) -> None:
     (said,) = faults_of(issuer)
     assert said.startswith(fault)
+
+
+ASKED = Introspection("door", "/secret")
+MATCH = (MatchField("sub", "metadata.name"),)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "fault"),
+    [
+        (Issuer("x", "https://x.test", ("api",), preset="github-actions", match=MATCH),
+         "issuer `x` knows programs alone: leave out"),
+        (Issuer("x", "https://x.test", ("api",), preset="kubernetes", membership="token"),
+         "issuer `x` knows programs alone: leave out"),
+        (Issuer("x", "https://x.test", ("api",), preset="gitlab-ci", clients="foreign"),
+         "issuer `x` knows programs alone: with `clients: foreign`"),
+        (Issuer("x", "https://x.test", ("api",), preset="kubernetes", introspection=ASKED),
+         "issuer `x` is not one to be asked about tokens"),
+        (Issuer("x", "spiffe://x.test", ("api",), preset="spiffe"), "issuer `x` needs `jwks_uri`"),
+        (Issuer("x", "https://x.test", ("api",), preset="spiffe", jwks_uri="https://x.test/keys"),
+         "issuer `x` needs both preset `spiffe` and a trust domain"),
+        (Issuer("x", "spiffe://x.test", ("api",), match=MATCH, jwks_uri="https://x.test/keys"),
+         "issuer `x` needs both preset `spiffe` and a trust domain"),
+        (Issuer("x", "https://x.test", ("api",), preset="keycloak", introspection=ASKED),
+         "issuer `x` signs all its tokens: ask about them with `tokens: signed`"),
+    ],
+)  # fmt: skip
+def test_settings_of_platforms_that_could_not_be_meant_are_named(issuer: Issuer, fault: str) -> None:
+    (said,) = faults_of(issuer)
+    assert said.startswith(fault)
+
+
+def test_complete_settings_of_platforms_have_no_faults() -> None:
+    for preset in ("github-actions", "gitlab-ci", "kubernetes"):
+        assert faults_of(Issuer("x", "https://x.test", ("api",), preset=preset)) == []
+    assert faults_of(Issuer("x", "spiffe://x.test", ("api",), preset="spiffe", jwks_uri="https://x.test/keys")) == []
+    asked = Introspection("door", "/secret", tokens="signed")
+    assert faults_of(Issuer("x", "https://x.test", ("api",), preset="keycloak", introspection=asked)) == []
+
+
+def test_what_an_operator_asks_of_a_platforms_programs_comes_beside_the_presets_own() -> None:
+    """Who names a branch has not asked for pull requests; of other providers the operator's word stands alone."""
+    hub = with_preset(Issuer("x", "https://x.test", ("a",), preset="github-actions", workload_when={"ref": "main"}))
+    assert hub.workload_when == {**PRESETS["github-actions"].workload_when, "ref": "main"}
+    events = with_preset(
+        Issuer("x", "https://x.test", ("a",), preset="github-actions", workload_when={"event_name": "pull_request"})
+    )
+    assert events.workload_when == {"event_name": "pull_request"}
+    keycloak = with_preset(Issuer("x", "https://x.test", ("a",), preset="keycloak", workload_when={"gty": "cc"}))
+    assert keycloak.workload_when == {"gty": "cc"}
+
+
+def test_no_platform_lets_unmerged_code_speak() -> None:
+    hub, lab = (PRESETS[name].workload_when for name in ("github-actions", "gitlab-ci"))
+    assert not [event for event in hub["event_name"] if "pull_request" in event or "comment" in event]
+    assert not [source for source in lab["pipeline_source"] if "merge" in source or "parent" in source]
 
 
 def test_complete_settings_have_no_faults() -> None:

@@ -8,7 +8,14 @@ import pytest
 
 from gateway.config import Groups, Issuer, MatchField
 from gateway.identity.claims import Actor, Verified
-from gateway.identity.principal import HEADER_GROUPS_BYTES, HEADER_GROUPS_LIMIT, header_block, principal_of
+from gateway.identity.client_certificates import ClientCertificate
+from gateway.identity.principal import (
+    HEADER_GROUPS_BYTES,
+    HEADER_GROUPS_LIMIT,
+    header_block,
+    principal_of,
+    principal_of_certificate,
+)
 from policy.directory import directory_frames
 from policy.facts import (
     ALL_PEOPLE,
@@ -343,3 +350,77 @@ def test_the_scopes_of_a_token_are_those_of_all_who_use_it() -> None:
     seen = verified(actors=(Actor("orders", "orders"),), scopes=frozenset({"payments:read"}), bounded=True)
     (actor,) = principal(seen, table()).actors
     assert (actor.scopes, actor.bounded) == ({"payments:read"}, True)
+
+
+# === programs by certificate, and by the names of their platform ===
+
+SPIFFE_ID = "spiffe://marlow.example/ns/money/sa/payments"
+
+
+def programs(**client_ids: str) -> Table:
+    """A table in which each component has one client id."""
+    catalog = Catalog({}, {}, dict(service(name, everywhere=value) for name, value in client_ids.items()))
+    builder = TableBuilder(Table.allow_none())
+    for name, frame in directory_frames(catalog, KEYS, ("prod",)).items():
+        builder.put(name, frame)
+    return builder.finish()
+
+
+def shown(*names: str) -> ClientCertificate:
+    return ClientCertificate(names, "thumb", 0, 2**40, b"ca")
+
+
+@pytest.mark.parametrize(
+    ("names", "who"),
+    [
+        ((SPIFFE_ID,), "component:default/payments"),
+        (("dns:orders.example",), "component:default/orders"),
+        (("dns:other.example", SPIFFE_ID), "component:default/payments"),
+        ((SPIFFE_ID, "dns:orders.example"), "identity_ambiguous"),
+        (("spiffe://marlow.example/ns/money/sa/other",), "identity_unknown"),
+        (("orders.example",), "identity_unknown"),
+        (("dns:twice.example",), "identity_ambiguous"),
+        ((), "identity_unknown"),
+    ],
+)
+def test_a_certificate_is_the_program_that_names_it(names: tuple[str, ...], who: str) -> None:
+    """One component, found by every name of the certificate that the catalog knows; in doubt nobody."""
+    found = programs(
+        payments=SPIFFE_ID, orders="dns:orders.example", one="dns:twice.example", two="dns:twice.example"
+    )
+    program = principal_of_certificate(shown(*names), found)
+    assert program.ref == (who if who.startswith("component:") else "")
+    if program.kind == "anonymous":
+        assert (program.refusal, program.subjects) == (who, frozenset())
+        assert header_block(program) == b""
+    else:
+        assert program.kind == "workload"
+        assert program.subjects == {who, ALL_WORKLOADS, EVERYONE}
+        assert (program.issuer, program.bounded) == ("", False)
+
+
+def test_a_certificates_program_has_no_issuer_to_tell_the_upstream() -> None:
+    program = principal_of_certificate(shown("dns:other.example", SPIFFE_ID), programs(payments=SPIFFE_ID))
+    assert header_block(program) == (
+        b"X-Stagedoor-User: component:default/payments\r\n"
+        b"X-Stagedoor-Subject: " + SPIFFE_ID.encode() + b"\r\nX-Stagedoor-Client: " + SPIFFE_ID.encode() + b"\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("client_id", "ours", "who"),
+    [
+        ("github:marlow/payments", True, "component:default/payments"),
+        ("github:mallory/payments", True, ""),
+        ("gitlab:marlow/payments", True, ""),
+        ("marlow/payments", True, ""),
+        ("github:Marlow/payments", True, ""),
+        ("github:marlow/payments", False, ""),
+    ],
+)
+def test_a_platforms_name_counts_with_the_issuer_in_front_alone(client_id: str, ours: bool, who: str) -> None:
+    """The same path on another platform, or the same text as an OAuth client id, is somebody else."""
+    seen = verified(workload=True, client_id=client_id, client_is_ours=ours)
+    program = principal(seen, programs(payments="github:marlow/payments"))
+    assert program.ref == who
+    assert (program.kind == "workload") is bool(who)

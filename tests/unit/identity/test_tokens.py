@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config import Groups, Issuer, MatchField
+from gateway.config import Groups, Introspection, Issuer, MatchField
 from gateway.errors import FAULTS, Refused
 from gateway.identity.issuers import IssuerTable
 from gateway.identity.jwks import KeyRing, read_jwks
 from gateway.identity.presets import PRESETS
-from gateway.identity.tokens import KEYS_LAST_S, KeyWanted, Verified, verify
+from gateway.identity.tokens import KEYS_LAST_S, OPAQUE_LIMIT_BYTES, AnswerWanted, KeyWanted, Verified, verify
 from tests.support.tokens import EDDSA, ES256, NOW, PS256, RS256, Signer, base64url, claims, jwks
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
@@ -215,3 +215,101 @@ def test_no_type_of_a_claim_is_more_than_a_refusal(preset: str, claim: str) -> N
 @pytest.mark.parametrize("said", [value for value in TYPES if not isinstance(value, str)], ids=str)
 def test_a_payload_whose_own_type_is_no_text_is_refused(said: object) -> None:
     assert code_of(verify(RS256.token(typ=said), ISSUERS, KEYS, NOW)) == "token_claims"
+
+
+# === tokens that say nothing themselves ===
+
+HUB = Issuer(
+    "hub", "https://hub.test", ("api",), match=IDP.match, introspection=Introspection("door", "/s", prefixes=("gho_",))
+)
+REST = Issuer("rest", "https://rest.test", ("api",), match=IDP.match, introspection=Introspection("door", "/s"))
+ASKED = IssuerTable.from_settings([IDP, HUB, REST])
+
+
+@pytest.mark.parametrize(
+    ("token", "issuer"),
+    [(b"gho_16C7e42F292c6912E7710c838347Ae178B4a", "hub"), (b"2YotnFZFEjr1zCsicMWpAA", "rest"), (b"ya29.a0Ae", "rest"),
+     (b"a.b.c", "rest"), (b"a.b.c.d.e", "rest"), (b"x" * OPAQUE_LIMIT_BYTES, "rest"), (b"dG9rZW4=", "rest")],
+)  # fmt: skip
+def test_an_opaque_token_is_for_its_issuer_to_judge(token: bytes, issuer: str) -> None:
+    assert verify(token, ASKED, KEYS, NOW) == AnswerWanted(issuer, None)
+    assert code_of(verify(token, ISSUERS, KEYS, NOW)) == "token_malformed", "where nobody is asked it is none"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        b"x" * (OPAQUE_LIMIT_BYTES + 1), b"x" * 100_000, b"gho_" + b"x" * OPAQUE_LIMIT_BYTES,
+        b"a b", b"a=b", b"\xff", b"=", b"a\x00b", b"t,t", b'"t"', b"{}", b"%41",
+    ],
+)  # fmt: skip
+def test_what_is_no_bearer_token_is_sent_to_nobody(token: bytes) -> None:
+    """RFC 6750 section 2.1 says what one is made of; a large one would travel with every request."""
+    assert code_of(verify(token, ASKED, KEYS, NOW)) == "token_malformed"
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        (RS256.token(iss="https://other.test"), "token_issuer"),
+        (RS256.token(aud="other"), "token_audience"),
+        (RS256.token(exp=NOW - 600), "token_expired"),
+        (RS256.token()[:-4] + b"AAAA", "token_signature"),
+        (RS256.token({"alg": "none"}), "token_algorithm"),
+        (RS256.token({"crit": ["x"]}), "token_malformed"),
+        (RS256.sign(RS256.header(), b"no json"), "token_malformed"),
+        (RS256.token(iss="https://rest.test", sub="x"), "accepted"),
+    ],
+)
+def test_a_signed_token_is_judged_by_its_signature_and_shown_to_nobody(token: bytes, code: str) -> None:
+    """A token of another issuer, or a broken one, never reaches a provider that did not give it out."""
+    keys = KEYS.with_issuer("rest", read_jwks(jwks(RS256), ALGORITHMS)[0], NOW)
+    verdict = verify(token, ASKED, keys, NOW)
+    assert (verdict.code if isinstance(verdict, Refused) else "accepted") == code
+    assert not isinstance(verdict, AnswerWanted)
+
+
+# === trust domains ===
+
+MESH = Issuer("mesh", "spiffe://marlow.example", ("api",), algorithms=ALGORITHMS, preset="spiffe")
+OTHER_MESH = Issuer("partner", "spiffe://northtrail.example", ("api",), algorithms=ALGORITHMS, preset="spiffe")
+DOMAINS = IssuerTable.from_settings([IDP, MESH, OTHER_MESH])
+PARTNERS = Signer("p256-2", "ES256", "ec-1")  # under the name of a key of ours
+DOMAIN_KEYS = KEYS.with_issuer("mesh", read_jwks(jwks(ES256), ALGORITHMS)[0], NOW).with_issuer(
+    "partner", read_jwks(jwks(PARTNERS), ALGORITHMS)[0], NOW
+)
+SVID = {"sub": "spiffe://marlow.example/payments", "iss": ..., "iat": ..., "client_id": ..., "groups": ...}
+
+
+@pytest.mark.parametrize(
+    ("signer", "changes", "code"),
+    [
+        (ES256, {}, "accepted"),
+        (ES256, {"iss": "https://oidc.marlow.test"}, "accepted"),
+        (ES256, {"iss": "spiffe://marlow.example"}, "accepted"),
+        (PARTNERS, {}, "token_signature"),
+        (RS256, {}, "token_key_unknown"),
+        (PARTNERS, {"iss": "spiffe://northtrail.example"}, "token_claims"),
+        (PARTNERS, {"iss": "spiffe://marlow.example"}, "token_signature"),
+        (ES256, {"iss": "https://idp.test", "iat": NOW}, "accepted"),
+        (PARTNERS, {"iss": "https://idp.test", "iat": NOW}, "token_signature"),
+        (ES256, {"iss": None}, "token_claims"),
+        (ES256, {"iss": ["spiffe://marlow.example"]}, "token_claims"),
+        (ES256, {"sub": "spiffe://northtrail.example/payments"}, "token_signature"),
+        (ES256, {"sub": "spiffe://nobody.example/payments"}, "token_issuer"),
+        (ES256, {"sub": "payments"}, "token_claims"),
+    ],
+)  # fmt: skip
+def test_a_trust_domain_speaks_for_its_own_ids_with_its_own_keys(
+    signer: Signer, changes: dict[str, object], code: str
+) -> None:
+    """Whatever a token says of its issuer, an id is only as good as a signature of its trust domain."""
+    verdict = verify(signer.token({"typ": "JWT"}, **(SVID | changes)), DOMAINS, DOMAIN_KEYS, NOW)
+    if isinstance(verdict, KeyWanted):
+        verdict = verdict.refusal
+    assert (verdict.code if isinstance(verdict, Refused) else "accepted") == code
+    if isinstance(verdict, Verified) and verdict.issuer == "mesh":
+        assert verdict.client_id == "spiffe://marlow.example/payments"
+        assert verdict.workload
+    elif isinstance(verdict, Verified):
+        assert not verdict.workload, "an issuer of people makes no SPIFFE id a program"

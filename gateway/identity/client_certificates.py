@@ -1,0 +1,124 @@
+"""Client certificates: from what a peer showed to the names a program may be known by.
+
+A certificate names a program by its subject alternative names: a URI with an authority (`://`) as it stands, a SPIFFE
+id above all, and a DNS name with `dns:` in front. So neither is ever taken for an OAuth client id. The subject's
+common name counts for nothing (RFC 9525 section 6.3); neither do wildcards, addresses or mail addresses, which name no
+one program. An X509-SVID has exactly one URI; one with more names nobody.
+
+There are two ways here. A certificate that TLS verified is only read. One that a trusted peer passes on is verified
+against the listener's authorities: it is public, and what the peer vouches for is that its client held the key.
+
+Pure: bytes and a time in, a value out. Whatever cannot be read is nothing, and never an error.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final, NamedTuple, final
+from urllib.parse import unquote_to_bytes
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from gateway.identity.presets import PRESETS, SPIFFE
+from gateway.identity.strict import is_clean
+
+FIELD_BYTES: Final = 16 * 1024
+CHAIN_LIMIT: Final = 4  # certificates that a peer passes on: the client's, then those between it and its authority
+NAMES_LIMIT: Final = 16
+_PEM: Final = re.compile(
+    rb"(?:-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]{1,12288}-----END CERTIFICATE-----(?:\r?\n)*)+"
+)
+_UNREADABLE: Final = (
+    ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType
+)  # fmt: skip
+_SPIFFE_ID: Final = re.compile(PRESETS["spiffe"].client_shape)
+
+
+@final
+class ClientCertificate(NamedTuple):
+    """A verified client certificate. Times are epoch seconds, half-open."""
+
+    names: tuple[str, ...]  # what a component's client id may be
+    thumbprint: str  # as RFC 8705 section 3.1 writes `x5t#S256`
+    begins: int
+    ends: int
+    authorities: bytes  # digest of those it was verified with
+
+
+class Authorities:
+    """Who may sign the certificates of a listener's clients."""
+
+    __slots__ = ("_between", "_store", "digest")
+
+    def __init__(self, pem: bytes) -> None:
+        """Raises `ValueError` when ``pem`` holds no certificate, or none that stands for itself."""
+        found = x509.load_pem_x509_certificates(pem)
+        self.digest = sha256(pem).digest()
+        self._store = Store([each for each in found if each.subject == each.issuer])
+        self._between = [each for each in found if each.subject != each.issuer]
+
+    def read(self, der: bytes) -> ClientCertificate | None:
+        """A certificate that TLS verified with these authorities."""
+        try:
+            leaf = x509.load_der_x509_certificate(der)
+            return _client_certificate([leaf], _names(leaf), self.digest)
+        except _UNREADABLE:
+            return None
+
+    def verify(self, field: bytes, now: int) -> ClientCertificate | str:
+        """A certificate that a trusted peer passes on in a field, or why it does not count."""
+        pem = unquote_to_bytes(field) if len(field) <= FIELD_BYTES else b""
+        if not _PEM.fullmatch(pem):
+            return "it is not percent-encoded PEM"
+        try:
+            leaf, *between = x509.load_pem_x509_certificates(pem)
+            if len(between) >= CHAIN_LIMIT:
+                return f"it comes with more than {CHAIN_LIMIT - 1} others"
+            names = _names(leaf)
+            verifier = PolicyBuilder().store(self._store).time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
+            chain = verifier.verify(leaf, between + self._between).chain
+            return _client_certificate(chain, names, self.digest) or "it is an authority's"
+        except VerificationError as fault:
+            return str(fault)
+        except _UNREADABLE:
+            return "it is no certificate that can be read"
+
+
+def _client_certificate(
+    chain: Sequence[x509.Certificate], names: tuple[str, ...], authorities: bytes
+) -> ClientCertificate | None:
+    leaf = chain[0]
+    try:
+        if leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return None
+    except x509.ExtensionNotFound:
+        pass
+    return ClientCertificate(
+        names,
+        urlsafe_b64encode(sha256(leaf.public_bytes(Encoding.DER)).digest()).rstrip(b"=").decode(),
+        max(int(each.not_valid_before_utc.timestamp()) for each in chain),
+        min(int(each.not_valid_after_utc.timestamp()) for each in chain),
+        authorities,
+    )
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    """The names that may mean one program; none when there is doubt. Raises `ValueError` for what cannot be read."""
+    try:
+        said = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    uris = said.get_values_for_type(x509.UniformResourceIdentifier)
+    ids = [uri for uri in uris if uri.lower().startswith(SPIFFE)]
+    if ids and (len(uris) > 1 or not _SPIFFE_ID.fullmatch(ids[0])):
+        return ()
+    hosts = [f"dns:{name.lower()}" for name in said.get_values_for_type(x509.DNSName) if "*" not in name]
+    names = [name for name in (*(uri for uri in uris if "://" in uri), *hosts) if is_clean(name) and name.isascii()]
+    return tuple(dict.fromkeys(names)) if len(names) <= NAMES_LIMIT else ()
