@@ -1,0 +1,35 @@
+"""`stagedoor config`: what an editor or a pipeline wants to know about the operator's files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from gateway.commands.terminal import write_json
+
+
+@click.group("config")
+def command() -> None:
+    """The operator's files."""
+
+
+@command.command()
+@click.option(
+    "--of", "document", type=click.Choice(["configuration", "access-policy"]), default="configuration",
+    show_default=True, help="Which file.",
+)  # fmt: skip
+@click.option("--json", is_flag=True, expose_value=False, help="Accepted; a schema is JSON anyway.")
+def schema(document: Literal["configuration", "access-policy"]) -> None:
+    """Print the JSON Schema of a file.
+
+    For an editor: save it, and write `# yaml-language-server: $schema=FILE` into the first line of the YAML file.
+    """
+    if document == "configuration":
+        from gateway.config_schema import configuration_schema
+
+        write_json(configuration_schema())
+    else:
+        from gateway.access_schema import access_schema
+
+        write_json(access_schema())

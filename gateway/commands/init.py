@@ -1,0 +1,211 @@
+"""`stagedoor init`: the first configuration, from a few answers; every question is also a flag."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gateway.commands.terminal import USUAL_PLACES, from_here, json_option, plain, write_json
+
+if TYPE_CHECKING:
+    from gateway.config import Issuer
+    from gateway.doctor.lines import Line
+    from gateway.first_files import Answers, Written
+
+PROVIDERS: Final = ("auth0", "entra", "generic", "google", "keycloak", "okta")  # those that people sign in with
+DEFAULT_CATALOG: Final = "catalog"
+DEFAULT_AUDIENCE: Final = "stagedoor"
+DEFAULT_UPSTREAMS: Final = ".internal"
+
+
+@click.command("init")
+@click.option("--host", help="Public host of Stagedoor; services are published below it.")
+@click.option("--issuer", help="Issuer of the tokens: their exact `iss`.")
+@click.option("--catalog", help=f"Folder with the Backstage entities.  [default: {DEFAULT_CATALOG}]")
+@click.option("--audience", help=f"What a token's `aud` must name.  [default: {DEFAULT_AUDIENCE}]")
+@click.option(
+    "--upstream", "upstreams", multiple=True,
+    help=f"Network or name where services run; may be repeated.  [default: {DEFAULT_UPSTREAMS}]",
+)  # fmt: skip
+@click.option(
+    "--preset", type=click.Choice(PROVIDERS), help="Identity provider.  [default: by the issuer's address]"
+)
+@click.option("--match", help="CLAIM=FIELD: which claim equals which field of a User.")
+@click.option("--listen", default="", help="Address and port.  [default: 127.0.0.1:8080, with TLS 0.0.0.0:8443]")
+@click.option("--certificate", default="", help="PEM file with the certificate chain; needs --key.")
+@click.option("--key", default="", help="PEM file with its key.")
+@click.option("--state", default="state", show_default=True, help="The node's state folder.")
+@click.option(
+    "--config", "file", type=click.Path(dir_okay=False, path_type=Path), default=USUAL_PLACES[0], show_default=True,
+    help="Where to write it.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace a configuration that is there.")
+@click.option("--yes", is_flag=True, help="Ask nothing: what no flag says takes its default.")
+@json_option
+def command(file: Path, force: bool, yes: bool, as_json: bool, **said: Any) -> None:
+    """Write a first configuration and access policy.
+
+    Asks for what no flag says, tries the issuer, and ends with the two commands that come next. An access policy that
+    is there already is kept.
+    """
+    if file.exists() and not force:
+        raise click.UsageError(f"`{file}` is there: replace it with --force, or write another with --config")
+    if bool(said["certificate"]) != bool(said["key"]):
+        raise click.UsageError("--certificate and --key belong together")
+    answers = _answers(file, said, yes)
+    written = _written(file, answers, force)
+    told = asyncio.run(_asked(written.settings.issuers[0]))
+    report = _report(written, answers, told)
+    write_json(report) if as_json else _show(report)
+
+
+# === questions ===
+
+
+def _answers(file: Path, said: dict[str, Any], yes: bool) -> Answers:
+    from gateway.config_values import host_name, issuer_url, upstream_pattern
+    from gateway.first_files import Answers
+
+    def networks(text: str) -> str:
+        return " ".join(upstream_pattern(each) for each in text.split())
+
+    ask = _Questions(yes).ask
+    host = ask("Public host of Stagedoor; services are published below it", "--host", said["host"], None, host_name)
+    issuer = ask("Issuer of the tokens, their exact `iss`", "--issuer", said["issuer"], None, issuer_url)
+    catalog = ask("Folder with the Backstage entities", "--catalog", said["catalog"], DEFAULT_CATALOG, _text)
+    audience = ask("Audience that a token must name", "--audience", said["audience"], DEFAULT_AUDIENCE, _text)
+    where = " ".join(said["upstreams"]) or None
+    upstreams = ask("Networks or names where services run", "--upstream", where, DEFAULT_UPSTREAMS, networks)
+    return Answers(
+        host=host,
+        issuer=issuer,
+        catalog=_beside(file, catalog),
+        audience=audience,
+        upstreams=tuple(upstreams.split()),
+        preset=said["preset"] or "",
+        match=_match(said["match"]),
+        address=said["listen"],
+        certificate=_beside(file, said["certificate"]),
+        key=_beside(file, said["key"]),
+        state=_beside(file, said["state"]),
+    )
+
+
+class _Questions:
+    """``unattended``: nobody is asked, what no flag says takes its default."""
+
+    def __init__(self, unattended: bool) -> None:
+        self._unattended = unattended
+
+    def ask(self, question: str, flag: str, said: str | None, default: str | None, valid: Callable[[str], str]) -> str:
+        """What the flag says, else the default or what a person answers; asked again until it is valid."""
+
+        def checked(text: str) -> str:
+            try:
+                return valid(text.strip())
+            except ValueError as error:
+                raise click.BadParameter(str(error)) from None
+
+        at_hand = default if said is None and self._unattended else said
+        if at_hand is not None:
+            try:
+                return checked(at_hand)
+            except click.BadParameter as error:
+                raise click.UsageError(f"{flag}: {error.message}") from None
+        if self._unattended:
+            raise click.UsageError(f"{flag} is needed: nobody is asked with --yes")
+        try:
+            answer: str = click.prompt(question, default=default, value_proc=checked, err=True)
+        except click.Abort:
+            raise click.UsageError(f"no answer: say {flag}, and --yes where nobody is there to ask") from None
+        return answer
+
+
+def _text(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("is empty or holds control characters")
+    return text
+
+
+def _match(said: str | None) -> tuple[str, str] | None:
+    if said is None:
+        return None
+    claim, equals, field = said.partition("=")
+    if not (claim and equals and field):
+        raise click.UsageError(f"--match: `{said}` is no match; write `sub=annotations.example.com/id`")
+    return claim, field
+
+
+def _beside(file: Path, path: str) -> str:
+    """A path that was said from here, as it stands in the file: relative to the file's folder, or whole."""
+    if not path:
+        return ""
+    whole, folder = Path(os.path.abspath(path)), Path(os.path.abspath(file.parent))
+    return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
+
+
+# === files and what became of them ===
+
+
+def _written(file: Path, answers: Answers, force: bool) -> Written:
+    from gateway.errors import ConfigError
+    from gateway.first_files import write
+
+    try:
+        return write(file, answers, replace=force)
+    except FileExistsError:
+        raise click.UsageError(f"`{file}` is there: replace it with --force, or write another with --config") from None
+    except OSError as error:
+        raise ConfigError(f"`{file.parent}` cannot be written: {error.strerror}") from None
+
+
+async def _asked(issuer: Issuer) -> Line:
+    """Whether the issuer answers; for at most as long as control would wait."""
+    from gateway.doctor.issuers import keys
+    from gateway.doctor.names import Names
+    from gateway.doctor.running import Check, run_checks
+
+    names = Names()
+    async for lines in run_checks([Check("issuer", issuer.name, lambda: keys(issuer, names))]):
+        return lines[0]
+    raise AssertionError("a check tells at least one line")
+
+
+def _report(written: Written, answers: Answers, told: Line) -> dict[str, Any]:
+    files = [written.file, *([written.access] if written.access_is_new else [])]
+    named = [] if written.file == USUAL_PLACES[0] else ["--config", from_here(str(written.file.absolute()))]
+    notes = []
+    if not os.path.exists(written.settings.catalog.files[0]):
+        notes.append(f"`{from_here(written.settings.catalog.files[0])}` is not there yet: nothing is published before")
+    if not answers.certificate:
+        notes.append("the listener speaks plain HTTP on loopback: for other machines, give it a certificate")
+    return {
+        "written": [str(file.absolute()) for file in files],
+        "kept": [] if written.access_is_new else [str(written.access.absolute())],
+        "issuer": {"reached": told.verdict == "OK", "found": told.found, "fix": told.fix},
+        "notes": notes,
+        "next": [" ".join(["stagedoor", word, *named]) for word in ("check", "serve")],
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    for file in report["written"]:
+        click.echo(f"wrote   {from_here(file)}")
+    for file in report["kept"]:
+        click.echo(f"kept    {from_here(file)}, which was there")
+    issuer = report["issuer"]
+    if issuer["reached"]:
+        click.echo(plain(f"issuer  answers: {issuer['found']}"))
+    else:
+        click.echo(plain(f"issuer  could not be asked: {issuer['found']}"))
+        click.echo(plain(f"        {issuer['fix']}"))
+    for note in report["notes"]:
+        click.echo(plain(f"note    {note}"))
+    click.echo("\nnext:")
+    for line in report["next"]:
+        click.echo(f"  {line}")

@@ -1,0 +1,120 @@
+"""`stagedoor status`: the running node on one screen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gateway.commands.terminal import (
+    PARTLY,
+    config_option,
+    console,
+    json_option,
+    plain,
+    state_folder_at,
+    state_option,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from gateway.status import Catalog, NodeStatus, Worker
+
+_COLUMNS: Final = (
+    "worker", "pid", "snapshot", "its age", "overlay age", "connections", "audit queue", "longest stall",
+)  # fmt: skip
+
+
+@click.command("status")
+@config_option
+@state_option
+@json_option
+def command(file: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Show how the running node is.
+
+    Asks its control and engine over their sockets in the state folder, as the node's user or root. Exits with 4 when
+    no node runs there, with 5 when only a part of it answers. `watch stagedoor status` keeps it on the screen.
+    """
+    from gateway.status import status_of
+
+    status = status_of(state_folder_at(file, folder))
+    write_json(status.as_json()) if as_json else _show(status)
+    sys.exit(PARTLY if status.away else 0)
+
+
+def _show(status: NodeStatus) -> None:
+    from rich.text import Text
+
+    screen = console()
+    style = "bold green" if status.node == "up" else "bold red"
+    about = f"version {status.version or 'unknown'}"
+    if status.supervisor_pid:
+        about += f", supervisor {status.supervisor_pid}"
+    screen.print(Text(f"{'node':<10}"), Text(plain(status.node), style=style), Text(plain(about), style="dim"))
+    if "control" not in status.away:
+        screen.print(Text(f"{'overlay':<10}"), Text(f"{status.live_seq} of {status.seq} live"))
+    for line in _catalog_lines(status.catalog):
+        screen.print(Text(plain(line)))
+    if status.issuers:
+        screen.print()
+        rows = [(each.name, str(each.keys), _ago(each.age_s), each.fault) for each in status.issuers]
+        for line in _table(("issuer", "keys", "confirmed", ""), rows):
+            screen.print(Text(plain(line)))
+    if status.workers:
+        screen.print()
+        for line in _table(_COLUMNS, [_row(each) for each in status.workers]):
+            screen.print(Text(plain(line)))
+    findings = list(status.findings())
+    if findings:
+        screen.print()
+    for finding in findings:
+        screen.print(Text("!", style="bold yellow"), Text(plain(finding)))
+
+
+def _catalog_lines(catalog: Catalog | None) -> Iterator[str]:
+    if catalog is None:
+        return
+    base = f"{catalog.base} published {_ago(catalog.published_age_s)}" if catalog.base else "nothing published"
+    yield f"{'catalog':<10} {base}, read {_ago(catalog.read_age_s)}"
+    counted = {"service": catalog.services, "error": catalog.errors, "warning": catalog.warnings}
+    counts = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in counted.items())
+    held = ", ".join(f"{lost.gone} of kind {lost.kind}" for lost in catalog.held)
+    yield f"{'':<10} {counts}, held losses: {held or 'none'}"
+
+
+def _row(worker: Worker) -> tuple[str, ...]:
+    queue = "-" if worker.audit_queued is None else str(worker.audit_queued)
+    stall = "-" if worker.longest_stall_ms is None else f"{worker.longest_stall_ms:.1f} ms"
+    return (
+        str(worker.slot),
+        str(worker.pid),
+        worker.snapshot,
+        _age(worker.snapshot_age_s),
+        _age(worker.overlay_age_s),
+        "-" if worker.connections is None else str(worker.connections),
+        f"{queue} FAILING" if worker.audit_failing else queue,
+        stall,
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    for row in (heads, *rows):
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _ago(age_s: int | None) -> str:
+    return "never" if age_s is None else f"{_age(age_s)} ago"
+
+
+def _age(age_s: int | None) -> str:
+    """`3m`: an age needs one unit to be understood."""
+    if age_s is None:
+        return "-"
+    for unit_s, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if age_s >= 2 * unit_s:
+            return f"{age_s // unit_s}{name}"
+    return f"{age_s}s"

@@ -1,0 +1,106 @@
+"""The whole examination: every check of the closed list, all at once, told in one order.
+
+    dns          central host, issuers, names of services
+    tls          what listeners show
+    clock        this machine's against each issuer's
+    issuer       discovery and keys
+    catalog      readable, and something published
+    upstream     the services' endpoints
+    disk         state and audit folder
+    descriptors  the limit against `limits.connections`
+    ports        listening addresses
+
+The catalog is compiled once, for three of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.config import Issuer, Settings
+from gateway.doctor import issuers, listeners, machine, names, upstreams
+from gateway.doctor.lines import Line, counted, fail, ok, warn
+from gateway.doctor.names import Names
+from gateway.doctor.running import Check, in_thread, run_checks
+from gateway.engine.offline import Compilation, compile_offline
+from gateway.explain import OWN_SERVICE
+
+CATALOG: Final = "catalog"
+CHECKS: Final = (
+    names.DNS, listeners.TLS, issuers.CLOCK, issuers.ISSUER, CATALOG, upstreams.UPSTREAM, machine.DISK,
+    machine.DESCRIPTORS, listeners.PORTS,
+)  # fmt: skip
+COMPILE_S: Final = 120.0
+
+Lines = Awaitable[Sequence[Line]]
+
+
+async def examine(settings: Settings) -> AsyncIterator[Sequence[Line]]:
+    """Lines as they come, check after check."""
+    async for lines in run_checks(checks_of(settings)):
+        yield lines
+
+
+def checks_of(settings: Settings) -> list[Check]:
+    """Made inside the running loop."""
+    known = Names()
+    compiling = asyncio.get_running_loop().create_task(in_thread(lambda: compile_offline(settings)))
+    compiling.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+
+    def blocking(work: Callable[[Settings], Sequence[Line]]) -> Callable[[], Lines]:
+        return lambda: in_thread(lambda: work(settings))
+
+    def about(work: Callable[[Issuer, Names], Lines], issuer: Issuer) -> Callable[[], Lines]:
+        return lambda: work(issuer, known)
+
+    async def service_names() -> Sequence[Line]:
+        compiled = await asyncio.shield(compiling)
+        used = upstreams.endpoints_of(settings, compiled.table)
+        return await names.upstream_hosts((urlsplit(each.url).hostname or "" for each in used), known)
+
+    async def service_endpoints() -> Sequence[Line]:
+        compiled = await asyncio.shield(compiling)
+        return await upstreams.upstreams(settings, compiled.table)
+
+    async def catalog() -> Sequence[Line]:
+        return catalog_lines(await asyncio.shield(compiling))
+
+    def host_of(issuer: Issuer) -> Callable[[], Lines]:
+        return lambda: names.issuer_host(issuer.jwks_uri or issuer.issuer, known)
+
+    return [
+        Check(names.DNS, "central host", lambda: names.central_host(settings, known)),
+        *(Check(names.DNS, issuer.name, host_of(issuer)) for issuer in settings.issuers),
+        Check(names.DNS, "upstreams", service_names, COMPILE_S),
+        Check(listeners.TLS, "listeners", blocking(listeners.certificates)),
+        *(Check(issuers.CLOCK, issuer.name, about(issuers.clock, issuer)) for issuer in settings.issuers),
+        *(Check(issuers.ISSUER, issuer.name, about(issuers.keys, issuer), 30.0) for issuer in settings.issuers),
+        Check(CATALOG, "files", catalog, COMPILE_S),
+        Check(upstreams.UPSTREAM, "services", service_endpoints, COMPILE_S + upstreams.BUDGET_S),
+        Check(machine.DISK, "folders", blocking(machine.folders)),
+        Check(machine.DESCRIPTORS, "workers", blocking(machine.descriptors)),
+        Check(listeners.PORTS, "listeners", blocking(listeners.addresses)),
+    ]
+
+
+def catalog_lines(compiled: Compilation) -> Sequence[Line]:
+    """Whether there is a catalog, and whether anything comes of it."""
+    entities = sum(compiled.kinds.values())
+    errors = sum(fault.severity == "error" for fault in compiled.faults)
+    if compiled.access.policy is None:
+        return [fail(CATALOG, "access policy", "it has faults: nothing new is published", "see `stagedoor check`")]
+    if not entities:
+        why = f": {compiled.faults[0]}" if compiled.faults else ""
+        return [fail(CATALOG, "files", f"0 entities{why}", "point `catalog.files` at the Backstage entities")]
+    published = sum(exposure.service != OWN_SERVICE for exposure in compiled.table.exposures.values())
+    found = f"{entities:,} entities, {counted(published, 'exposure')}"
+    if errors:
+        found += f", {counted(errors, 'error')}, the first: {next(f for f in compiled.faults if f.severity == 'error')}"
+        return [warn(CATALOG, "files", found, "`stagedoor check` lists them all; owners correct them")]
+    if not published:
+        fix = "owners publish a Component with the annotations `environments`, `host` and `upstream`"
+        return [warn(CATALOG, "files", f"{found}: nothing is published", fix)]
+    return [ok(CATALOG, "files", found)]

@@ -1,0 +1,121 @@
+"""DNS: do the names that this node and its callers depend on lead anywhere, asked from this machine?
+
+A name is asked once, whoever wants to know it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from gateway.config import Settings
+from gateway.doctor.lines import Line, fail, ok, some, warn
+from gateway.doctor.running import in_thread
+from gateway.resolve import LOOK_UPS, system_look_up
+
+DNS: Final = "dns"
+
+
+class Names:
+    """Look-ups of this run, each in a thread, at most `LOOK_UPS` at a time."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, asyncio.Task[list[str]]] = {}
+        self._threads = asyncio.Semaphore(LOOK_UPS)
+
+    async def addresses(self, host: str) -> list[str]:
+        """Raises `OSError` when the name has no answer, `UnicodeError` or `ValueError` for what is no name."""
+        task = self._asked.get(host)
+        if task is None:
+            task = self._asked[host] = asyncio.get_running_loop().create_task(self._look_up(host))
+            task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        return await asyncio.shield(task)
+
+    async def _look_up(self, host: str) -> list[str]:
+        async with self._threads:
+            return await in_thread(lambda: system_look_up(host))
+
+
+class NamesOfClient(AbstractResolver):
+    """The same look-ups for aiohttp, whose own would keep the process waiting for a dead name server."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, proto=0, flags=socket.AI_NUMERICHOST,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+            )
+            for address in await self._names.addresses(host)
+        ]  # fmt: skip
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def client_connector(names: Names) -> aiohttp.BaseConnector:
+    return aiohttp.TCPConnector(resolver=NamesOfClient(names))
+
+
+async def central_host(settings: Settings, names: Names) -> Sequence[Line]:
+    host = settings.central_host
+    if not host:
+        return [ok(DNS, "central host", "none is configured")]
+    why = await _why_unknown(host, names)
+    if why:
+        fix = f"let `{host}` lead to this node, or to the load balancer before it, where people are"
+        return [warn(DNS, host, f"does not resolve here: {why}", fix)]
+    return [ok(DNS, host, f"leads to {some(await names.addresses(host))}")]
+
+
+async def issuer_host(issuer_address: str, names: Names) -> Sequence[Line]:
+    host = urlsplit(issuer_address).hostname or ""
+    if _is_address(host):
+        return [ok(DNS, host, "is an address")]
+    why = await _why_unknown(host, names)
+    if why:
+        fix = "correct `issuers[].issuer`, or let this machine's name server know the name"
+        return [fail(DNS, host, f"does not resolve: {why}", fix)]
+    return [ok(DNS, host, f"leads to {some(await names.addresses(host))}")]
+
+
+async def upstream_hosts(hosts: Iterable[str], names: Names) -> Sequence[Line]:
+    """One line for all names of services: there may be hundreds."""
+    wanted = sorted({host for host in hosts if host and not _is_address(host)})
+    if not wanted:
+        return [ok(DNS, "upstreams", "services are named by address alone")]
+    answers = await asyncio.gather(*(_why_unknown(host, names) for host in wanted))
+    unknown = [f"{host} ({why})" for host, why in zip(wanted, answers, strict=True) if why]
+    if unknown:
+        found = f"{len(unknown)} of {len(wanted)} names do not resolve: {some(unknown)}"
+        return [fail(DNS, "upstreams", found, "correct the annotation `upstream`, or the name server's zone")]
+    return [ok(DNS, "upstreams", f"all {len(wanted)} names resolve")]
+
+
+async def _why_unknown(host: str, names: Names) -> str:
+    """Why a name leads nowhere; "" when it leads somewhere."""
+    try:
+        return "" if await names.addresses(host) else "it has no address"
+    except OSError as error:
+        return error.strerror or str(error)
+    except (UnicodeError, ValueError):
+        return "it is no name"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

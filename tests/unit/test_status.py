@@ -1,0 +1,117 @@
+"""The state of a node from what its roles say: whoever is away hides nothing of the others, and what is wrong is a
+sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import status
+from gateway.asking import CONTROL, Away, Refusing
+from gateway.link import Message
+from gateway.status import NodeStatus, catalog_of, status_of
+
+WORKER = {
+    "role": "door", "slot": 0, "pid": 11, "base": "abc", "seq": 3, "connections": 5, "snapshot_age_s": 0,
+    "overlay_age_s": 1, "audit_queued": 0, "audit_failing": False, "longest_stall_ms": 1.5, "heard_age_s": 0.4,
+}  # fmt: skip
+CONTROLS = {
+    "t": "status", "node": "up", "version": "1.2", "pid": 2, "supervisor_pid": 1, "workers": 1, "seq": 3, "live_seq": 3,
+    "roles": [WORKER], "issuers": [{"name": "idp", "keys": 2, "age_s": 9, "fault": ""}],
+}  # fmt: skip
+ENGINES = {
+    "t": "status", "pid": 3, "base": "abc", "published_age_s": 60, "read_age_s": 1, "failure": "", "services": 7,
+    "errors": 0, "warnings": 2, "faults": ["a.yaml:1: odd"], "held": {}, "mark": "",
+}  # fmt: skip
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch, control: Message | Exception = CONTROLS, engine: Message | Exception = ENGINES
+) -> NodeStatus:
+    def ask(_folder: Path, name: str, question: Message, *answers: str, within_s: float = 5.0) -> Message:
+        assert question == {"t": "status"}
+        answer = control if name == CONTROL else engine
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(status, "ask", ask)
+    return status_of(Path("state"))
+
+
+def findings(monkeypatch: pytest.MonkeyPatch, *, worker: Any = None, engine: Any = None, **control: Any) -> list[str]:
+    roles = [WORKER | (worker or {})]
+    return list(told(monkeypatch, CONTROLS | {"roles": roles} | control, ENGINES | (engine or {})).findings())
+
+
+def test_a_node_that_is_well_has_no_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told(monkeypatch)
+    assert list(found.findings()) == []
+    assert found.workers[0].snapshot == "abc.3"
+    assert (found.catalog and found.catalog.services) == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"node": "draining"}, "the node is draining"),
+        ({"workers": 3}, "no worker in slot 1, 2"),
+        ({"worker": {"heard_age_s": 9.0}}, "worker 0 (pid 11) has been silent for 9 s"),
+        ({"worker": {"base": ""}}, "policy_unavailable"),
+        ({"worker": {"audit_failing": True}}, "cannot write its audit trail"),
+        ({"worker": {"snapshot_age_s": 99}}, "has not heard the engine for 99 s"),
+        ({"worker": {"overlay_age_s": 99}}, "has not heard control for 99 s"),
+        ({"issuers": [{"name": "idp", "keys": 0, "age_s": None, "fault": "gone"}]}, "its tokens are refused: gone"),
+        ({"issuers": [{"name": "idp", "keys": 1, "age_s": 80, "fault": "gone"}]}, "the keys of 80 s ago hold"),
+        ({"engine": {"failure": "OSError: full"}}, "could not be compiled: OSError: full"),
+        ({"engine": {"base": ""}}, "nothing is published yet"),
+        ({"engine": {"errors": 1}}, "1 error: a.yaml:1: odd"),
+        ({"engine": {"held": {"user": {"count": 12, "first": ["user:default/a"]}}}}, "stagedoor catalog accept-losses"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_said(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    (finding,) = findings(monkeypatch, **changes)
+    assert said in finding
+
+
+@pytest.mark.parametrize("away", ["control", "engine"])
+def test_a_role_that_is_away_hides_nothing_of_the_other(monkeypatch: pytest.MonkeyPatch, away: str) -> None:
+    found = told(monkeypatch, **{away: Away(f"{away} does not run")})
+    assert found.away == {away: f"{away} does not run"}
+    assert list(found.findings()) == [f"{away} is away: {away} does not run"]
+    assert bool(found.workers) is (away == "engine")
+    assert (found.catalog is None) is (away == "engine")
+
+
+def test_nobody_at_all_is_a_node_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Away, match="`stagedoor serve`"):
+        told(monkeypatch, Away("a"), Away("b"))
+    with pytest.raises(Refusing, match="another user"):
+        told(monkeypatch, Away("a"), Refusing("another user's"))
+
+
+NONSENSE: list[Any] = [None, 7, True, "x", -1.5, [], [3], {}, {"a": None}, [{"role": "door"}], {"k": {"count": "many"}}]
+
+
+@pytest.mark.parametrize("value", NONSENSE, ids=repr)
+def test_an_answer_of_another_version_is_read_with_care(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
+    """Every field missing, or something else: the form stays the same and nothing is raised."""
+    control = dict.fromkeys(CONTROLS, value) | {"t": "status"}
+    engine = dict.fromkeys(ENGINES, value) | {"t": "status"}
+    for found in (told(monkeypatch, control, engine), told(monkeypatch, {"t": "status"}, {"t": "status"})):
+        said = found.as_json()
+        assert set(said) == set(told(monkeypatch).as_json())
+        assert isinstance(said["node"], str)
+        assert all(isinstance(each, str) for each in said["findings"])
+    roles = [dict.fromkeys(WORKER, value) | {"role": "door"}]
+    (worker,) = told(monkeypatch, CONTROLS | {"roles": roles}).workers
+    assert isinstance(worker.base, str)
+
+
+def test_the_engine_alone_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    told(monkeypatch)
+    assert catalog_of(Path("state")).base == "abc"
