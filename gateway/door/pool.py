@@ -2,7 +2,7 @@
 
 A :class:`Route` is what the pool knows of one exposure: its endpoints and the operator's settings for it. It is
 looked up once per request and remade when the exposure changes. Two endpoints are compared by their load (power
-of two choices), one that just failed is passed over.
+of two choices); while one of them is not well, `door.balance` says which are left to choose from.
 
 `Route.send` takes the `Permit`: it is the only door to the upstream side, and a `Permit` is only made by the
 policy table.
@@ -10,14 +10,17 @@ policy table.
 
 from __future__ import annotations
 
-import ssl
+from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from gateway.config import ServiceSettings, Settings, UpstreamTls
-from gateway.door.endpoint import FAILED_S, Endpoint
-from gateway.door.resolve import Resolver
+from gateway import counters, telemetry
+from gateway.config import ServiceSettings, Settings
+from gateway.door.balance import candidates, reinstate_surplus
+from gateway.door.endpoint import REPEATABLE, Endpoint
 from gateway.http1.forward import AnswerRules
+from gateway.resolve import Resolver
+from gateway.trust import Trust, TrustFault
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
@@ -27,45 +30,78 @@ if TYPE_CHECKING:
 
 _RANDOM: Final = Random()
 DEFAULT_SERVICE: Final = ServiceSettings()
+WEBSOCKET: Final = b"websocket"
+SAID_AGAIN_S: Final = 10.0
+IDEMPOTENT: Final = REPEATABLE | {"PUT", "DELETE"}  # RFC 9110 §9.2.2; the owner must say that it is true of them
+
+
+def service_of(settings: Settings, exposure: Exposure) -> ServiceSettings:
+    """What the operator set for the exposure's service in its environment."""
+    environment = settings.environments.get(exposure.environment)
+    return environment.services.get(exposure.service, DEFAULT_SERVICE) if environment else DEFAULT_SERVICE
+
+
+def upgrades_of(service: ServiceSettings) -> frozenset[bytes]:
+    """The protocols that the service may be asked to switch to."""
+    return frozenset([WEBSOCKET, *[name.encode("ascii") for name in service.upgrades]])
 
 
 class Route:
     """One exposure's way upstream, with what the operator set for it."""
 
-    __slots__ = ("exposure", "endpoints", "body_limit", "response_s", "idle_s")
+    __slots__ = (
+        "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "repeatable",
+        "troubled",
+    )  # fmt: skip
 
     def __init__(self, pool: Pool, exposure: Exposure) -> None:
-        environment = pool.door.settings.environments.get(exposure.environment)
-        service = environment.services.get(exposure.service, DEFAULT_SERVICE) if environment else DEFAULT_SERVICE
         door = pool.door
+        service = service_of(door.settings, exposure)
         self.exposure = exposure
-        self.endpoints = [pool.endpoint(url, exposure.environment, service) for url in exposure.upstreams]
+        self.endpoints = [pool.endpoint(url, exposure, service) for url in exposure.upstreams]
         self.body_limit = service.body_limit_bytes or door.limits.body_bytes
         self.response_s = service.response_s or door.timeouts.response_s
         self.idle_s = service.idle_s or door.timeouts.idle_s
+        self.tunnel_idle_s = service.tunnel_idle_s or door.timeouts.tunnel_idle_s
+        self.upgrades = upgrades_of(service)
+        self.repeatable = IDEMPOTENT if "retry-idempotent" in exposure.options else REPEATABLE
+        reinstate_surplus(self.endpoints)
+        self.troubled = False
+        self.look_again(door.tick_s)
+
+    def look_again(self, now_s: float) -> None:
+        """Whether one of the endpoints is not well: only then is there more to a choice than load."""
+        self.troubled = any(each.health.ejected or each.is_down(now_s) for each in self.endpoints)
 
     def send(self, permit: Permit, exchange: Exchange, *, fresh: bool = False) -> None:
         """Send what was permitted to the less busy of two endpoints."""
         endpoints = self.endpoints
-        if len(endpoints) == 1 and exchange.tried is None:
-            endpoints[0].take(exchange, fresh)
-            return
-        endpoint = self._choose(exchange)
-        if endpoint is None:
+        if exchange.tried is None:
+            if len(endpoints) == 1:
+                endpoints[0].take(exchange, fresh)
+                return
+            if not self.troubled:
+                _less_busy(endpoints).take(exchange, fresh)
+                return
+        now_s = exchange.door.tick_s
+        left = candidates(endpoints, exchange.tried or (), now_s)
+        if not left:
             exchange.refuse("upstream_connect", "no endpoint of this service can be reached")
             return
+        endpoint = _less_busy(left)
+        endpoint.health.chosen(now_s)
         endpoint.take(exchange, fresh)
 
-    def _choose(self, exchange: Exchange) -> Endpoint | None:
-        tried = exchange.tried or ()
-        left = [endpoint for endpoint in self.endpoints if endpoint not in tried]
-        if not left:
-            return None
-        now_s = left[0].pool.door.tick_s
-        sound = [endpoint for endpoint in left if now_s - endpoint.failed_s >= FAILED_S] or left
-        first = _RANDOM.choice(sound)
-        second = _RANDOM.choice(sound)
-        return first if first.busy <= second.busy else second
+
+def _less_busy(endpoints: list[Endpoint]) -> Endpoint:
+    """Of two that chance picks."""
+    count = len(endpoints)
+    at = int(_RANDOM.random() * count)
+    first = endpoints[at]
+    if count == 1:
+        return first
+    second = endpoints[(at + 1 + int(_RANDOM.random() * (count - 1))) % count]
+    return first if first.busy <= second.busy else second
 
 
 class Pool:
@@ -74,18 +110,30 @@ class Pool:
     def __init__(self, door: Door) -> None:
         self.door = door
         self.routes: dict[str, Route] = {}
-        self._endpoints: dict[tuple[str, str, ServiceSettings], Endpoint] = {}
-        self._contexts: dict[UpstreamTls | None, ssl.SSLContext] = {}
-        self.configure(door.settings)
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}  # by key of the exposure and URL
+        self._down: dict[tuple[str, str], float] = {}  # by the same, until when
+        self.states = 0  # the engine's number of what `_down` says
+        self._short_s = float("-inf")  # when it was last said
+        try:
+            trust = Trust.checked(door.settings)
+        except TrustFault as fault:  # the services without that file are well, and so must the door be
+            telemetry.log("tls_unusable", level="error", why=str(fault))
+            trust = Trust()
+        self._adopt(door.settings, trust)
 
     def configure(self, settings: Settings) -> None:
-        """Take other settings: new requests meet new routes and endpoints, running ones end on the old."""
+        """Take other settings: new requests meet new routes and endpoints, running ones end on the old.
+
+        Raises `TrustFault`, and changes nothing, when a file they name cannot be used."""
+        self._adopt(settings, Trust.checked(settings))
+
+    def _adopt(self, settings: Settings, trust: Trust) -> None:
         for endpoint in self._endpoints.values():
             endpoint.close()
         self.routes = {}
         self._endpoints = {}
-        self._contexts = {}
-        self.resolver = Resolver(settings.environments, settings.listeners, lambda: self.door.tick_s)
+        self.trust = trust
+        self.resolver = Resolver(settings, lambda: self.door.tick_s)
         self.answer_rules = AnswerRules()
 
     def route(self, exposure: Exposure) -> Route:
@@ -94,34 +142,55 @@ class Pool:
             route = self.routes[exposure.key] = Route(self, exposure)
         return route
 
-    def endpoint(self, url: str, environment: str, service: ServiceSettings) -> Endpoint:
-        key = (url, environment, service)
+    def endpoint(self, url: str, exposure: Exposure, service: ServiceSettings) -> Endpoint:
+        """Each exposure has its own, whoever else names the URL: limits, failures and trials are shared with nobody."""
+        key = (exposure.key, url)
         endpoint = self._endpoints.get(key)
         if endpoint is None:
-            endpoint = self._endpoints[key] = Endpoint(self, url, environment, service)
+            endpoint = self._endpoints[key] = Endpoint(self, url, exposure.key, exposure.environment, service)
+            endpoint.down_until_s = self._down.get(key, 0.0)
         return endpoint
 
-    def tls_context(self, tls: UpstreamTls | None) -> ssl.SSLContext:
-        """Verification is never off: the system's roots, or the operator's own."""
-        context = self._contexts.get(tls)
-        if context is None:
-            context = ssl.create_default_context(cafile=tls.ca if tls and tls.ca else None)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if tls and tls.certificate:
-                context.load_cert_chain(tls.certificate, tls.key or None)
-            self._contexts[tls] = context
-        return context
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
+        route = self.routes.get(endpoint.exposure)
+        if route is not None:
+            route.look_again(self.door.tick_s)
+
+    def take_states(self, number: int, down: Iterable[tuple[str, str, float]]) -> None:
+        """What the engine's checks found: every endpoint that is down (key of the exposure, URL), and for how many
+        seconds that may be believed. Endpoints that are not named are up."""
+        now_s = self.door.tick_s
+        before = self._down
+        self._down = {(key, url): now_s + for_s for key, url, for_s in down}
+        self.states = number
+        for at in before.keys() | self._down.keys():
+            endpoint = self._endpoints.get(at)
+            if endpoint is not None:
+                endpoint.down_until_s = self._down.get(at, 0.0)
+                self.endpoint_changed(endpoint)
+
+    def ran_short(self, url: str, why: str) -> None:
+        """A connection could not be made for want of our own means. It is said once in a while."""
+        if self.door.tick_s - self._short_s >= SAID_AGAIN_S:
+            self._short_s = self.door.tick_s
+            telemetry.log("connect_shortage", level="error", endpoint=url, why=why)
 
     def table_changed(self) -> None:
         """Routes of exposures that are gone must not hold on to them."""
         self.routes = {}
 
     def sweep(self, now_s: float) -> None:
+        """Called each second."""
         gone = [key for key, endpoint in self._endpoints.items() if endpoint.sweep(now_s)]
         for key in gone:
             del self._endpoints[key]
-        if gone:
-            self.routes = {}  # some may point to an endpoint that is no longer swept
+            self.routes.pop(key[0], None)  # it may point to the endpoint, which is no longer swept
+        for route in self.routes.values():
+            if route.troubled:
+                route.look_again(now_s)  # what the checks said may have expired
+        values = self.door.values
+        values[counters.UPSTREAM_EJECTED] = sum(each.health.ejected for each in self._endpoints.values())
+        values[counters.UPSTREAM_DOWN] = sum(until_s > now_s for until_s in self._down.values())
 
     def close(self) -> None:
         for endpoint in self._endpoints.values():

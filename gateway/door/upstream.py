@@ -13,13 +13,18 @@ On the list of hot files: every answer runs through it.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from gateway.door.holds import HOLD_UPSTREAM
+from gateway.door.balance import CONNECT_FAILURES
+from gateway.door.holds import FULL_READ, HOLD_UPSTREAM
+from gateway.door.limits import upload_resumes
 from gateway.errors import Refused
 from gateway.http1.forward import Answer, AnswerRules, read_answer
+from gateway.http1.values import idle_seconds
+from gateway.trust import full_reason
 
 if TYPE_CHECKING:
     from gateway.door.endpoint import Endpoint
@@ -36,8 +41,9 @@ class Upstream:
     idle, the exchange while it answers."""
 
     __slots__ = (
-        "endpoint", "rules", "transport", "exchange", "idle_since_s", "parser", "fields", "answer",
-        "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "eof", "paused",
+        "endpoint", "rules", "transport", "adopted", "retire_s", "idle_limit_s", "idle_since_s", "exchange", "parser",
+        "fields", "answer", "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "eof",
+        "paused",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, rules: AnswerRules) -> None:
@@ -45,6 +51,9 @@ class Upstream:
         self.endpoint = endpoint
         self.rules = rules
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
+        self.adopted = False  # the endpoint counts it
+        self.retire_s = 0.0  # not given another request from then on
+        self.idle_limit_s = 0.0
         self.idle_since_s = 0.0
         # for one answer
         self.exchange: Exchange | None = None
@@ -82,9 +91,20 @@ class Upstream:
             self.endpoint.busy -= 1
             exchange.answer_more(b"", True)
         elif answer is None and not self.head_bytes and not self.interims:
-            exchange.upstream_failed("upstream_closed")
+            self._closed(exchange, exc)
         else:
-            exchange.upstream_failed("upstream_malformed", "the answer ended early")
+            self._failed(exchange, "the answer ended early")
+
+    def _closed(self, exchange: Exchange, exc: Exception | None) -> None:
+        """No byte of an answer came. From a connection that idled, that says nothing about the endpoint."""
+        if isinstance(exc, ssl.SSLError):  # with TLS 1.3 a refusal of our certificate comes after the handshake
+            why = full_reason(exc)
+            self.endpoint.failed(why, CONNECT_FAILURES)
+            exchange.upstream_failed("upstream_closed", why)
+            return
+        if not exchange.reused:
+            self.endpoint.failed("closes without an answer")
+        exchange.upstream_failed("upstream_closed")
 
     def pause_writing(self) -> None:
         if self.exchange is not None:
@@ -92,6 +112,7 @@ class Upstream:
 
     def resume_writing(self) -> None:
         if self.exchange is not None:
+            upload_resumes(self.exchange)
             self.exchange.client.release(HOLD_UPSTREAM)
 
     def pause(self) -> None:
@@ -105,6 +126,10 @@ class Upstream:
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
+    def _read_on(self) -> None:
+        if not self.paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
     def abandon(self) -> None:
         """Nobody waits for the answer any more: the upstream may stop working on it."""
         self.exchange = None
@@ -117,6 +142,9 @@ class Upstream:
         if exchange is None:
             self.transport.abort()  # a byte nobody asked for
             return
+        if len(data) >= FULL_READ:
+            self.transport.pause_reading()
+            self.endpoint.pool.door.loop.call_soon(self._read_on)
         if self.raw_left:
             left = self.raw_left
             size = len(data)
@@ -134,7 +162,11 @@ class Upstream:
             parser = self.parser = HttpResponseParser(self)
         try:
             parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
+        except HttpParserUpgrade as stop:
+            if self.exchange is not None:  # else a callback has failed it already
+                self._switched(exchange, data[stop.args[0] :])
+            return
+        except HttpParserError as error:
             # bytes behind a complete answer spoil the connection, not the answer
             if self.exchange is None:  # a callback has failed it already
                 return
@@ -155,6 +187,12 @@ class Upstream:
             self.head_bytes += len(data)
             if self.head_bytes > HEAD_BYTES:
                 self._fail(exchange, "its head is too large")
+
+    def _switched(self, exchange: Exchange, rest: bytes) -> None:
+        """llhttp stops behind a 101 alone, and `read_answer` lets none pass that was not asked for."""
+        answer = cast(Answer, self.answer)
+        self.exchange = self.answer = self.parser = None
+        exchange.switched(answer, self, rest)
 
     def _deliver(self, exchange: Exchange, answer: Answer) -> None:
         """Hand over what one piece brought. True on entry: the answer's head was read and accepted."""
@@ -183,6 +221,8 @@ class Upstream:
         self.exchange = None
         exchange.upstream = None
         self.answer = None
+        if answer.kept is not None:
+            self._limit_idling(answer, answer.kept)
         self.begun = self.complete = self.surplus = False
         self.head_bytes = self.interims = 0
         if not exchange.body_done or self.transport.get_write_buffer_size():
@@ -196,10 +236,30 @@ class Upstream:
                 self.resume()
             self.endpoint.give_back(self)
 
+    def _limit_idling(self, answer: Answer, kept: bytes) -> None:
+        """The upstream said how long it leaves an idle connection open: ours ends before that."""
+        idle_s = idle_seconds(kept)
+        if idle_s < 0:
+            answer.keep_alive = False
+        elif idle_s:
+            self.idle_limit_s = min(idle_s, self.endpoint.pool.door.timeouts.pool_idle_s)
+
     def _fail(self, exchange: Exchange, detail: str) -> None:
         self.exchange = None
         self.transport.abort()
+        self._failed(exchange, detail)
+
+    def _failed(self, exchange: Exchange, detail: str) -> None:
+        self.endpoint.failed(detail)
         exchange.upstream_failed("upstream_malformed", detail)
+
+    def _is_late(self, answer: Answer, exchange: Exchange) -> bool:
+        """RFC 9110, 15.5.9: a connection that idled too long may be ended with a 408, which crosses the request."""
+        return (
+            answer.status == 408
+            and not answer.keep_alive
+            and exchange.can_repeat("upstream_closed")
+        )
 
     # === parser callbacks ===
 
@@ -217,14 +277,26 @@ class Upstream:
         if exchange is None or self.complete:
             return
         parser = cast(HttpResponseParser, self.parser)
-        answer = read_answer(parser.get_status_code(), parser.get_http_version(), fields, exchange.method, self.rules)
+        answer = read_answer(
+            parser.get_status_code(), parser.get_http_version(), fields, exchange.method, self.rules, exchange.upgrade
+        )
         if isinstance(answer, Refused):
             self._fail(exchange, answer.detail)
             return
-        if answer.status >= 200:
-            self.answer = answer
+        if answer.status >= 200 or answer.upgrade:
+            if answer.upgrade and not parser.should_upgrade():
+                self._fail(exchange, "it switches protocols and `Connection` does not say so")
+                return
             if not parser.should_keep_alive():
                 answer.keep_alive = False  # llhttp reads Proxy-Connection too, and takes no more after this
+            if answer.status >= self.endpoint.notable:
+                if self._is_late(answer, exchange):
+                    self.exchange = None
+                    self.transport.abort()
+                    exchange.upstream_failed("upstream_closed")
+                    return
+                self.endpoint.judge(answer.status)
+            self.answer = answer
             if answer.no_body and exchange.method == "HEAD":
                 # llhttp would take what follows a HEAD's answer for its body: a fresh parser reads the next one
                 self.complete = True
