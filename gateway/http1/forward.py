@@ -5,8 +5,7 @@ no alias of an identity header but our own lines. That is why framing, Host, Via
 traceparent are written here and never copied.
 
 Upstream learns of the client, in `X-Forwarded-For`, exactly one address: the one that was established here
-(`client_address`), not the list that somebody sent. It may trust that field if it accepts connections from the
-door alone.
+(`client_address`), not the list that somebody sent. It may trust that field if only the door can connect to it.
 
 Answers: the status line is ours, the upstream's reason phrase is not read (it is optional in HTTP/1.1, gone since
 HTTP/2, and a place to write into). An answer whose framing two readers could read differently is no answer:
@@ -56,9 +55,10 @@ _CODING: Final = 2
 _CONNECTION: Final = 3
 _COOKIE: Final = 4
 _UPGRADE: Final = 5
+_KEEP_ALIVE: Final = 6
 _PLACES: Final = {
     b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION,
-    b"set-cookie": _COOKIE, b"upgrade": _UPGRADE,
+    b"set-cookie": _COOKIE, b"upgrade": _UPGRADE, b"keep-alive": _KEEP_ALIVE,
 }  # fmt: skip
 
 
@@ -168,17 +168,19 @@ class AnswerRules:
 class Answer:
     """An answer's head, read. Below 200 (but 101) it is interim and another one follows."""
 
-    __slots__ = ("keep_alive", "length", "lines", "no_body", "status", "upgrade")
+    __slots__ = ("keep_alive", "kept", "length", "lines", "no_body", "status", "upgrade")
 
     def __init__(
-        self, status: int, lines: bytes, length: int, no_body: bool, keep_alive: bool, upgrade: bytes = b""
+        self, status: int, lines: bytes, length: int, no_body: bool, keep_alive: bool, upgrade: bytes = b"",
+        kept: bytes | None = None,
     ) -> None:
         self.status = status
         self.lines = lines  # status line and fields, ready to send but for framing, connection and the empty line
         self.length = length  # of the body, or what HEAD would have had; CHUNKED, UNTIL_CLOSE
-        self.no_body = no_body  # no body follows, whatever `length` says
+        self.no_body = no_body  # whatever `length` says; a body that comes all the same is seen by the caller alone
         self.keep_alive = keep_alive  # the upstream connection may be used again after the body
         self.upgrade = upgrade  # of a 101: the protocol that begins
+        self.kept = kept  # the Keep-Alive field
 
 
 def read_answer(
@@ -194,7 +196,7 @@ def read_answer(
         return _malformed("the answer's status or version is none of HTTP/1.1, or its fields are too many")
     lines = [_STATUS_LINES[status]]
     seen = []
-    length = coding = connection = protocol = None
+    length = coding = connection = protocol = kept = None
     kinds = rules.names.kinds
     for name, value in fields:
         seen.append(value)
@@ -216,6 +218,8 @@ def read_answer(
                 lines.append(b"Set-Cookie: " + value + b"\r\n")
         elif kind == _UPGRADE:
             protocol = value.strip(b" \t").lower()
+        elif kind == _KEEP_ALIVE:
+            kept = value
         elif kind == IS_NO_NAME:
             return _malformed("a field of the answer has no valid name")
     if why := _unfit(b"".join(seen), fields, rules):
@@ -227,8 +231,8 @@ def read_answer(
         if named:
             lines[1:] = without(lines[1:], named)
     if status == 101:
-        if protocol is None or protocol != upgrade:
-            return _malformed("the service switches protocols, which nobody asked for")
+        if protocol is None or protocol != upgrade or version != "1.1" or (length, coding) != (None, None):
+            return _malformed("the service switches protocols, which nobody asked for, or not so")
         return Answer(101, b"".join(lines), 0, True, False, protocol)
     size = body_length(length, coding, 11 if version == "1.1" else 10)
     if size == UNCLEAR:
@@ -237,9 +241,8 @@ def read_answer(
         # RFC 9112, 6.3: it has no body. llhttp reads one all the same where it does not know the status.
         return _malformed("an interim answer of the service announces a body")
     if request_method == "HEAD" or status in (204, 304) or status < 200:
-        # The upstream may still send a body it must not send: only the caller sees those surplus bytes.
-        return Answer(status, b"".join(lines), size, True, keep_alive)
-    return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE)
+        return Answer(status, b"".join(lines), size, True, keep_alive, b"", kept)
+    return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE, b"", kept)
 
 
 def _unfit(octets: bytes, fields: list[tuple[bytes, bytes]], rules: AnswerRules) -> str:

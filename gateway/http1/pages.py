@@ -27,6 +27,18 @@ _RETRY_AFTER_S: Final = {
     "overloaded": 1, "rate_limited": 1, "shutting_down": 2, "policy_unavailable": 5, "issuer_unavailable": 5,
     "audit_unavailable": 10,
 }  # fmt: skip
+# RFC 9209, 2.3: why the door answered instead of the service. What is not named here is `http_request_denied`.
+_PROXY_ERRORS: Final = {
+    "request_": "http_request_error", "path_": "http_request_error", "method_": "http_request_error",
+    "expectation_failed": "http_request_error", "host_unknown": "destination_not_found",
+    "path_unknown": "destination_not_found", "operation_unknown": "destination_not_found",
+    "upstream_connect": "destination_unavailable", "upstream_refused": "destination_ip_prohibited",
+    "upstream_timeout": "http_response_timeout", "upstream_closed": "connection_terminated",
+    "upstream_malformed": "http_protocol_error", "loop_detected": "proxy_loop_detected",
+    "issuer_unavailable": "proxy_internal_error", "policy_unavailable": "proxy_internal_error",
+    "audit_unavailable": "proxy_internal_error", "overloaded": "proxy_internal_error",
+    "shutting_down": "proxy_internal_error",
+}  # fmt: skip
 _ALLOW: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 _STYLE: Final = (
@@ -47,7 +59,8 @@ _PAGE_FIELDS: Final = (
 _JSON_FIELDS: Final = b"Content-Type: application/problem+json\r\n"
 
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, 3.3: scope-token
-_NEED: Final = re.compile(r"(max_age|issuer)=(.*)")  # what is no strength, as `policy.requirements` writes it
+# What is no strength, as `policy.requirements` writes it.
+_NEED: Final = re.compile(r"(max_age|issuer)=(.*)|network|certificate")
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,256}")
 
 
@@ -72,6 +85,13 @@ def challenge(code: str, need: tuple[str, ...] = ()) -> bytes:
     return b""
 
 
+def proxy_status(code: str) -> bytes:
+    """The value of Proxy-Status (RFC 9209) that an answer with this code carries: it says that no service was asked,
+    or did not answer, and which of both."""
+    error = _PROXY_ERRORS.get(code) or _PROXY_ERRORS.get(code.partition("_")[0] + "_", "http_request_denied")
+    return f"stagedoor; error={error}".encode("ascii")
+
+
 def _with(text: str, name: str, value: str) -> bytes:
     return (f'{text}, {name}="{value}"' if value else text).encode("ascii")
 
@@ -87,10 +107,12 @@ def refusal(
     www_authenticate: bytes = b"",
     close: bool = False,
     extra: bytes = b"",
+    retry_s: int = 0,
 ) -> bytes:
     """The whole answer. `close`: the connection ends anyway; it also does where the fault says so.
 
-    `www_authenticate` is what :func:`challenge` gave; `extra` are further whole lines. An answer to HEAD has
+    `www_authenticate` is what :func:`challenge` gave; `extra` are further whole lines; `retry_s` says when it
+    is worth another try, where the code alone does not. An answer to HEAD has
     the length of what GET would have had, and no body.
     """
     shown_id = request_id if _REQUEST_ID.fullmatch(request_id) else b"-"
@@ -99,11 +121,12 @@ def refusal(
         kind, body = _PAGE_FIELDS, _page(fault, detail, shown_id.decode("ascii"))
     else:
         kind, body = _JSON_FIELDS, _problem(fault, detail, shown_id.decode("ascii"))
-    retry_s = _RETRY_AFTER_S.get(fault.code)
+    retry_s = retry_s or _RETRY_AFTER_S.get(fault.code, 0)
     return b"".join((
         b"HTTP/1.1 %d %b\r\n" % (fault.status, _phrase(fault.status)),
         kind,
-        b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: ", shown_id, b"\r\n",
+        b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: ", shown_id,
+        b"\r\nProxy-Status: ", proxy_status(fault.code), b"\r\n",
         b"WWW-Authenticate: %b\r\n" % www_authenticate if www_authenticate else b"",
         _ALLOW if fault.status == HTTPStatus.METHOD_NOT_ALLOWED else b"",
         b"Retry-After: %d\r\n" % retry_s if retry_s else b"",

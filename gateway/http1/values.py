@@ -7,6 +7,7 @@ which refusal that makes is the caller's to say.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 CHUNKED: Final = -1
@@ -125,6 +126,20 @@ def connection_of(value: bytes) -> Connection:
 
 
 _USUAL.update({value: connection_of(value) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")})
+
+
+_TIMEOUT: Final = re.compile(rb"(?:^|[,; \t])timeout=([0-9]{1,6})(?![0-9])", re.IGNORECASE)
+_SHARE_OF_TIMEOUT: Final = 0.8  # the rest is for the way there: a request must not meet the end of the connection
+
+
+@lru_cache(maxsize=256)  # Apache counts `max` down beside it
+def idle_seconds(keep_alive: bytes) -> float:
+    """How long a connection may idle by a Keep-Alive value, in seconds: below 0 for not at all, 0.0 if it does not
+    say (the field of RFC 2068, 19.7.1.1, which every server still sends)."""
+    form = _TIMEOUT.search(keep_alive)
+    if form is None:
+        return 0.0
+    return int(form[1]) * _SHARE_OF_TIMEOUT or -1.0
 
 
 def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:

@@ -53,6 +53,7 @@ class Said:
     exposures: tuple[Exposure, ...] = ()
     declared: tuple[Operation, ...] = ()  # by `paths` and `public`
     options: frozenset[str] = frozenset()
+    cors: tuple[str, ...] = ()
     broken: frozenset[str] = frozenset()
     faults: tuple[Fault, ...] = ()
 
@@ -83,6 +84,7 @@ class _Reader:
             exposures=tuple(exposures),
             declared=tuple(self._declared()),
             options=frozenset(self._words("options", OPTIONS)),
+            cors=self._cors(),
             broken=frozenset(self._broken),
             faults=tuple(self._faults),
         )
@@ -126,6 +128,22 @@ class _Reader:
                 yield word
             else:
                 self._warn(key, f"unknown word `{word}` in `{key}`", did_you_mean(word, known))
+
+    def _cors(self) -> tuple[str, ...]:
+        """Origins in one spelling, sorted; one word instead of them; nothing where somebody wrote both."""
+        items = self._items("cors")
+        if items in ([], ["refuse"]):
+            return ()
+        if items == ["upstream"]:
+            return ("upstream",)
+        found = set()
+        for item in items:
+            if origin := _origin(item):
+                found.add(origin)
+            else:
+                message = f"`{item[:80]}` in `cors` is no origin: scripts of it are refused"
+                self._warn("cors", message, "write `https://shop.example.com`, or `upstream` or `refuse` alone")
+        return tuple(sorted(found))
 
     def _access(self) -> Literal["owners", "consumers", "everyone", ""]:
         text = self._values.get("access")
@@ -241,6 +259,14 @@ def _is_template(template: str) -> bool:
         return False
     stars = ["*" in segment for segment in segments]
     return not any(stars[:-1]) and (not stars[-1] or segments[-1] == "**") and not {".", ".."} & set(segments)
+
+
+def _origin(text: str) -> str:
+    """`scheme://host[:port]` as a browser writes it (RFC 6454, 6.2): without the port that goes without saying."""
+    upstream = _upstream(text.lower())
+    scheme, _, authority = upstream.partition("://")
+    usual = {"http": ":80", "https": ":443"}.get(scheme, "-")
+    return f"{scheme}://{authority.removesuffix(usual)}" if upstream and not text.endswith("/") else ""
 
 
 def _upstream(text: str) -> str:

@@ -134,6 +134,7 @@ class Assembler:
             operations=_operations(apis, said),
             has_definition=any(api is None or _is_openapi(api) for api in apis),
             options=said.options,
+            cors=said.cors,
             annotations=entity.annotations,
             source=entity.source,
         )

@@ -260,6 +260,9 @@ def test_a_switch_of_protocols_answers_the_one_that_was_asked_for() -> None:
         b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     )
     assert isinstance(read_answer(101, "1.1", asked, "GET", ANSWER_RULES, b"other"), Refused)
+    assert isinstance(read_answer(101, "1.0", asked, "GET", ANSWER_RULES, b"websocket"), Refused)
+    for framing in (FIVE, CHUNKED):
+        assert isinstance(read_answer(101, "1.1", [*asked, framing], "GET", ANSWER_RULES, b"websocket"), Refused)
 
 
 def test_an_interim_answer_goes_on_without_framing() -> None:

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from gateway.errors import FAULTS
-from gateway.http1.pages import challenge, prefers_html, refusal
+from gateway.http1.pages import challenge, prefers_html, proxy_status, refusal
 
 BROWSER = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
@@ -130,6 +130,8 @@ def test_an_unsent_status_has_an_empty_phrase() -> None:
             b'Bearer realm="stagedoor", error="insufficient_user_authentication", acr_values="mfa", max_age="3600"',
         ),
         ("requirement_unmet", ("issuer=corp",), b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
+        ("requirement_unmet", ("issuer=ci,main", "network", "certificate"),
+         b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
         ("requirement_unmet", (), b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
         ("no_rule", ("x",), b""),
         ("path_malformed", (), b""),
@@ -165,3 +167,34 @@ def test_every_401_has_a_challenge(code: str) -> None:
 )
 def test_a_page_is_for_those_who_ask_for_html_by_name(accept: bytes, html: bool) -> None:
     assert prefers_html(accept) is html
+
+
+# RFC 9209, 2.3: the registered error types that this door can mean.
+PROXY_ERRORS = frozenset((
+    "destination_not_found", "destination_unavailable", "destination_ip_prohibited", "connection_terminated",
+    "http_request_error", "http_request_denied", "http_response_timeout", "http_protocol_error",
+    "proxy_internal_error", "proxy_loop_detected",
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("code", sorted(FAULTS))
+def test_every_answer_of_ours_says_that_the_door_gave_it(code: str) -> None:
+    answer = refusal(FAULTS[code], request_id=b"a-1")
+    (line,) = [line for line in answer.split(b"\r\n") if line.startswith(b"Proxy-Status: ")]
+    assert line.removeprefix(b"Proxy-Status: stagedoor; error=").decode() in PROXY_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("request_timeout", b"http_request_error"),
+        ("path_unknown", b"destination_not_found"),
+        ("token_expired", b"http_request_denied"),
+        ("no_rule", b"http_request_denied"),
+        ("requirement_unmet", b"http_request_denied"),
+        ("upstream_timeout", b"http_response_timeout"),
+        ("policy_unavailable", b"proxy_internal_error"),
+    ],
+)
+def test_the_error_type_is_the_one_that_fits(code: str, error: bytes) -> None:
+    assert proxy_status(code) == b"stagedoor; error=" + error

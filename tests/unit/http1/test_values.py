@@ -15,6 +15,7 @@ from gateway.http1.values import (
     connection_of,
     foreign_cookies,
     host_of,
+    idle_seconds,
     is_own_cookie,
     nearest_scheme,
     via_names,
@@ -174,3 +175,24 @@ def test_named_lines_go_in_any_case() -> None:
 def test_what_ends_a_line_is_found(octet: bytes) -> None:
     assert breaks_a_line(b"a" + octet)
     assert not breaks_a_line(b"a\t\x80\xff")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"timeout=5", 4.0),
+        (b"timeout=5, max=100", 4.0),
+        (b"max=100, Timeout=5", 4.0),
+        (b"max=100;timeout=5", 4.0),
+        (b"timeout=0", -1.0),
+        (b"max=100", 0.0),
+        (b"", 0.0),
+        (b"timeout=", 0.0),
+        (b"timeout=-5", 0.0),
+        (b"timeout=5s", 4.0),
+        (b"timeout=99999999999", 0.0),
+        (b"xtimeout=5", 0.0),
+    ],
+)
+def test_how_long_a_connection_may_idle(value: bytes, seconds: float) -> None:
+    assert idle_seconds(value) == seconds

@@ -123,3 +123,38 @@ def test_a_component_per_environment_names_that_one_environment() -> None:
     assert contradicting.exposures == ()
     assert contradicting.broken == {"dev", "prod"}
     assert said({**own, "environments": None}).exposures == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        (None, ()),
+        ("refuse", ()),
+        ("upstream", ("upstream",)),
+        ("https://shop.example.com", ("https://shop.example.com",)),
+        ("HTTPS://Shop.Example.com:443, http://127.0.0.1:3000", ("http://127.0.0.1:3000", "https://shop.example.com")),
+        ("https://shop.example.com:8443", ("https://shop.example.com:8443",)),
+    ],
+)
+def test_cors_is_origins_in_the_spelling_of_browsers(text: str | None, origins: tuple[str, ...]) -> None:
+    found = said({"cors": text})
+    assert found.cors == origins
+    assert not found.faults
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*", "null", "shop.example.com", "https://shop.example.com/", "https://shop.example.com/path", "ftp://a.test",
+     "https://*.example.com", "https://user@shop.example.com", "https://a.test upstream"],
+)  # fmt: skip
+def test_what_is_no_origin_lets_nobody_in_and_is_told(text: str) -> None:
+    found = said({"cors": text})
+    assert found.cors == ()
+    assert [fault.severity for fault in found.faults] == ["warning"]
+    assert "`cors`" in found.faults[0].message
+
+
+def test_a_word_among_origins_is_told_and_the_origins_stay() -> None:
+    found = said({"cors": "upstream, https://shop.example.com"})
+    assert found.cors == ("https://shop.example.com",)
+    assert len(found.faults) == 1

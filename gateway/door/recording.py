@@ -1,0 +1,45 @@
+"""What an exchange leaves in the audit trail: one line, made of pieces that repeat (`audit.line`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, way_piece
+
+if TYPE_CHECKING:
+    from gateway.door.exchange import Exchange
+
+SWITCHED: Final = 101  # only ever the status of an exchange that became a tunnel
+
+
+def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
+    """The record's line without its number."""
+    head = exchange.head
+    permit = exchange.permit
+    verdict = permit or exchange.refused
+    match = exchange.match
+    endpoint = exchange.endpoint
+    record = line(
+        (exchange.began_ns + exchange.door.wall_offset_ns) // 1_000_000,
+        exchange.request_id,
+        exchange.caller.record,
+        asked_piece(exchange.method, head.host),
+        head.target.path,
+        decided_piece(
+            "refusal" if permit is None else "permit",
+            reason,
+            verdict.rule,
+            verdict.operation,
+            match.exposure.key if match is not None else "",
+            exchange.version,
+        ),
+        way_piece(
+            exchange.client.peer.address, exchange.client_address, endpoint.url if endpoint is not None else ""
+        ),
+        exchange.status,
+        exchange.bytes_in,
+        exchange.bytes_out,
+        spent_us,
+        head.traceparent[3:35],
+    )
+    return of_tunnel(record, "opened") if exchange.status == SWITCHED else record
