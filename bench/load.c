@@ -5,6 +5,9 @@
  * free connection; when none is free it waits, and its latency still counts from the moment it was due. So a
  * stalled server is charged for every request that should have been sent meanwhile (no coordinated omission).
  *
+ * --fresh: a connection for each request, closed after its answer; latency then counts from before the connect.
+ * One that is refused ends the run; one that the kernel drops shows as a latency of a second.
+ *
  * Requests come prepared from a file of [u32 length][bytes] in this machine's byte order and are sent in turn.
  * A run of eight `#` in a request is replaced by a running number, which makes its path unlike any before.
  * Every answer must be HTTP/1.1, 2xx and framed by Content-Length; anything else is counted and named, and the
@@ -76,7 +79,7 @@ static struct {
     double seconds, warm, rate;
     int64_t slow, stop_bytes, mark, length;
     uint32_t first;
-    bool tls, hold;
+    bool tls, hold, fresh;
     const char *requests, *ca, *name;
 } option = {.connections = 32, .seconds = 10, .length = -1};
 
@@ -258,7 +261,14 @@ static void flush_request(struct connection *c) {
     watch(c, EPOLLIN);
 }
 
+static void connect_again(struct connection *c);
+
 static void send_next(struct connection *c, int64_t due) {
+    if (c->state == CLOSED) { /* --fresh: comes back once it is open */
+        c->due = due;
+        connect_again(c);
+        return;
+    }
     struct request *r = &requests[request_next];
     if (++request_next == request_count) request_next = 0;
     c->out = r->bytes;
@@ -290,7 +300,10 @@ static void opened(struct connection *c) {
     connecting--;
     open_count++;
     c->counted = true;
-    become_free(c);
+    if (option.fresh)
+        send_next(c, c->due);
+    else
+        become_free(c);
 }
 
 static void shake(struct connection *c) {
@@ -385,6 +398,16 @@ static void answered(struct connection *c) {
         histogram[bucket_of(latency)]++;
         latency_sum += latency;
         if (latency > slowest) slowest = latency;
+    }
+    if (option.fresh) {
+        c->state = FREE;
+        disconnect(c);
+        if (!sending) return;
+        if (option.rate)
+            free_list[free_count++] = (int)(c - connections);
+        else
+            send_next(c, now_ns());
+        return;
     }
     if (c->closing) { /* the server retires a connection: allowed, counted */
         c->state = FREE;
@@ -494,6 +517,13 @@ static void turn(int64_t wait_ns) {
 }
 
 static void open_all(void) {
+    for (int i = 0; option.fresh && i < option.connections; i++) {
+        if (option.rate)
+            free_list[free_count++] = i;
+        else
+            send_next(&connections[i], now_ns());
+    }
+    if (option.fresh) return;
     for (int i = 0; i < option.connections; i++) {
         while (connecting >= OPENING_MAX || (option.hold && in_flight >= OPENING_MAX)) turn(SECOND);
         connect_again(&connections[i]);
@@ -543,7 +573,7 @@ static double serve_window(void) {
             }
             if (tick - now < wait) wait = tick > now ? tick - now : 0;
         }
-        if (!open_count && !connecting) die("no connection is left: %s", first_fault);
+        if (!open_count && !connecting && !option.fresh) die("no connection is left: %s", first_fault);
         turn(wait);
     }
     double elapsed = (double)(now_ns() - window) / 1e9;
@@ -597,7 +627,7 @@ static void read_options(int argc, char **argv) {
     static const struct option known[] = {
         {"port", 1, 0, 'p'}, {"requests", 1, 0, 'f'}, {"connections", 1, 0, 'n'}, {"seconds", 1, 0, 's'},
         {"warm", 1, 0, 'w'}, {"rate", 1, 0, 'r'}, {"slow", 1, 0, 'S'}, {"stop-bytes", 1, 0, 'b'},
-        {"mark", 1, 0, 'm'}, {"length", 1, 0, 'l'}, {"first", 1, 0, 'F'}, {"hold", 0, 0, 'H'},
+        {"mark", 1, 0, 'm'}, {"length", 1, 0, 'l'}, {"first", 1, 0, 'F'}, {"hold", 0, 0, 'H'}, {"fresh", 0, 0, 'C'},
         {"tls", 0, 0, 't'}, {"ca", 1, 0, 'c'}, {"name", 1, 0, 'N'}, {0}};
     option.address.sin_family = AF_INET;
     option.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -614,6 +644,7 @@ static void read_options(int argc, char **argv) {
         case 'l': option.length = atoll(optarg); break;
         case 'F': option.first = (uint32_t)atoi(optarg); break;
         case 'H': option.hold = true; break;
+        case 'C': option.fresh = true; break;
         case 't': option.tls = true; break;
         case 'c': option.ca = optarg; break;
         case 'N': option.name = optarg; break;

@@ -28,10 +28,10 @@ class Listener:
     tls: ListenerTls | None = None
     trusted_peers: tuple[str, ...] = ()  # networks whose X-Forwarded-For, -Proto are read
     proxy_protocol: bool = False
-    direct: bool = False
+    direct: bool = False  # clients connect here themselves: a connection's certificate says who they are
     bigip: bool = False
     health_only: bool = False
-    client_certificate_header: str = ""
+    client_certificate_header: str = ""  # in which trusted peers pass on the certificate a client showed them
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,31 @@ class Groups:
 
 
 @dataclass(frozen=True, slots=True)
+class Introspection:
+    """Tokens about which the issuer itself is asked (RFC 7662). The secret stays in its file."""
+
+    client_id: str
+    client_secret_file: str
+    url: str = ""  # "" = from discovery
+    prefixes: tuple[str, ...] = ()  # how this issuer's opaque tokens begin; () = all that no other one claims
+    cache_s: float = 60.0
+    tokens: Literal["opaque", "signed", "all"] = "opaque"  # signed: once their signature was verified
+    without_sub: Literal["refuse", "client"] = "refuse"  # client: an answer without `sub` is about a client's own token
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     name: str
-    issuer: str  # the exact `iss`
+    issuer: str  # the exact `iss`; of preset spiffe the trust domain, `spiffe://example.org`
     audiences: tuple[str, ...]
-    preset: str = "generic"  # okta | entra | keycloak | auth0 | google | generic
+    preset: str = "generic"  # one of `gateway.identity.presets.PRESETS`
     algorithms: tuple[str, ...] = ("RS256", "ES256")
     match: tuple[MatchField, ...] = ()
     groups: Groups | None = None
     membership: Literal["catalog", "token", "both", "either"] = "catalog"
     scopes: Literal["bound", "add"] = "bound"
-    workload_when: Mapping[str, str] = field(default_factory=dict)  # claim -> value, all must hold
+    # Claim -> value, or the values it may have; all must hold.
+    workload_when: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     token_types: tuple[str, ...] = ("at+jwt", "application/at+jwt", "JWT")
     allow_absent_type: bool = False  # set by presets only
     accept_id_tokens: bool = False  # set by presets only
@@ -69,6 +83,7 @@ class Issuer:
     # Whether the client ids it gives out are those of the catalog. "": the only issuer's are, of several nobody's.
     clients: Literal["ours", "foreign", ""] = ""
     tenants: tuple[str, ...] = ()  # what `{tenantid}` in ``issuer`` stands for (Entra ID); nothing else is accepted
+    introspection: Introspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +95,26 @@ class UpstreamTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Whether an endpoint is up is asked with a GET of ``path``, every ``interval_s``."""
+
+    path: str
+    interval_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """What only operators decide about one service in one environment."""
 
     connect_s: float | None = None
     response_s: float | None = None
     idle_s: float | None = None
+    tunnel_idle_s: float | None = None
     connections: int | None = None
     tls: UpstreamTls | None = None
     body_limit_bytes: int | None = None
-    upgrades: tuple[str, ...] = ()
+    check: Check | None = None  # None: what requests meet is all that is known
+    upgrades: tuple[str, ...] = ()  # lower case; `websocket` needs no mention
     trailers: tuple[str, ...] = ()
 
 
@@ -108,15 +133,32 @@ class Catalog:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """What one key may do on the whole node; each worker enforces its share. 0 = unlimited."""
+
+    requests_per_second: float = 0.0
+    burst: int = 0  # at once after a pause; 0 = as many as in a second
+    concurrent: int = 0  # requests under way
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     head_bytes: int = 32 * 1024
     fields: int = 100
     target_bytes: int = 8 * 1024
     body_bytes: int = 0  # 0 = unlimited
     connections: int = 20_000  # per worker
-    handshakes: int = 64  # TLS handshakes in flight per worker
+    peer_connections: int = 10_000  # of one peer that is not trusted, per worker; 0 = unlimited
+    trusted_peer_connections: int = 0  # of one trusted peer, per worker; 0 = unlimited
+    handshakes: int = 512  # TLS handshakes in flight per worker
     upstream_connections: int = 256  # per endpoint and worker
     cached_tokens: int = 20_000  # per worker
+    tunnels: int = 10_000  # per worker, of its `connections`
+    memory_bytes: int = 0  # per worker: from there on what comes new is refused; 0 = unlimited
+    upload_rate_bytes: int = 256  # per second, of a request body that the door waits for; 0 = any
+    principals: Rate = Rate()  # by the ref of who asks
+    addresses: Rate = Rate()  # of requests by nobody, by client address
+    hosts: Rate = Rate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +170,7 @@ class Timeouts:
     connect_s: float = 5.0
     response_s: float = 60.0  # request sent to first byte of the answer
     idle_s: float = 60.0  # between two pieces of an answer body
+    tunnel_idle_s: float = 3600.0  # no byte either way
     pool_idle_s: float = 4.0
     drain_announce_s: float = 0.0
     drain_finish_s: float = 30.0
@@ -175,8 +218,8 @@ _HEAD_SIZE = len(FRAME_MAGIC) + 1 + _DIGEST_SIZE
 _CLASSES: dict[str, Callable[..., object]] = {
     kind.__name__: kind
     for kind in (
-        Settings, Listener, ListenerTls, Issuer, MatchField, Groups, Environment, ServiceSettings, UpstreamTls,
-        Catalog, Limits, Timeouts, Audit,
+        Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings,
+        UpstreamTls, Check, Catalog, Rate, Limits, Timeouts, Audit,
     )
 }  # fmt: skip
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 import copy
 import difflib
 import os
-import ssl
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from gateway import config, documents
+from gateway.config_files import unusable_files
 from gateway.config_models import DocumentModel
-from gateway.config_settings import settings_of
+from gateway.config_settings import Locate, settings_of
 from gateway.errors import ConfigError
 from policy.facts import Source
 from policy.reading import Fault
@@ -39,13 +39,9 @@ UNSUPPORTED = {
     "state.database": "a database of its own",
     "catalog.backstage": "reading the catalog from Backstage's API",
     "catalog.origins": "origins of people and groups, which only Backstage's API tells",
-    "issuers.*.introspection": "token introspection",
     "issuers.*.client": "sign-in for browsers",
     "listeners.*.proxy_protocol": "the PROXY protocol",
-    "listeners.*.direct": "identity bound to a connection",
     "listeners.*.health_only": "listeners for health alone",
-    "listeners.*.client_certificate_header": "client certificates",
-    "environments.*.services.*.check": "active health checks",
 }
 
 
@@ -57,11 +53,33 @@ class ConfigFaults(ConfigError):
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
+class Examined(NamedTuple):
+    """A file as far as it can be read. ``settings`` are None when its keys or values are at fault, and only to be
+    relied on when there is no fault at all; ``locate`` finds the place of a setting."""
+
+    settings: config.Settings | None
+    faults: tuple[Fault, ...]
+    locate: Locate
+    access_policy: str  # its path; "" where the file does not say one
+
+
 def load(
     path: Path | str, environ: Mapping[str, str] | None = None, *, with_named_files: bool = True
 ) -> config.Settings:
     """The settings of a file, overridden by ``environ`` (the process's own unless given). Who only asks questions
     about the catalog may do without the certificates and keys that it names (``with_named_files``)."""
+    examined = examine(path, environ)
+    faults = [*examined.faults]
+    if examined.settings is not None and with_named_files:
+        faults += unusable_files(examined.settings, examined.locate)
+    if faults or examined.settings is None:
+        raise ConfigFaults(faults)
+    return examined.settings
+
+
+def examine(path: Path | str, environ: Mapping[str, str] | None = None) -> Examined:
+    """The same without an opinion, and without the files that the settings name. Raises `ConfigFaults` when there is
+    no document to read."""
     file = Path(path).absolute()
     document = _document(file)
     place = _Places(document)
@@ -70,15 +88,13 @@ def load(
     # The one place of the program that reads settings from the environment.
     variables = os.environ if environ is None else environ
     faults += _override(tree, variables, place)
+    said = tree.get("access_policy")
+    access_policy = os.path.normpath(file.parent / said) if isinstance(said, str) and said.isprintable() else ""
     model = _validated(tree, place, faults)
     if model is None or faults:
-        raise ConfigFaults(faults)
-    settings, faults = settings_of(model, file.parent, place.locate)
-    if with_named_files:
-        faults += _unusable_files(settings, place)
-    if faults:
-        raise ConfigFaults(faults)
-    return settings
+        return Examined(None, tuple(faults), place.locate, access_policy)
+    settings, found = settings_of(model, file.parent, place.locate)
+    return Examined(settings, tuple(found), place.locate, access_policy)
 
 
 def _document(file: Path) -> documents.Document:
@@ -241,42 +257,3 @@ def _inner(annotation: Any) -> Any:
 
 def _dotted(path: Sequence[str | int]) -> str:
     return ".".join(str(part) for part in path)
-
-
-# ---- files that settings name ----
-
-
-def _unusable_files(settings: config.Settings, place: _Places) -> list[Fault]:
-    faults = []
-    for position, listener in enumerate(settings.listeners):
-        if listener.tls is not None and (message := _certificate_fault(listener.tls.certificate, listener.tls.key)):
-            faults.append(Fault(place.locate(("listeners", position, "tls")), message, ""))
-        if listener.tls is not None and listener.tls.client_ca and not os.access(listener.tls.client_ca, os.R_OK):
-            path = ("listeners", position, "tls", "client_ca")
-            faults.append(Fault(place.locate(path), f"cannot read `{listener.tls.client_ca}`", ""))
-    for name, environment in settings.environments.items():
-        for ref, service in environment.services.items():
-            tls = service.tls
-            if tls is None:
-                continue
-            at = ("environments", name, "services", ref, "tls")
-            if tls.ca and not os.access(tls.ca, os.R_OK):
-                faults.append(Fault(place.locate((*at, "ca")), f"cannot read `{tls.ca}`", ""))
-            if tls.certificate and (message := _certificate_fault(tls.certificate, tls.key)):
-                faults.append(Fault(place.locate(at), message, ""))
-    if not os.path.exists(settings.access_policy):
-        faults.append(Fault(place.locate(("access_policy",)), f"cannot read `{settings.access_policy}`", ""))
-    return faults
-
-
-def _certificate_fault(certificate: str, key: str) -> str:
-    for file in (certificate, key):
-        if not os.access(file, os.R_OK):
-            return f"cannot read `{file}`"
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key, password=lambda: "")  # an encrypted key fails, never asks
-    except (ssl.SSLError, OSError, ValueError) as fault:
-        reason = getattr(fault, "reason", None) or type(fault).__name__
-        return f"`{certificate}` and `{key}` are no certificate and its key: {reason}"
-    return ""

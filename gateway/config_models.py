@@ -1,31 +1,37 @@
 """The keys of `stagedoor.yaml`, one pydantic model per mapping; field names are the keys, nothing else is accepted.
 
-A model checks its values one by one; what they mean together is `config_settings`' business.
+A model checks its values one by one; what they mean together is `config_settings`' business. The text under a key is
+what `stagedoor config schema` tells an editor about it.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from gateway.config_issuers import IssuerModel
 from gateway.config_values import (
+    MAPPING,
     Address,
-    Algorithm,
+    CheckInterval,
     Count,
     Duration,
     Host,
     HostPattern,
-    IssuerUrl,
-    KeysAddress,
+    Limit,
     Name,
     Network,
     Prefix,
     Ref,
     Size,
+    Some,
     Text,
     Token,
+    UpgradeToken,
+    UpstreamPath,
     UpstreamPattern,
+    not_empty,
 )
 
 
@@ -36,164 +42,225 @@ def _named_once(values: list[Any]) -> list[Any]:
     return values
 
 
-def _not_empty(values: Any) -> Any:
-    if not values:
-        raise ValueError("is empty; name at least one")
-    return values
-
-
 class Keys(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = MAPPING
 
 
 class ListenerTlsModel(Keys):
     certificate: Text
+    """PEM file with the whole chain, leaf first."""
     key: Text
+    """PEM file with the private key, readable by Stagedoor's user alone, without a password."""
     client_ca: Text | None = None
+    """PEM file with the authorities of client certificates; with it, every client must show one."""
 
 
 class ListenerModel(Keys):
     name: Name
+    """How logs and sockets passed by systemd call this listener."""
     address: Address
+    """Where it listens. A change needs a restart."""
     tls: ListenerTlsModel | None = None
+    """Without it the listener speaks plain HTTP."""
     trusted_peers: list[Network] = []
+    """Networks whose X-Forwarded-For and -Proto are read, then rewritten. Identity fields are read from nobody."""
     bigip: bool = False
-
-
-class MatchFieldModel(Keys):
-    """Short form: the field alone."""
-
-    field: Text
-    domains: list[Host] = []
-
-
-def _long_form(value: Any) -> Any:
-    return {"field": value} if isinstance(value, str) else value
-
-
-def _fields(value: Any) -> Any:
-    if isinstance(value, dict):
-        return list(value.values())
-    return [value] if isinstance(value, str) else value
-
-
-MatchField = Annotated[MatchFieldModel, BeforeValidator(_long_form)]
-
-
-class GroupsModel(Keys):
-    """``match``: the fields of a Group that a value of the claim may equal; one, several, or `{claim: field}`."""
-
-    claim: Text
-    match: Annotated[list[Text], BeforeValidator(_fields)] = ["metadata.name"]
-
-
-class IssuerModel(Keys):
-    name: Name
-    preset: Literal["generic", "okta", "entra", "keycloak", "auth0", "google"] = "generic"
-    issuer: IssuerUrl
-    audiences: Annotated[list[Text], AfterValidator(_not_empty)]
-    algorithms: Annotated[list[Algorithm], AfterValidator(_not_empty)] | None = None
-    match: dict[Text, MatchField] | None = None
-    groups: GroupsModel | None = None
-    membership: Literal["catalog", "token", "both", "either"] = "catalog"
-    scopes: Literal["bound", "add"] = "bound"
-    workload_when: dict[Text, Text] | None = None
-    clients: Literal["ours", "foreign"] | None = None
-    token_types: Annotated[list[Text], AfterValidator(_not_empty)] | None = None
-    jwks_uri: KeysAddress | None = None
-    tenants: list[Text] = []
+    """A pool of BIG-IP virtual servers points here: a long announce while draining, answers within its limits."""
+    direct: bool = False
+    """Clients connect here themselves, nothing in between: the certificate of a connection says which program calls."""
+    client_certificate_header: Token | None = None
+    """The field in which `trusted_peers` pass on a client's certificate, as percent-encoded PEM."""
 
 
 class UpstreamTlsModel(Keys):
     ca: Text | None = None
+    """PEM file with the authorities that sign this service's certificates. Default: the system's."""
     certificate: Text | None = None
+    """PEM file with the certificate that Stagedoor shows the service; needs `key`."""
     key: Text | None = None
+    """PEM file with its private key."""
     server_name: Host | None = None
+    """The name that the service's certificate must carry. Default: the host of its URL."""
 
 
 class ServiceTimeoutsModel(Keys):
     connect: Duration | None = None
+    """For a connection to it. Default: `timeouts.connect`."""
     response: Duration | None = None
+    """From the request sent to the answer's first byte. Default: `timeouts.response`."""
     idle: Duration | None = None
+    """Between two pieces of an answer. Default: `timeouts.idle`."""
+    tunnel_idle: Duration | None = None
+    """Without a byte either way in a tunnel, after an upgrade. Default: `timeouts.tunnel_idle`."""
+
+
+class CheckModel(Keys):
+    path: UpstreamPath
+    """Asked with GET at each endpoint, under the service's public host; 2xx and 3xx mean that it is up."""
+    interval: CheckInterval | None = None
+    """Between two checks of an endpoint. Three failures in a row and it is down, two good answers and it is up.
+    Default: 10s."""
 
 
 class ServiceModel(Keys):
     timeouts: ServiceTimeoutsModel = ServiceTimeoutsModel()
+    """How long this service may take."""
     connections: Count | None = None
+    """Connections to one endpoint, per worker. Default: `limits.upstream_connections`."""
     tls: UpstreamTlsModel | None = None
-    upgrades: list[Token] = []
+    """How its `https` endpoints are verified; verification is never off."""
+    check: CheckModel | None = None
+    """How the engine finds out which endpoints are up. Default: nobody asks, and failing requests tell."""
+    upgrades: list[UpgradeToken] = []
+    """Protocols of `Upgrade` that are let through beside `websocket`. Never `h2c`."""
     trailers: list[Token] = []
+    """Trailer fields that are let through."""
     body_limit: Size | None = None
+    """The largest request body. Default: `limits.body`."""
 
 
 class EnvironmentModel(Keys):
-    hosts: Annotated[list[HostPattern], AfterValidator(_not_empty)]
-    upstreams: Annotated[list[UpstreamPattern], AfterValidator(_not_empty)]
+    hosts: Some[HostPattern]
+    """Public hosts that services may claim: `.apps.example.com` for all below it, or one host."""
+    upstreams: Some[UpstreamPattern]
+    """Where services may run. Loopback and link-local addresses count only when listed as networks."""
     services: dict[Ref, ServiceModel] = {}
+    """What only operators decide about a service, by its full entity ref."""
 
 
 class CatalogModel(Keys):
     prefix: Prefix = "stagedoor.dev/"
-    files: Annotated[list[Text], AfterValidator(_not_empty)]
+    """Of the annotations; a domain you own."""
+    files: Some[Text]
+    """Files, folders and globs with Backstage entities. Changes count as soon as they are written."""
+
+
+class RateModel(Keys):
+    """Of the whole node; each worker enforces its share. 0 is no limit."""
+
+    requests_per_second: Annotated[float, Field(ge=0, le=10_000_000)] = 0.0
+    """In the long run."""
+    burst: Limit = 0
+    """At once, after a pause. 0: as many as in a second."""
+    concurrent: Limit = 0
+    """Under way at the same time."""
 
 
 class LimitsModel(Keys):
     head: Size | None = None
+    """Of a request's head."""
     fields: Count | None = None
+    """Fields of a request's head."""
     target: Size | None = None
+    """Of path and query."""
     body: Size | None = None
+    """Of a request's body. Default: none."""
     connections: Count | None = None
+    """Client connections per worker; a descriptor each, and one more for an upstream's."""
     handshakes: Count | None = None
+    """TLS handshakes under way, per worker."""
     upstream_connections: Count | None = None
+    """Connections to one endpoint of a service, per worker."""
     cached_tokens: Count | None = None
+    """Verified tokens remembered, per worker."""
+    tunnels: Count | None = None
+    """Tunnels per worker, after an upgrade; they are some of its `connections`."""
+    peer_connections: Limit | None = None
+    """Connections of one peer that is not trusted, per worker; of IPv6, of one /64. 0: any number."""
+    trusted_peer_connections: Limit | None = None
+    """Connections of one trusted peer, per worker. 0: any number."""
+    memory: Size | None = None
+    """What a worker may take before it refuses what comes new. Default: any amount."""
+    upload_rate: Size | None = None
+    """Per second, of a request's body that is waited for; slower ones are ended. `0B`: any rate."""
+    principals: RateModel = RateModel()
+    """Requests of one person or program."""
+    addresses: RateModel = RateModel()
+    """Requests without an identity, of one client address; of IPv6, of one /64."""
+    hosts: RateModel = RateModel()
+    """Requests for one host, of all that are allowed."""
 
 
 class DrainModel(Keys):
     announce: Duration | None = None
+    """Health says draining and listeners still accept. Default: 0s, with a `bigip` listener 21s."""
     finish: Duration | None = None
+    """Then what runs may finish."""
 
 
 class TimeoutsModel(Keys):
     handshake: Duration | None = None
+    """For a TLS handshake."""
     head: Duration | None = None
+    """From the first byte of a head to its end."""
     body: Duration | None = None
+    """Between two pieces of a request's body."""
     keepalive: Duration | None = None
+    """Until the next request on a connection; a BIG-IP lets go after 300s."""
     connect: Duration | None = None
+    """For a connection to a service."""
     response: Duration | None = None
+    """From the request sent to the answer's first byte."""
     idle: Duration | None = None
+    """Between two pieces of an answer."""
+    tunnel_idle: Duration | None = None
+    """Without a byte either way in a tunnel, after an upgrade such as WebSocket's."""
     pool_idle: Duration | None = None
+    """How long a connection to a service may idle."""
     drain: DrainModel = DrainModel()
+    """What SIGTERM leaves time for."""
 
 
 class AuditModel(Keys):
     folder: Text | None = None
+    """Where the trail is written. Default: `audit` in the state folder."""
     sync: Literal["batch", "second", "off"] = "second"
+    """When records reach the disk: before the next batch, each second, or when the system pleases."""
 
 
 class StateModel(Keys):
     folder: Text
+    """Last good policy, issuers' keys, sockets; one node, one folder. A change needs a restart."""
 
 
 class AdminModel(Keys):
     address: Address
+    """Where /metrics, /livez, /readyz and /version are; loopback only. A change needs a restart."""
 
 
 class LogModel(Keys):
     format: Literal["auto", "json", "text"] = "auto"
+    """`auto`: text on a terminal, else one JSON line per event."""
 
 
 class DocumentModel(Keys):
-    listeners: Annotated[list[ListenerModel], AfterValidator(_not_empty), AfterValidator(_named_once)]
+    listeners: Annotated[Some[ListenerModel], AfterValidator(_named_once)]
+    """Where requests arrive."""
     issuers: Annotated[list[IssuerModel], AfterValidator(_named_once)] = []
-    environments: Annotated[dict[Name, EnvironmentModel], AfterValidator(_not_empty)]
+    """Identity providers whose tokens are accepted."""
+    environments: Annotated[
+        dict[Name, EnvironmentModel], AfterValidator(not_empty), Field(json_schema_extra={"minProperties": 1})
+    ]
+    """What owners may claim, environment by environment."""
     catalog: CatalogModel
+    """Where the Backstage catalog is read."""
     access_policy: Text
+    """File, or folder of files, in which the platform team bounds what owners may open."""
     state: StateModel
+    """What the node keeps."""
     central_host: Host | None = None
+    """Host of Stagedoor's own pages; no service may claim it."""
     workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Worker processes. Default: the machine's cores less one. A change needs a restart."""
     admin: AdminModel | None = None
+    """The listener for operators and monitors."""
     administrators: list[Text] = []
+    """Who may use Stagedoor's administration: refs of Groups, client ids of programs."""
     limits: LimitsModel = LimitsModel()
+    """What one client or service may use up."""
     timeouts: TimeoutsModel = TimeoutsModel()
+    """How long each step may take."""
     audit: AuditModel = AuditModel()
+    """The audit trail."""
     log: LogModel = LogModel()
+    """Stagedoor's own log, on stderr."""

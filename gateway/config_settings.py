@@ -11,15 +11,17 @@ import os
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gateway import config
+from gateway.config_identity import identity_faults
+from gateway.config_issuers import IntrospectionModel, IssuerModel
 from gateway.config_models import (
+    CheckModel,
     DocumentModel,
     EnvironmentModel,
-    IssuerModel,
     LimitsModel,
     ListenerModel,
+    RateModel,
     ServiceModel,
     TimeoutsModel,
 )
@@ -38,7 +40,7 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
     def absolute(path: str | None) -> str:
         return os.path.normpath(folder / path) if path else ""
 
-    issuers = tuple(_issuer(each) for each in model.issuers)
+    issuers = tuple(_issuer(each, absolute) for each in model.issuers)
     settings = config.Settings(
         listeners=tuple(_listener(each, absolute) for each in model.listeners),
         issuers=issuers,
@@ -63,10 +65,18 @@ def _listener(model: ListenerModel, absolute: Callable[[str | None], str]) -> co
     if model.tls is not None:
         files = (model.tls.certificate, model.tls.key, model.tls.client_ca)
         tls = config.ListenerTls(*map(absolute, files))
-    return config.Listener(model.name, model.address, tls, tuple(model.trusted_peers), bigip=model.bigip)
+    return config.Listener(
+        model.name,
+        model.address,
+        tls,
+        tuple(model.trusted_peers),
+        direct=model.direct,
+        bigip=model.bigip,
+        client_certificate_header=model.client_certificate_header or "",
+    )
 
 
-def _issuer(model: IssuerModel) -> config.Issuer:
+def _issuer(model: IssuerModel, absolute: Callable[[str | None], str]) -> config.Issuer:
     """What the file says; what it leaves out comes from the preset, then from the dataclass."""
     default = config.Issuer(model.name, model.issuer, tuple(model.audiences), model.preset)
     groups = model.groups
@@ -85,13 +95,29 @@ def _issuer(model: IssuerModel) -> config.Issuer:
             else None,
             membership=model.membership,
             scopes=model.scopes,
-            workload_when=dict(model.workload_when) if model.workload_when is not None else default.workload_when,
+            workload_when={
+                claim: text if isinstance(text, str) else tuple(text)
+                for claim, text in (model.workload_when or default.workload_when).items()
+            },
             # Who writes down how to tell the programs of an issuer means these programs.
             clients=model.clients or ("ours" if model.workload_when else ""),
             token_types=tuple(model.token_types) if model.token_types else default.token_types,
             jwks_uri=model.jwks_uri or "",
             tenants=tuple(model.tenants),
+            introspection=_introspection(model.introspection, absolute) if model.introspection else None,
         )
+    )
+
+
+def _introspection(model: IntrospectionModel, absolute: Callable[[str | None], str]) -> config.Introspection:
+    return config.Introspection(
+        client_id=model.client_id,
+        client_secret_file=absolute(model.client_secret_file),
+        url=model.url or "",
+        prefixes=tuple(model.prefixes),
+        cache_s=model.cache or config.Introspection("", "").cache_s,
+        tokens=model.tokens,
+        without_sub=model.without_sub,
     )
 
 
@@ -106,14 +132,21 @@ def _service(model: ServiceModel, absolute: Callable[[str | None], str]) -> conf
         connect_s=model.timeouts.connect,
         response_s=model.timeouts.response,
         idle_s=model.timeouts.idle,
+        tunnel_idle_s=model.timeouts.tunnel_idle,
         connections=model.connections,
         tls=config.UpstreamTls(absolute(tls.ca), absolute(tls.certificate), absolute(tls.key), tls.server_name or "")
         if tls
         else None,
         body_limit_bytes=model.body_limit,
+        check=_check(model.check) if model.check else None,
         upgrades=tuple(model.upgrades),
         trailers=tuple(model.trailers),
     )
+
+
+def _check(model: CheckModel) -> config.Check:
+    default = config.Check(model.path)
+    return config.Check(model.path, model.interval or default.interval_s)
 
 
 def _limits(model: LimitsModel) -> config.Limits:
@@ -127,7 +160,19 @@ def _limits(model: LimitsModel) -> config.Limits:
         handshakes=model.handshakes or default.handshakes,
         upstream_connections=model.upstream_connections or default.upstream_connections,
         cached_tokens=model.cached_tokens or default.cached_tokens,
+        tunnels=model.tunnels or default.tunnels,
+        peer_connections=default.peer_connections if model.peer_connections is None else model.peer_connections,
+        trusted_peer_connections=model.trusted_peer_connections or default.trusted_peer_connections,
+        memory_bytes=model.memory or default.memory_bytes,
+        upload_rate_bytes=default.upload_rate_bytes if model.upload_rate is None else model.upload_rate,
+        principals=_rate(model.principals),
+        addresses=_rate(model.addresses),
+        hosts=_rate(model.hosts),
     )
+
+
+def _rate(model: RateModel) -> config.Rate:
+    return config.Rate(model.requests_per_second, model.burst, model.concurrent)
 
 
 def _timeouts(model: TimeoutsModel, *, bigip: bool) -> config.Timeouts:
@@ -143,6 +188,7 @@ def _timeouts(model: TimeoutsModel, *, bigip: bool) -> config.Timeouts:
         connect_s=model.connect or default.connect_s,
         response_s=model.response or default.response_s,
         idle_s=model.idle or default.idle_s,
+        tunnel_idle_s=model.tunnel_idle or default.tunnel_idle_s,
         pool_idle_s=model.pool_idle or default.pool_idle_s,
         drain_announce_s=announce,
         drain_finish_s=default.drain_finish_s if model.drain.finish is None else model.drain.finish,
@@ -162,34 +208,15 @@ def _faults(settings: config.Settings, locate: Locate) -> list[Fault]:
     if not ip_address(settings.admin_address.rpartition(":")[0].strip("[]")).is_loopback:
         message = f"`admin.address` is `{settings.admin_address}`: the admin listener has no sign-in"
         faults.append(Fault(locate(("admin", "address")), message, "use a loopback address"))
-    faults += _issuer_faults(settings, locate)
+    for kind, rate in (("principals", settings.limits.principals), ("addresses", settings.limits.addresses),
+                       ("hosts", settings.limits.hosts)):  # fmt: skip
+        if rate.burst and not rate.requests_per_second:
+            message = f"`limits.{kind}.burst` limits nothing without `requests_per_second`"
+            faults.append(Fault(locate(("limits", kind, "burst")), message, "set both, or `concurrent` alone"))
+    faults += identity_faults(settings, locate)
     for name, environment in settings.environments.items():
         for ref, service in environment.services.items():
             if service.tls is not None and bool(service.tls.certificate) != bool(service.tls.key):
                 place = locate(("environments", name, "services", ref, "tls"))
                 faults.append(Fault(place, "`tls` needs both `certificate` and `key`, or neither", ""))
     return faults
-
-
-def _issuer_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
-    faults = []
-    seen: dict[str, str] = {}
-    for position, issuer in enumerate(settings.issuers):
-        place = locate(("issuers", position))
-        if (other := seen.setdefault(issuer.issuer, issuer.name)) != issuer.name:
-            faults.append(Fault(place, f"issuers `{other}` and `{issuer.name}` are one: `{issuer.issuer}`", ""))
-        for address in filter(None, (issuer.issuer, issuer.jwks_uri)):
-            if urlsplit(address).scheme == "http" and not _is_loopback(urlsplit(address).hostname or ""):
-                faults.append(Fault(place, f"issuer `{issuer.name}` is reached without TLS", "use https"))
-                break
-        faults += [Fault(place, message, "") for message in presets.faults_of(issuer)]
-    return faults
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

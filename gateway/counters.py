@@ -48,6 +48,17 @@ CELLS: Final = (
     Cell("audit_queued", "sum", "Audit records not yet written."),
     Cell("audit_failed", "max", "1 while a worker cannot write its audit trail."),
     Cell("duration_us", "counter", "Sum of the request durations."),
+    Cell("upstream_ejections", "counter", "Times that an upstream endpoint was put aside for its failures."),
+    Cell("upstream_ejected", "sum", "Upstream endpoints put aside now, counted by each worker that does so."),
+    Cell("upstream_down", "max", "Upstream endpoints that the engine's checks found down."),
+    Cell("upstream_retries", "counter", "Requests sent again after a reused upstream connection failed."),
+    Cell("upstream_retries_withheld", "counter", "Requests not sent again, because too many were."),
+    Cell("tunnels_opened", "counter", "Connections that became a tunnel after an upgrade."),
+    Cell("tunnels_open", "sum", "Tunnels open now."),
+    Cell("downstream_refused", "counter", "Client connections ended at once: too many, or no room for them."),
+    Cell("descriptors_open", "max", "Descriptors in use by the worker that uses most."),
+    Cell("resident_bytes", "max", "Physical memory of the worker that uses most."),
+    Cell("shedding", "max", "1 while a worker refuses what comes new for want of memory (`limits.memory`)."),
 )
 # The place of each cell. Written out, so that a compiled door adds to a constant place.
 REQUEST_BYTES: Final = 0
@@ -70,6 +81,17 @@ OVERLAY_AGE_S: Final = 16
 AUDIT_QUEUED: Final = 17
 AUDIT_FAILED: Final = 18
 DURATION_SUM_US: Final = 19
+UPSTREAM_EJECTIONS: Final = 20
+UPSTREAM_EJECTED: Final = 21
+UPSTREAM_DOWN: Final = 22
+UPSTREAM_RETRIES: Final = 23
+UPSTREAM_RETRIES_WITHHELD: Final = 24
+TUNNELS_OPENED: Final = 25
+TUNNELS_OPEN: Final = 26
+DOWNSTREAM_REFUSED: Final = 27
+DESCRIPTORS_OPEN: Final = 28
+RESIDENT_BYTES: Final = 29
+SHEDDING: Final = 30
 
 # Responses by class: ``values[RESPONSES + status // 100] += 1``; class 0 is a connection ended without answer.
 RESPONSES: Final = len(CELLS)
@@ -82,11 +104,21 @@ BUCKETS_US: Final = (
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip
 
+# Tunnels by who ended them, or what did: ``values[TUNNELS_ENDED + BY_CLIENT] += 1``.
+TUNNELS_ENDED: Final = DURATION + len(BUCKETS_US) + 1
+TUNNEL_ENDS: Final = ("client", "upstream", "permit", "token", "idle", "drain")
+BY_CLIENT: Final = 0
+BY_UPSTREAM: Final = 1
+BY_PERMIT: Final = 2  # it would no longer be given
+BY_TOKEN: Final = 3  # it ended, or its issuer takes it back
+BY_IDLE: Final = 4
+BY_DRAIN: Final = 5  # of the worker
+
 # Requests by outcome code: ``values[OUTCOME[code]] += 1``.
 _CODES: Final = tuple(sorted({*PERMITS, *REFUSALS, *FAULTS}))
-OUTCOME: Final = {code: DURATION + len(BUCKETS_US) + 1 + n for n, code in enumerate(_CODES)}
+OUTCOME: Final = {code: TUNNELS_ENDED + len(TUNNEL_ENDS) + n for n, code in enumerate(_CODES)}
 
-LENGTH: Final = DURATION + len(BUCKETS_US) + 1 + len(_CODES)
+LENGTH: Final = TUNNELS_ENDED + len(TUNNEL_ENDS) + len(_CODES)
 _PEAKS: Final = tuple(index for index, cell in enumerate(CELLS) if cell.kind == "peak")
 _WORST: Final = tuple(index for index, cell in enumerate(CELLS) if cell.kind in ("max", "peak"))
 _GAUGES: Final = tuple(index for index, cell in enumerate(CELLS) if cell.kind != "counter")

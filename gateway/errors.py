@@ -73,6 +73,8 @@ _GATEWAY = (
           "Use GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS."),
     Fault("expectation_failed", 417, True, "The request expects something that is not offered.",
           "Send no Expect field, or `Expect: 100-continue`."),
+    Fault("origin_refused", 403, False, "The page that asks belongs to another site.",
+          "Open the connection from a page of this host, or with a bearer token."),
     # The bearer token does not say who is asking.
     Fault("token_malformed", 401, False, "The bearer token is not a valid signed token.", _NEW_TOKEN),
     Fault("token_algorithm", 401, False, "The token's algorithm is not accepted from its issuer.",
@@ -90,8 +92,9 @@ _GATEWAY = (
     Fault("token_key_unknown", 401, False, "The token is signed with a key that its issuer does not publish.",
           _NEW_TOKEN),
     Fault("token_signature", 401, False, "The token's signature is wrong.", _NEW_TOKEN),
+    Fault("token_inactive", 401, False, "The token's issuer says that it is not active.", _NEW_TOKEN),
     # The door cannot decide or record now; nothing is let through meanwhile.
-    Fault("issuer_unavailable", 503, False, "The identity provider's keys cannot be read now.", _SEND_AGAIN),
+    Fault("issuer_unavailable", 503, False, "The identity provider cannot be asked now.", _SEND_AGAIN),
     Fault("policy_unavailable", 503, False, "The access policy is not loaded yet.", _SEND_AGAIN),
     Fault("audit_unavailable", 503, False, "Decisions cannot be recorded now, so none is made.",
           "Tell the operators; requests are refused until the audit log can be written."),

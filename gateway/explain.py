@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.errors import FAULTS, ConfigError, Refused
+from gateway.errors import FAULTS, ConfigError, Refused, fault_of
 from gateway.http1.target import is_accepted, read_target
 from policy import explain as words
-from policy.facts import ANONYMOUS, Permit, Principal, Refusal, Source
+from policy.facts import ANONYMOUS, UNSEEN, Circumstances, Permit, Principal, Refusal, Source
 from policy.reasons import IDENTITY_AMBIGUOUS, IDENTITY_UNKNOWN, OPERATION_UNKNOWN
+from policy.requirements import is_of_programs
 from policy.table import AMBIGUOUS, Match, Table
 
 WhyFrames = Mapping[str, words.WhyFrame]
@@ -31,6 +32,8 @@ class Caller(NamedTuple):
     name: str = ""
     scopes: frozenset[str] = frozenset()
     mfa: bool = False
+    issuer: str = ""  # of the token, by its name in the settings; "" = none that any rule asks for
+    call: Circumstances = UNSEEN
 
 
 class Answer(NamedTuple):
@@ -99,7 +102,7 @@ def decide(table: Table, why: WhyFrames, caller: Caller, method: str, address: A
         return _decided(Refusal(OPERATION_UNKNOWN), match, {}, who)
     if not is_accepted(target, match.exposure.options):
         return _protocol("path_malformed", "the exposure does not opt in to this form of path", who)
-    verdict = table.decide(match, method, principal, int(time.time()))
+    verdict = table.decide(match, method, principal, int(time.time()), caller.call)
     return _decided(verdict, match, why.get(f"why/{match.exposure.key}", {}), who)
 
 
@@ -123,6 +126,7 @@ def principal_for(caller: Caller, table: Table) -> Principal:
         amr=frozenset({"mfa"} if caller.mfa else ()),
         auth_time=int(time.time()),
         client_id=caller.name if caller.kind == "client" else "",
+        issuer=caller.issuer,
     )
 
 
@@ -133,10 +137,11 @@ def _protocol(code: str, detail: str, who: str) -> Answer:
 
 def _decided(verdict: Permit | Refusal, match: Match | None, frame: words.WhyFrame, who: str) -> Answer:
     told = words.explain(frame, match, verdict)
+    need = verdict.need if isinstance(verdict, Refusal) else ()
     return Answer(
         told.allowed,
         told.reason,
-        0 if told.allowed else FAULTS[told.reason].status,
+        0 if told.allowed else fault_of(told.reason, workload=is_of_programs(need)).status,
         told.sentence,
         "" if told.allowed else told.todo,
         who,
@@ -145,5 +150,5 @@ def _decided(verdict: Permit | Refusal, match: Match | None, frame: words.WhyFra
         told.rule,
         told.because,
         told.source,
-        verdict.need if isinstance(verdict, Refusal) else (),
+        need,
     )

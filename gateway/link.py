@@ -29,6 +29,7 @@ from gateway.child import DRAINING, FAILING, STARTING, UP, NodeState, ParentChan
 __all__ = [
     "DRAINING", "FAILING", "STARTING", "UP",
     "Link", "LinkClient", "LinkServer", "Message", "NodeState", "ParentChannel", "PeerCredentials", "RoleContext",
+    "at_path",
 ]  # fmt: skip
 
 LIMIT_BYTES: Final = 64 * 1024 * 1024
@@ -173,7 +174,7 @@ class LinkServer:
         fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         with suppress(FileNotFoundError):
             fresh.unlink()
-        _at(fresh, sock.bind)
+        at_path(fresh, sock.bind)
         fresh.chmod(0o600)
         sock.listen(BACKLOG)
         self._inode = fresh.stat().st_ino
@@ -262,7 +263,7 @@ class LinkClient:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
-            _at(self.path, sock.connect)  # local: it succeeds or fails at once
+            at_path(self.path, sock.connect)  # local: it succeeds or fails at once
             await asyncio.get_running_loop().create_unix_connection(self._made, sock=sock)
         except BaseException:
             sock.close()
@@ -286,7 +287,7 @@ class LinkClient:
             self._on_state(connected)
 
 
-def _at(path: Path, connect_or_bind: Callable[[str], None]) -> None:
+def at_path(path: Path, connect_or_bind: Callable[[str], None]) -> None:
     """Call it with an address of ``path`` that fits into `sun_path`, however deep the state folder lies."""
     if len(os.fsencode(path)) <= ADDRESS_BYTES:
         connect_or_bind(str(path))

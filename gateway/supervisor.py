@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -40,6 +41,7 @@ ROLES: Final[Mapping[str, str]] = {
 }
 NO_RESTART_HELPS: Final = (3, 4)  # exit codes of a role: configuration, cannot reach what it needs
 OTHERS_STOP_S: Final = 5.0
+DESCRIPTORS: Final = 1 << 20  # of a process, where the hard limit allows them
 
 
 def serve(file: Path, *, modules: Mapping[str, str] = ROLES, on_up: Callable[[], None] = lambda: None) -> int:
@@ -71,6 +73,7 @@ class Supervisor:
 
     async def run(self) -> int:
         self._listen_to_signals()
+        _raise_descriptors()
         await self._adopt()
         telemetry.speak_as("supervisor", 0, self._settings.log_format, journal=self._systemd.journal)
         lock = lock_state(self._frame.parent)
@@ -230,6 +233,15 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _raise_descriptors() -> None:
+    """Let this process and its children have as many descriptors as the machine allows: what a shell or a unit starts
+    with (1024, for programs that use `select`) is less than the connections of a worker."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _has_terminal() -> bool:

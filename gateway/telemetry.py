@@ -22,6 +22,8 @@ from gateway.counters import (
     DURATION_SUM_US,
     OUTCOME,
     RESPONSES,
+    TUNNEL_ENDS,
+    TUNNELS_ENDED,
     Merged,
 )
 
@@ -71,6 +73,11 @@ def _metrics(values: list[int], workers: int) -> Iterator[Metric]:
     for number, name in enumerate(CLASSES):
         responses.add_metric([name], values[RESPONSES + number])
     yield responses
+
+    tunnels = CounterMetricFamily("stagedoor_tunnels_ended", "Tunnels by who ended them, or what did.", labels=["by"])
+    for number, name in enumerate(TUNNEL_ENDS):
+        tunnels.add_metric([name], values[TUNNELS_ENDED + number])
+    yield tunnels
 
     yield HistogramMetricFamily(
         "stagedoor_request_duration_seconds",

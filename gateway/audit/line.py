@@ -77,3 +77,8 @@ def line(
         _second(seconds), millis, request_id, caller, asked, text(path), decided, way,
         status, bytes_in, bytes_out, duration_us, trace,
     )  # fmt: skip
+
+
+def of_tunnel(line: bytes, tunnel: str) -> bytes:
+    """The line as one of a tunnel's two records."""
+    return b'%b,"tunnel":"%b"}\n' % (line[:-2], text(tunnel))

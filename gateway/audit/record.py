@@ -49,6 +49,7 @@ class Record(NamedTuple):
     bytes_out: int
     duration_us: int
     trace: str
+    tunnel: str = ""  # of a tunnel's two records alone: `opened`, then who ended it; the line has no such field else
 
 
 def numbered(line: bytes, seq: int) -> bytes:
@@ -59,6 +60,8 @@ def numbered(line: bytes, seq: int) -> bytes:
 def line_of(record: Record) -> bytes:
     """The record as a line that still lacks its number. Plain and slow: it defines what `gateway.audit.line` makes."""
     fields = record._asdict()
+    if not record.tunnel:
+        del fields["tunnel"]
     return _line({"time": timestamp(fields.pop("time_ms")), **fields})
 
 

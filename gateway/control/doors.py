@@ -1,30 +1,37 @@
 """Control's end of the control socket: doors and the engine follow the overlay here, the command line asks here.
 
 A door says hello with the number it has and gets the overlay when that is another one; it acknowledges each, asks
-for keys it does not know, and sends its counters each second. Whoever sends nonsense is answered with nothing:
-every field is checked before it is used, because a door of another version may be at the other end of a reload.
+for keys it does not know and for issuers' words about tokens, and sends its counters each second. Whoever sends
+nonsense is answered with nothing: every field is checked before it is used, because a door of another version may be
+at the other end of a reload.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from gateway import telemetry
+from gateway.control.introspection import NONE, Answer
 from gateway.control.overlay import LARGEST, Overlay
-from gateway.counters import Merged
+from gateway.counters import LOOP_LAG_MAX_US, Merged
+from gateway.identity.tokens import TOKEN_LIMIT_BYTES
 from gateway.link import Link, LinkServer, Message
 
 SOCKET: Final = "control.sock"
 WANTS_LIMIT: Final = 256  # questions for keys under way, per connection
+TOKENS_LIMIT: Final = 1024  # questions about tokens
+STALLS_KEPT: Final = 60  # a worker sends one peak a second: its longest stall is that of the last minute
 
 
 @dataclass(slots=True)
 class Follower:
-    """A connected role: what it said in its hello and has acknowledged since."""
+    """A connected role: what it said in its hello, has acknowledged and, of a door, has counted since."""
 
     role: str
     slot: int
@@ -32,21 +39,28 @@ class Follower:
     base: str
     seq: int
     wants: int = 0
+    tokens: int = 0
+    values: list[int] = field(default_factory=list)  # its newest counters; none before the first
+    stalls_us: deque[int] = field(default_factory=lambda: deque(maxlen=STALLS_KEPT))
+    heard_s: float = 0.0  # when the newest counters came, on the monotonic clock
 
 
 class Doors:
-    """The control socket. ``want_key`` fetches a key for an issuer by name; ``status`` answers the command line."""
+    """The control socket. ``want_key`` fetches a key for an issuer by name, ``introspect`` asks one about a token;
+    ``status`` answers the command line."""
 
     def __init__(
         self,
         folder: Path,
         merged: Merged,
         want_key: Callable[[str, str], Awaitable[None]],
+        introspect: Callable[[str, str], Awaitable[Answer]],
         status: Callable[[], dict[str, Any]],
     ) -> None:
         self._server = LinkServer(folder / SOCKET, self._on_message, self._on_close)
         self._merged = merged
         self._want_key = want_key
+        self._introspect = introspect
         self._status = status
         self._followers: dict[Link, Follower] = {}
         self._errands: set[asyncio.Task[None]] = set()
@@ -90,6 +104,8 @@ class Doors:
                 follower.seq = _number(message, "seq")
             case "want_key" if follower is not None:
                 self._fetch_for(link, follower, message)
+            case "introspect" if follower is not None:
+                self._ask_about(link, follower, message)
             case "stats" if follower is not None and follower.role == "door":
                 self._count(follower, message)
             case unknown:
@@ -116,7 +132,10 @@ class Doors:
             link.send({"t": "key_done", "id": message.get("id")})
             return
         follower.wants += 1
-        errand = asyncio.get_running_loop().create_task(self._run_errand(link, follower, message))
+        self._start(self._run_errand(link, follower, message))
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        errand = asyncio.get_running_loop().create_task(coroutine)
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
 
@@ -127,12 +146,41 @@ class Doors:
             follower.wants -= 1
             link.send({"t": "key_done", "id": message.get("id")})
 
+    def _ask_about(self, link: Link, follower: Follower, message: Message) -> None:
+        """Answer `introspected`. The token is in this message and nowhere else."""
+        issuer, token = message.get("issuer"), message.get("token")
+        if not isinstance(issuer, str) or not isinstance(token, str) or not 0 < len(token) <= TOKEN_LIMIT_BYTES:
+            return
+        if follower.tokens >= TOKENS_LIMIT:
+            link.send(_introspected(message, NONE))
+            return
+        follower.tokens += 1
+        self._start(self._run_question(link, follower, message, issuer, token))
+
+    async def _run_question(self, link: Link, follower: Follower, message: Message, issuer: str, token: str) -> None:
+        answer = NONE
+        try:
+            answer = await self._introspect(issuer, token)
+        finally:
+            follower.tokens -= 1
+            link.send(_introspected(message, answer))
+
     def _count(self, follower: Follower, message: Message) -> None:
         values = message.get("counters")
         if not isinstance(values, list) or not all(isinstance(value, int) for value in values):
             return
         if not self._merged.put(follower.pid, values):
             telemetry.log("counters_ignored", level="warning", slot=follower.slot, why="of another version")
+            return
+        follower.values, follower.heard_s = values, time.monotonic()
+        follower.stalls_us.append(values[LOOP_LAG_MAX_US])
+        if isinstance(base := message.get("base"), str):
+            follower.base = base
+
+
+def _introspected(message: Message, answer: Answer) -> Message:
+    text = answer.text.decode()  # what `read_answer` took is UTF-8
+    return {"t": "introspected", "id": message.get("id"), "answer": text, "until": answer.until}
 
 
 def _number(message: Message, name: str) -> int:

@@ -21,6 +21,7 @@ from gateway.config import Issuer
 from gateway.errors import StagedoorError
 from gateway.identity.issuers import TENANT
 from gateway.identity.jwks import read_jwks
+from gateway.identity.presets import key_uses
 
 DEADLINE_S: Final = 10.0
 DOCUMENT_BYTES: Final = 256 * 1024
@@ -43,9 +44,10 @@ class Fetched(NamedTuple):
     warnings: tuple[str, ...]  # keys that were left out, and why
 
 
-def client_session() -> aiohttp.ClientSession:
+def client_session(connector: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
     """One session for all issuers: no cookies, no environment proxies, its own user agent."""
     return aiohttp.ClientSession(
+        connector=connector,
         timeout=aiohttp.ClientTimeout(total=DEADLINE_S),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "stagedoor", "Accept": "application/json"},
@@ -55,15 +57,21 @@ def client_session() -> aiohttp.ClientSession:
 
 async def fetch_keys(session: aiohttp.ClientSession, issuer: Issuer) -> Fetched:
     """The issuer's usable keys, or `FetchFault`."""
-    address = issuer.jwks_uri or await _discovered(session, issuer)
+    address = issuer.jwks_uri or await _discovered(session, issuer, "jwks_uri")
     body, cache_control = await _get(session, address)
-    keys, faults = read_jwks(body, issuer.algorithms)
+    keys, faults = read_jwks(body, issuer.algorithms, key_uses(issuer))
     if not keys:
         raise FetchFault(f"`{address}` holds no usable key" + (f": {faults[0]}" if faults else ""))
     return Fetched(tuple(dict(key.jwk) for key in keys), refresh_after_s(cache_control), tuple(faults))
 
 
-async def _discovered(session: aiohttp.ClientSession, issuer: Issuer) -> str:
+async def introspection_endpoint(session: aiohttp.ClientSession, issuer: Issuer) -> str:
+    """Where the issuer is asked about tokens (RFC 8414 section 2), or `FetchFault`."""
+    return await _discovered(session, issuer, "introspection_endpoint")
+
+
+async def _discovered(session: aiohttp.ClientSession, issuer: Issuer, member: str) -> str:
+    """An address in the issuer's discovery document."""
     address = issuer.issuer.replace(TENANT, ALL_TENANTS).removesuffix("/") + WELL_KNOWN
     body, _ = await _get(session, address)
     try:
@@ -74,10 +82,10 @@ async def _discovered(session: aiohttp.ClientSession, issuer: Issuer) -> str:
         raise FetchFault(f"`{address}` is not a json object")
     if document.get("issuer") != issuer.issuer:
         raise FetchFault(f"`{address}` speaks for issuer `{document.get('issuer')}`, configured is `{issuer.issuer}`")
-    jwks_uri = document.get("jwks_uri")
-    if not isinstance(jwks_uri, str):
-        raise FetchFault(f"`{address}` names no `jwks_uri`")
-    return jwks_uri
+    found = document.get(member)
+    if not isinstance(found, str):
+        raise FetchFault(f"`{address}` names no `{member}`")
+    return found
 
 
 async def _get(session: aiohttp.ClientSession, address: str) -> tuple[bytes, str]:
@@ -87,18 +95,19 @@ async def _get(session: aiohttp.ClientSession, address: str) -> tuple[bytes, str
         async with session.get(address, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise FetchFault(f"`{address}` answered {answer.status}")
-            body = await _bounded(answer, address)
+            body = await bounded(answer, address)
             return body, answer.headers.get("Cache-Control", "")
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         raise FetchFault(f"cannot read `{address}`: {str(error) or type(error).__name__}") from error
 
 
-async def _bounded(answer: aiohttp.ClientResponse, address: str) -> bytes:
+async def bounded(answer: aiohttp.ClientResponse, address: str, most: int = DOCUMENT_BYTES) -> bytes:
+    """The answer's body; `FetchFault` as soon as it is longer than ``most`` bytes."""
     body = bytearray()
     async for piece in answer.content.iter_any():
         body += piece
-        if len(body) > DOCUMENT_BYTES:
-            raise FetchFault(f"`{address}` sent more than {DOCUMENT_BYTES // 1024} KiB")
+        if len(body) > most:
+            raise FetchFault(f"`{address}` sent more than {most // 1024} KiB")
     return bytes(body)
 
 

@@ -8,6 +8,7 @@ beside control's.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,9 @@ from gateway.config import Issuer, Settings
 from gateway.control import admin
 from gateway.control.doors import Doors
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
+from gateway.control.introspection import NONE, Answer, Introspector
 from gateway.control.keys import IssuerKeys
+from gateway.control.status import follower_status, issuer_status
 from gateway.control.web import WebServer, make_app
 from gateway.counters import Merged
 from gateway.frames import MANIFEST
@@ -71,8 +74,9 @@ class Control:
         self._session = session
         self._settings = ctx.settings
         self._merged = Merged()
-        self._doors = Doors(ctx.state_folder, self._merged, self._want_key, self._status)
+        self._doors = Doors(ctx.state_folder, self._merged, self._want_key, self._introspect, self._status)
         self._keys: dict[str, IssuerKeys] = {}
+        self._introspectors: dict[str, Introspector] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._web: WebServer | None = None
         self._admin: web.AppRunner | None = None
@@ -92,6 +96,8 @@ class Control:
             loop.cancel()
         for keys in self._keys.values():
             keys.close()
+        for introspector in self._introspectors.values():
+            introspector.close()
         if self._web is not None:
             await self._web.close()
         if self._admin is not None:
@@ -105,6 +111,8 @@ class Control:
         for name in [name for name, keys in self._keys.items() if wanted.get(name) != keys.issuer]:
             self._loops.pop(name).cancel()
             self._keys.pop(name).close()
+            if name in self._introspectors:
+                self._introspectors.pop(name).close()
         self._doors.overlay.keep_issuers({name: issuer.issuer for name, issuer in wanted.items()})
         for name, issuer in wanted.items():
             if name not in self._keys:
@@ -117,6 +125,10 @@ class Control:
         if kept is not None:
             keys.restore(kept["jwks"], kept["at"])
         self._loops[issuer.name] = asyncio.get_running_loop().create_task(keys.stay_fresh())
+        if issuer.introspection is not None:
+            self._introspectors[issuer.name] = Introspector(
+                issuer, issuer.introspection, self._session, wall=time.time, monotonic=time.monotonic
+            )
 
     async def _fetch(self, issuer: Issuer) -> Fetched:
         return await fetch_keys(self._session, issuer)
@@ -128,6 +140,10 @@ class Control:
         keys = self._keys.get(issuer)
         if keys is not None:
             await keys.want(kid)
+
+    async def _introspect(self, issuer: str, token: str) -> Answer:
+        introspector = self._introspectors.get(issuer)
+        return await introspector.ask(token) if introspector is not None else NONE
 
     async def _start_admin(self) -> None:
         view = admin.AdminView(
@@ -161,6 +177,8 @@ class Control:
         for issuer in self._issuers():
             detail = f"{issuer.keys} keys" + (f", away: {issuer.fault}" if issuer.fault else "")
             checks.append(admin.Check(f"issuer {issuer.name}", issuer.keys > 0 and not issuer.fault, detail, False))
+        for name, asked in sorted(self._introspectors.items()):
+            checks.append(admin.Check(f"introspection {name}", not asked.fault, asked.fault or "answers", False))
         return checks
 
     def _issuers(self) -> list[admin.IssuerState]:
@@ -170,24 +188,17 @@ class Control:
         return {"version": _own_version(), "seq": self._doors.overlay.seq}
 
     def _status(self) -> dict[str, Any]:
-        """For the command line; an age nobody knows is null."""
+        """For the command line."""
+        now_s = time.monotonic()
         return {
             **self._version(),
             "node": self.ctx.node.name,
+            "pid": os.getpid(),
+            "supervisor_pid": os.getppid(),
+            "workers": self.ctx.settings.workers,
             "live_seq": self._doors.live_seq,
-            "roles": [
-                {"role": each.role, "slot": each.slot, "pid": each.pid, "base": each.base, "seq": each.seq}
-                for each in self._doors.followers
-            ],
-            "issuers": [
-                {
-                    "name": issuer.name,
-                    "keys": issuer.keys,
-                    "age_s": int(issuer.age_s) if issuer.keys else None,
-                    "fault": issuer.fault,
-                }
-                for issuer in self._issuers()
-            ],
+            "roles": [follower_status(each, now_s) for each in self._doors.followers],
+            "issuers": issuer_status(self._issuers()),
         }
 
 

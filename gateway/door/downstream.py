@@ -19,8 +19,6 @@ On the list of hot files: a request runs through it from the first byte to the l
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from random import Random
 from traceback import format_exception
@@ -29,36 +27,46 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from gateway import telemetry
+from gateway.door.ending import reset
 from gateway.door.exchange import RETIRE_REQUESTS, Exchange
-from gateway.door.health import is_probe
-from gateway.door.holds import HOLD_PIPELINE
+from gateway.door.health import is_probe, prepare_health
+from gateway.door.holds import FULL_READ, HOLD_EARLY, HOLD_PACE, HOLD_PIPELINE, HOLD_TURN
 from gateway.errors import Refused
 from gateway.http1.head import read_head
 from gateway.http1.parser import parser_refusal
 from gateway.http1.request import unread_head
 
 if TYPE_CHECKING:
-    from gateway.door.listener import Arrival, Listening
+    from gateway.door.listener import Listening
+    from gateway.door.worker import Door
+    from gateway.http1.request import Head
+    from gateway.identity.client_certificates import ClientCertificate
 
 HEALTH_TARGET: Final = b"/.stagedoor/bigip/health"
 NEVER: Final = float("inf")
 PIPELINED: Final = 256  # requests that may wait for earlier answers
+TURN_REQUESTS: Final = 8  # of one connection are begun in one turn of the loop, which others wait for
+HEADS_SLICE: Final = 4 * 1024  # of what arrived at once is read before others have their turn, if requests wait in it
+BODY_SLICE: Final = 16 * 1024  # the same while a chunked body arrives
 LINGER_BYTES: Final = 256 * 1024
 LINGER_S: Final = 1.0
+EARLY_BYTES: Final = 64 * 1024  # behind a request that may become a tunnel; reading pauses then
 RAW_BODY_BYTES: Final = 64 * 1024  # bodies at least this long bypass the parser by counting
 UNREAD_LINE_BYTES: Final = 256  # of a line that was no request, this much goes into the record
 RETIRE_S: Final = 600.0
 DRAIN_IDLE_S: Final = 0.5
 _RANDOM: Final = Random()  # our own: another user of the module's shared one must not see or seed it
-RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER {on, 0 s}: close answers with RST
 
 
 class Peer(NamedTuple):
-    """Facts about the hop, for the connection's whole life: identity belongs to requests, never here."""
+    """Facts about the hop, for the connection's whole life: identity belongs to requests, never here, but where the
+    hop is the client."""
 
     address: str
     trusted: bool
     forwarded: bytes  # the X-Forwarded-* lines of a peer whose own are not read
+    network: str  # by which its connections are counted
+    certificate: ClientCertificate | None = None  # on a `direct` listener, where the peer is the client
 
 
 class Downstream:
@@ -68,16 +76,17 @@ class Downstream:
     __slots__ = (
         "listening", "door", "transport", "peer", "parser", "exchange", "queue", "receiving", "deadline_s",
         "fields", "target", "in_head", "head_started", "head_pending", "raw_left", "skip_head", "upgrading",
-        "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused", "arrival",
+        "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused", "arrived",
+        "turn", "least_turn", "aside", "offering", "early",
     )  # fmt: skip
 
-    def __init__(self, listening: Listening) -> None:
+    def __init__(self, listening: Listening, peer: Peer) -> None:
         # for the connection's life
         self.listening = listening
-        self.arrival: Arrival | None = listening.accepted()
-        self.door = listening.door
+        self.arrived = False  # a connection was made: its handshake is over
+        self.door: Door = listening.door
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
-        self.peer = Peer("", False, b"")
+        self.peer: Peer = peer
         self.requests = 0
         self.retire_s = self.door.tick_s + RETIRE_S * _RANDOM.uniform(0.8, 1.2)
         self.deadline_s = NEVER
@@ -85,7 +94,10 @@ class Downstream:
         self.exchange: Exchange | None = None  # whose answer is being written
         self.queue: deque[Exchange] | None = None  # pipelined ones behind it; made when first needed
         self.receiving: Exchange | None = None  # whose body is arriving
-        self.advancing = False
+        self.advancing = False  # or about to, in the next turn of the loop
+        self.turn = 0  # exchanges that were begun in this turn of the loop
+        self.least_turn = 0  # where counting begins: TURN_REQUESTS while none may begin (`pace`)
+        self.aside = b""  # what arrived behind pipelined requests that wait
         # the message that is arriving
         self.parser: HttpRequestParser | None = None
         self.fields: list[tuple[bytes, bytes]] = []
@@ -96,6 +108,8 @@ class Downstream:
         self.raw_left = 0
         self.skip_head = False
         self.upgrading = False
+        self.offering: Exchange | None = None  # which may become a tunnel: what comes now may be its first bytes
+        self.early = b""  # those bytes
         # reading and ending
         self.holds = 0
         self.write_paused = False
@@ -108,14 +122,9 @@ class Downstream:
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         door = self.door
-        self.arrival = None
-        self.listening.arrived()
-        peername = transport.get_extra_info("peername")
-        self.peer = self.listening.peer_of(peername[0] if peername else "")
-        if not door.admit(self):
-            self.deaf = True
-            self.transport.abort()
-            return
+        self.arrived = True
+        self.peer = self.listening.shown(self.peer, transport)
+        door.keep(self)
         self.deadline_s = door.tick_s + door.timeouts.head_s
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,7 +138,9 @@ class Downstream:
             for waiting in self.queue:
                 waiting.client_gone()
             self.queue.clear()
+        self.aside = b""
         # INVARIANT: nothing below points back here after the end, so no collector is needed to free it.
+        self.offering = None
         self.parser = None
         self.receiving = None
 
@@ -153,7 +164,7 @@ class Downstream:
             self.exchange.resume_upstream()
         elif self.lingering >= 0:
             self.deadline_s = self.door.tick_s + LINGER_S
-        else:
+        elif not self.advancing:
             self._advance()
 
     def hold(self, bit: int) -> None:
@@ -170,13 +181,31 @@ class Downstream:
     # === bytes in ===
 
     def data_received(self, data: bytes) -> None:
-        while data:  # once, but for what follows a counted body or an ignored upgrade
+        if self.aside:
+            self.aside += data
+            return
+        self.turn = self.least_turn
+        if len(data) >= FULL_READ:
+            self.hold(HOLD_TURN)
+            self.door.loop.call_soon(self.release, HOLD_TURN)
+        while data:  # once, but for what follows a counted body or an ignored upgrade, and for much at once
             if self.raw_left:
                 data = self._raw_body(data)
                 continue
             if self.deaf:
                 self._linger(len(data))
                 return
+            if self.offering is not None:
+                self._hold_early(data)
+                return
+            later = b""
+            size = HEADS_SLICE if self.receiving is None else BODY_SLICE
+            if len(data) > size:
+                if self.queue:
+                    self.aside = data
+                    self.hold(HOLD_PIPELINE)
+                    return
+                data, later = data[:size], data[size:]
             parser = self.parser
             if parser is None:
                 parser = self.parser = HttpRequestParser(self)
@@ -206,7 +235,7 @@ class Downstream:
                     self.head_pending = 0
                 else:
                     self._fields_incomplete(len(data))
-            data = rest
+            data = rest + later if later else rest
 
     def _raw_body(self, data: bytes) -> bytes:
         """Body bytes by counting; what follows the body is returned. The parser is replaced at its end."""
@@ -273,7 +302,7 @@ class Downstream:
         method = parser.get_method()
         if target == HEALTH_TARGET and is_probe(method, fields):
             exchange = Exchange(self, unread_head(method.decode("latin-1"), target))
-            exchange.health(parser.get_http_version(), fields)
+            prepare_health(exchange, parser.get_http_version(), fields)
         else:
             head = read_head(method, target, parser.get_http_version(), fields, self.listening.rules, self.peer.trusted)
             if isinstance(head, Refused):
@@ -284,13 +313,14 @@ class Downstream:
                 exchange = Exchange(self, head)
                 if not parser.should_keep_alive():
                     exchange.keep_alive = False  # llhttp reads Proxy-Connection too, and takes no more after this
-                if head.upgrade and parser.should_upgrade():
-                    self.upgrading = True
+                if head.upgrade:
+                    self._upgrade_asked(exchange, head, parser.should_upgrade())
         if not exchange.body_done:
             self.receiving = exchange
         elif not exchange.keep_alive:
             self.deaf = True
-        if self.exchange is None and not self.write_paused and not self.queue:
+        if self.exchange is None and not self.write_paused and not self.queue and self.turn < TURN_REQUESTS:
+            self.turn += 1
             self.exchange = exchange
             exchange.begin()
         else:
@@ -316,13 +346,27 @@ class Downstream:
         if not exchange.keep_alive:
             self.deaf = True
 
+    # === upgrades ===
+
+    def _upgrade_asked(self, exchange: Exchange, head: Head, stops: bool) -> None:
+        """``stops``: llhttp will end behind this message, as it does where `Connection` names the upgrade."""
+        self.upgrading = stops
+        if not stops or not exchange.keep_alive:
+            head.tunnel = b""
+        elif head.tunnel:
+            self.offering = exchange
+
     def _after_upgrade(self, rest: bytes) -> bytes:
-        """No upgrade is offered here, so RFC 9110 §7.8 lets us ignore it and go on as HTTP/1.1.
+        """Where no tunnel may begin, RFC 9110 §7.8 lets us ignore the upgrade and go on as HTTP/1.1.
 
         llhttp stops at any `Upgrade`. A fresh parser reads on; where the request has a body, it is told so by
-        a made-up head whose framing is the one that `read_head` accepted.
+        a made-up head whose framing is the one that `read_head` accepted. Where a tunnel may begin, what follows is
+        no request until the answer is known (`_hold_early`).
         """
         self.upgrading = False
+        if self.offering is not None:
+            self.parser = None
+            return rest
         self.parser = HttpRequestParser(self)
         receiving = self.receiving
         if receiving is not None and receiving.body_left:
@@ -332,6 +376,29 @@ class Downstream:
             self.skip_head = True
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
         return rest
+
+    def _hold_early(self, data: bytes) -> None:
+        self.early += data
+        if len(self.early) > EARLY_BYTES:
+            self.hold(HOLD_EARLY)
+
+    def _not_tunnelled(self) -> None:
+        """The exchange ended like any other: what came behind it is the next request."""
+        self.offering = None
+        early, self.early = self.early, b""
+        self.release(HOLD_EARLY)
+        if early:
+            self.data_received(early)
+
+    def hand_over(self) -> bytes:
+        """The connection becomes a tunnel's. Returns what the client has sent of it."""
+        early, self.early = self.early, b""
+        self.exchange = self.offering = self.parser = None
+        self.holds = 0
+        self.door.hand_over(self)
+        return early
+
+    # === what cannot be read ===
 
     def _unreadable(self, code: str, detail: str = "") -> None:
         """The bytes are no request. Earlier requests get their answers first, then this one, then the end."""
@@ -369,6 +436,20 @@ class Downstream:
         elif not self.advancing:
             self._advance()
 
+    def pace(self) -> None:
+        """Its caller has been told to slow down: the next request has to wait. Not of a trusted peer, whose
+        connection brings those of others, too."""
+        if not self.peer.trusted and not self.least_turn and self.door.paced.add(self.door.tick_s, self):
+            self.turn = self.least_turn = TURN_REQUESTS
+            self.hold(HOLD_PACE)
+
+    def unpace(self) -> None:
+        """Called by the worker some time after `pace`."""
+        self.turn = self.least_turn = 0
+        self.release(HOLD_PACE)
+        if self.queue and not self.advancing:
+            self._advance()
+
     def exchange_ended(self, close: bool) -> None:
         """The answer is written whole. The next waiting request begins, or the connection idles or ends."""
         self.exchange = None
@@ -381,26 +462,56 @@ class Downstream:
             self.close()
         elif not self.write_paused:
             self._idle()
+        if self.offering is not None and self.offering.ended:
+            self._not_tunnelled()
 
     def _idle(self) -> None:
-        """Between two exchanges. A head may have begun while the last one ran."""
+        """Between two exchanges. A head may have begun while the last one ran, or a refused one's body still comes."""
         timeouts = self.door.timeouts
-        self.deadline_s = self.door.tick_s + (timeouts.head_s if self.in_head else timeouts.keepalive_s)
+        wait_s = timeouts.keepalive_s
+        if self.in_head or self.receiving is not None:
+            wait_s = timeouts.head_s if self.in_head else timeouts.body_s
+        self.deadline_s = self.door.tick_s + wait_s
 
     def _advance(self) -> None:
-        """Begin what waits, in a flat loop: a thousand pipelined refusals must not nest a thousand frames."""
+        """Begin what waits, in a flat loop: a thousand pipelined refusals must not nest a thousand frames. Nor may
+        they be one turn of the event loop: after a few, the other connections have theirs."""
         self.advancing = True
         try:
-            while self.queue and self.exchange is None and not self.write_paused:
+            while self.queue and self.exchange is None and not self.write_paused and self.turn < TURN_REQUESTS:
+                self.turn += 1
                 following = self.queue.popleft()
                 self.exchange = following
                 following.begin()
         finally:
             self.advancing = False
         if not self.queue:
-            self.release(HOLD_PIPELINE)
+            if self.aside:
+                self._later()
+            else:
+                self.release(HOLD_PIPELINE)
             if self.exchange is None and not self.transport.is_closing():
                 self._idle()
+        elif self.exchange is None and not self.write_paused:
+            self._later()
+
+    def _later(self) -> None:
+        self.advancing = True
+        self.hold(HOLD_PIPELINE)
+        self.door.loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self.advancing = False
+        self.turn = self.least_turn
+        if self.queue:
+            if not self.least_turn:
+                self._advance()
+            return
+        aside, self.aside = self.aside, b""
+        if aside:
+            self.data_received(aside)
+        if not self.queue and not self.aside:
+            self.release(HOLD_PIPELINE)
 
     def retire(self) -> None:
         """Called by the sweep once `retire_s` has passed: few long connections load the workers unevenly, so each
@@ -418,6 +529,8 @@ class Downstream:
             for waiting in self.queue:
                 waiting.client_gone()
             self.queue.clear()
+        self.aside = self.early = b""
+        self.offering = None
         transport = self.transport
         if transport.is_closing():
             return
@@ -428,7 +541,7 @@ class Downstream:
         self.raw_left = 0
         self.lingering = LINGER_BYTES
         self.deadline_s = self.door.tick_s + (self.door.timeouts.idle_s if self.write_paused else LINGER_S)
-        self.release(self.holds)
+        self.release(self.holds & ~HOLD_PACE)  # who asks too much is not even read that fast
         if transport.can_write_eof():
             transport.write_eof()
 
@@ -442,12 +555,8 @@ class Downstream:
     def cut(self) -> None:
         """End with a reset: the client must never take half an answer for a whole one."""
         self.deaf = True
-        if self.transport.is_closing():
-            return
-        raw = self.transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        self.transport.abort()
+        if not self.transport.is_closing():
+            reset(self.transport)
 
     def on_deadline(self) -> None:
         """Called by the sweep once `deadline_s` has passed."""

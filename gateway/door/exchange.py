@@ -19,12 +19,30 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from gateway import telemetry
-from gateway.audit.line import asked_piece, decided_piece, line, way_piece
-from gateway.counters import HEALTH_REQUESTS, OUTCOME, REQUEST_BYTES, RESPONSE_BYTES, RESPONSES
-from gateway.door.callers import KEY_WAIT_S, Caller, Waiting
-from gateway.door.endpoint import REPEATABLE
-from gateway.door.health import health_answer
+from gateway.counters import (
+    OUTCOME,
+    REQUEST_BYTES,
+    RESPONSE_BYTES,
+    RESPONSES,
+    UPSTREAM_RETRIES,
+    UPSTREAM_RETRIES_WITHHELD,
+)
+from gateway.door.callers import Caller
+from gateway.door.client_certificates import certificate_of, circumstances_of
+from gateway.door.cors import asked_by_script, readable
 from gateway.door.holds import HOLD_BODY, HOLD_UPSTREAM
+from gateway.door.limits import (
+    address_is_over,
+    caller_is_over,
+    give_back,
+    host_is_over,
+    judge_upload,
+    upload_resumes,
+)  # fmt: skip
+from gateway.door.questions import KEY_WAIT_S, Waiting
+from gateway.door.recording import record_of
+from gateway.door.tunnel import begin_tunnel
+from gateway.door.tunnels import offered_upgrade
 from gateway.errors import FAULTS, Refused, fault_of
 from gateway.http1.forward import (
     SENT_CHUNKED,
@@ -44,9 +62,11 @@ from policy.requirements import in_words
 if TYPE_CHECKING:
     from gateway.door.downstream import Downstream
     from gateway.door.endpoint import Endpoint
+    from gateway.door.limits import Limiter
     from gateway.door.pool import Route
     from gateway.door.upstream import Upstream
     from gateway.http1.request import Head
+    from gateway.snapshot import Snapshot
     from policy.table import Match
 
 RETIRE_REQUESTS: Final = 10_000  # of one client connection, which ends then between two of them
@@ -59,6 +79,8 @@ OWN_SEGMENT: Final = ".stagedoor"
 OWN_SERVICE: Final = "component:stagedoor/stagedoor"
 
 NOT_DECIDED: Final = Refusal("")
+WAITED_FOR_KEY: Final = 1
+WAITED_FOR_TOKEN: Final = 2
 
 
 class Exchange:
@@ -68,10 +90,13 @@ class Exchange:
         "client", "door", "head", "prepared", "request_id", "began_ns", "version", "match", "caller", "permit",
         "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
         "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
-        "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method",
+        "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method", "allow", "seats",
+        "window_s", "window_bytes", "upgrade",
     )  # fmt: skip
 
-    route: Route  # from `_forward` on
+    route: Route  # from `forward` on
+    window_s: float  # from `connected` on, while a body arrives: until when a part of it is judged
+    window_bytes: int  # what had come when that part began
 
     def __init__(self, client: Downstream, head: Head) -> None:
         self.client = client
@@ -90,17 +115,20 @@ class Exchange:
         self.tried: list[Endpoint] | None = None
         self.upstream: Upstream | None = None
         self.upstream_head = b""
+        self.upgrade = b""  # the protocol that the service is asked to switch to
+        self.allow = b""  # lines that let a script of another origin read the answer
         self.client_address = client.peer.address
         self.body_limit = 0
         self.held: list[bytes] | None = None  # framed body bytes that wait for the upstream connection
         self.held_bytes = 0
+        self.seats: list[tuple[Limiter, str]] | None = None  # to be given back
         self.closes = False
         self.status = 0
         self.bytes_in = 0
         self.bytes_out = 0
         self.begun = False  # the answer's head is on its way to the client
         self.ended = False
-        self.waited = False  # for a key, which happens once
+        self.waited = 0  # for what: each happens once
         self.retried = False
         self.reused = False
         self.answer_chunked = False
@@ -110,16 +138,6 @@ class Exchange:
         self.body_done = head.length == 0
 
     # === answers that need no decision ===
-
-    def health(self, version: str, fields: list[tuple[bytes, bytes]]) -> None:
-        """The node's state for BIG-IP monitors, on every listener, whatever the Host; counted, no Record."""
-        close = version == "1.0" or any(
-            name.lower() == b"connection" and b"close" in value.lower() for name, value in fields
-        )
-        self.keep_alive = not close
-        self.prepared = health_answer(self.door.node.value, head_only=self.method == "HEAD", close=close)
-        self.door.values[HEALTH_REQUESTS] += 1
-        self.ended = True  # leaves no record
 
     def unreadable(self, refused: Refused) -> None:
         """What arrived is no request we may act on: the answer is known, its turn may still have to come."""
@@ -137,7 +155,7 @@ class Exchange:
     def begin(self) -> None:
         """True on entry: every earlier exchange of this connection has ended."""
         if self.prepared:
-            self._answer_prepared()
+            self.answer_prepared()
             return
         door = self.door
         head = self.head
@@ -151,6 +169,9 @@ class Exchange:
         if not table.ready:
             self.refuse("policy_unavailable")
             return
+        if door.room.shedding:
+            self.refuse("overloaded", "its memory is used up")
+            return
         match = table.match(head.host, head.target.segments)
         if isinstance(match, Refusal):
             self._refuse_by_policy(match)
@@ -162,7 +183,9 @@ class Exchange:
         if head.target.odd and not is_accepted(head.target, match.exposure.options):
             self.refuse("path_malformed", "this service does not accept such a path")
             return
-        caller = door.callers.find(head.bearer, snapshot) if head.bearer else door.callers.anonymous
+        if match.exposure.cors and head.origin and asked_by_script(self, match):
+            return
+        caller = door.callers.find(head.bearer, snapshot) if head.bearer else self._without_token(snapshot)
         if not isinstance(caller, Caller):
             self._not_verified(caller)
             return
@@ -170,37 +193,54 @@ class Exchange:
         if snapshot.denied and not snapshot.denied.isdisjoint(caller.subjects):
             self._refuse_by_policy(Refusal(DENIED))  # cut off, whatever the catalog says
             return
-        verdict = table.decide(match, self.method, caller.principal, door.now)
+        if door.guard.callers_limited and caller_is_over(self, caller.principal):
+            return
+        if match.exposure.asks_how:
+            call = circumstances_of(self.client, head, caller, snapshot)
+            verdict = table.decide(match, self.method, caller.principal, door.now, call)
+        else:
+            verdict = table.decide(match, self.method, caller.principal, door.now)
         if isinstance(verdict, Refusal):
             self._refuse_by_policy(verdict)
             return
         self.permit = verdict
-        self._forward(match, verdict)
+        self.forward(match, verdict)
+
+    def _without_token(self, snapshot: Snapshot) -> Caller:
+        """Whom the client's certificate names, else nobody."""
+        callers = self.door.callers
+        certificate = certificate_of(self.client, self.head)
+        return callers.anonymous if certificate is None else callers.certified(certificate, snapshot)
 
     def _not_verified(self, why: Refused | Waiting) -> None:
-        """A token that is broken, or one of a key that may be there once control has looked again."""
+        """A token that is broken, or one that control has to ask about: for its key, then for what it is worth."""
         if isinstance(why, Refused):
-            self.refuse(why.code, why.detail)
-        elif self.waited:
+            if not address_is_over(self):
+                self.refuse(why.code, why.detail)
+            return
+        asked = WAITED_FOR_TOKEN if why.token else WAITED_FOR_KEY
+        if self.waited & asked:
             self.refuse(why.refusal.code, why.refusal.detail)
         else:
-            self.waited = True
+            self.waited |= asked
             self.client.deadline_s = self.door.tick_s + KEY_WAIT_S
             self.door.callers.wait(why, self)
 
     def key_arrived(self) -> None:
-        """The issuer's keys were read again since this token named one that was unknown: one more look."""
+        """Control has asked the issuer for what was not known about this token: one more look."""
         if not self.ended:
             self.begin()
 
     # === the way upstream ===
 
-    def _forward(self, match: Match, permit: Permit) -> None:
+    def forward(self, match: Match, permit: Permit) -> None:
         """True on entry: `permit` is set. Sends at once when a pooled connection is at hand."""
         door = self.door
         client = self.client
         head = self.head
         exposure = match.exposure
+        if door.guard.hosts_limited and host_is_over(self):
+            return
         try:
             route = self.route = door.pool.route(exposure)
         except (OSError, ValueError) as error:  # an address that is none, a certificate that cannot be read
@@ -224,9 +264,15 @@ class Exchange:
                 self.refuse(stripped.code, stripped.detail)
                 return
             raw_target = stripped
+        if head.tunnel:
+            offered = offered_upgrade(self, route)
+            if isinstance(offered, Refused):
+                self.refuse(offered.code, offered.detail)
+                return
+            self.upgrade = offered
         self.request_id = head.request_id or door.next_request_id()
         self.upstream_head = request_head(
-            head, self.caller.block, forwarded, self.request_id, raw_target=raw_target
+            head, self.caller.block, forwarded, self.request_id, raw_target=raw_target, upgrade=self.upgrade
         )
         client.deadline_s = door.tick_s + route.response_s
         route.send(permit, self)
@@ -242,10 +288,11 @@ class Exchange:
             held, self.held = self.held, None
             upstream.transport.write(self.upstream_head + b"".join(held))
             self.client.release(HOLD_BODY)
-        if self.head.expects_continue and not self.bytes_in:
+        if self.head.expects_continue and not self.bytes_in and not self.retried:
             # RFC 9110 §10.1.1: the decision is made and somebody is there to take the body
             self.client.transport.write(CONTINUE)
         if not self.body_done:
+            upload_resumes(self)
             self._await_answer()
         if self.client.write_paused:
             upstream.pause()
@@ -288,7 +335,10 @@ class Exchange:
         if upstream is not None:
             upstream.transport.write(chunk)
             if not self.begun:
-                self.client.deadline_s = self.door.tick_s + self.door.timeouts.body_s
+                tick_s = self.door.tick_s
+                self.client.deadline_s = tick_s + self.door.timeouts.body_s
+                if tick_s >= self.window_s:
+                    judge_upload(self)
             return
         if self.held is None:
             self.held = []
@@ -346,6 +396,8 @@ class Exchange:
             framing = body_framing(answer, version)
             self.answer_chunked = framing == SENT_CHUNKED
             self.closes = self.closes or framing == SENT_UNTIL_CLOSE
+        if self.allow:
+            answer.lines = readable(answer.lines, self.allow)
         out = answer_head(answer, version, self.closes, self.request_id)
         if body:
             self.bytes_out = len(body)
@@ -355,6 +407,16 @@ class Exchange:
             client.deadline_s = door.tick_s + self.route.idle_s
             return
         client.transport.write(out + CHUNKS_END if self.answer_chunked else out)
+        self._end()
+
+    def switched(self, answer: Answer, upstream: Upstream, rest: bytes) -> None:
+        """The upstream's 101, and what came right behind it: from here on both connections are a tunnel's."""
+        self.upstream = None
+        self.client.exchange = None
+        self.begun = True
+        self.status = answer.status
+        head = answer_head(answer, self.head.version, False, self.request_id)
+        begin_tunnel(self, upstream, head, rest)
         self._end()
 
     def answer_more(self, chunk: bytes, complete: bool) -> None:
@@ -376,7 +438,7 @@ class Exchange:
 
     # === refusals ===
 
-    def refuse(self, code: str, detail: str = "", need: tuple[str, ...] = ()) -> None:
+    def refuse(self, code: str, detail: str = "", need: tuple[str, ...] = (), retry_s: int = 0) -> None:
         """Answer ourselves. Only before an answer has begun; afterwards the connection is cut."""
         if self.ended:
             return
@@ -399,6 +461,8 @@ class Exchange:
             head_only=self.method == "HEAD",
             www_authenticate=challenge(code, need),
             close=self.closes,
+            extra=self.allow,
+            retry_s=retry_s,
         )
         self.client.transport.write(answer)
         self._end()
@@ -407,7 +471,7 @@ class Exchange:
         self.refused = verdict
         self.refuse(verdict.reason, in_words(verdict.need) or verdict.rule, verdict.need)
 
-    def _answer_prepared(self) -> None:
+    def answer_prepared(self) -> None:
         self.client.transport.write(self.prepared)
         if self.ended:  # a health answer: counted, not recorded
             self.client.exchange_ended(not self.keep_alive)
@@ -427,21 +491,27 @@ class Exchange:
         if self.begun:
             self.refused = Refusal(code)
             self.client.cut()
-        elif self._may_repeat(code):
+        elif self.can_repeat(code) and self._is_granted(endpoint):
             self.retried = True
             self.route.send(permit, self, fresh=True)
         else:
             self.refuse(code, detail)
 
-    def _may_repeat(self, code: str) -> bool:
+    def can_repeat(self, code: str) -> bool:
         """RFC 9110 §9.2.2: a pooled connection may have been closing when the request was sent on it."""
         return (
             code == "upstream_closed"
             and self.reused
             and not self.retried
-            and self.method in REPEATABLE
-            and self.head.length == 0
+            and self.method in self.route.repeatable
+            and not self.bytes_in
+            and not self.chunked
         )
+
+    def _is_granted(self, endpoint: Endpoint) -> bool:
+        granted = endpoint.budget.grant(endpoint.taken)
+        self.door.values[UPSTREAM_RETRIES if granted else UPSTREAM_RETRIES_WITHHELD] += 1
+        return granted
 
     def client_gone(self) -> None:
         """The client's connection ended first: whatever the upstream is doing for it stops."""
@@ -469,13 +539,17 @@ class Exchange:
     def on_deadline(self) -> None:
         """True on entry: nothing has moved for as long as this stage allows."""
         if self.begun:
+            if not self.client.write_paused and self.endpoint is not None:
+                self.endpoint.failed("stops within an answer")
             self.refused = Refusal("client_gone" if self.client.write_paused else "upstream_timeout")
             self.client.cut()
         elif self.permit is None:
-            self.refuse("issuer_unavailable", "the issuer's keys could not be read in time")
+            self.refuse("issuer_unavailable", "the issuer could not be asked in time")
         else:
             taken = self.upstream is not None and not self.client.holds & HOLD_UPSTREAM
             waits_for_client = taken and not self.body_done
+            if self.upstream is not None and not waits_for_client:
+                self.upstream.endpoint.failed("no answer in time")
             self._drop_upstream()
             self.refuse("request_timeout" if waits_for_client else "upstream_timeout")
 
@@ -496,14 +570,16 @@ class Exchange:
         """Exactly once: the record, the counters, and the client's next exchange."""
         self.ended = True
         self.held = None
+        if self.seats is not None:
+            give_back(self.seats)
         client = self.client
         if client.holds:
             client.release(HOLD_BODY | HOLD_UPSTREAM)
         spent_us = (perf_counter_ns() - self.began_ns) // 1000
         permit = self.permit
         reason = self.refused.reason or (permit.reason if permit is not None else "")
-        self._record(reason, spent_us)
         door = self.door
+        door.append_record(record_of(self, reason, spent_us))
         values = door.values
         values[OUTCOME[reason]] += 1
         values[RESPONSES + self.status // 100] += 1
@@ -512,33 +588,3 @@ class Exchange:
         door.counters.observe(spent_us)
         if client.exchange is self:
             client.exchange_ended(self.closes or not self.keep_alive)
-
-    def _record(self, reason: str, spent_us: int) -> None:
-        door = self.door
-        head = self.head
-        match = self.match
-        verdict = self.permit or self.refused
-        endpoint = self.endpoint
-        door.append_record(
-            line(
-                (self.began_ns + door.wall_offset_ns) // 1_000_000,
-                self.request_id,
-                self.caller.record,
-                asked_piece(self.method, head.host),
-                head.target.path,
-                decided_piece(
-                    "refusal" if self.permit is None else "permit",
-                    reason,
-                    verdict.rule,
-                    verdict.operation,
-                    match.exposure.key if match is not None else "",
-                    self.version,
-                ),
-                way_piece(self.client.peer.address, self.client_address, endpoint.url if endpoint is not None else ""),
-                self.status,
-                self.bytes_in,
-                self.bytes_out,
-                spent_us,
-                head.traceparent[3:35],
-            )
-        )

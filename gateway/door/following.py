@@ -61,7 +61,8 @@ class Following:
         door.values[counters.SNAPSHOT_AGE_S] = int(door.tick_s - self._base_s)
         door.values[counters.OVERLAY_AGE_S] = int(door.tick_s - self._overlay_s)
         if self._control.connected:
-            self._control.send({"t": "stats", "slot": door.ctx.slot, "counters": door.counters.take()})
+            told = {"t": "stats", "slot": door.ctx.slot, "base": door.snapshot.base, "counters": door.counters.take()}
+            self._control.send(told)
 
     def _hello(self) -> dict[str, Any]:
         door = self.door
@@ -72,6 +73,7 @@ class Following:
             "pid": os.getpid(),
             "base": door.snapshot.base,
             "seq": door.snapshot.seq,
+            "endpoints": door.pool.states,
         }
 
     # === the base ===
@@ -95,6 +97,9 @@ class Following:
             if not self._loading:
                 self._loading = True
                 self.door.loop.call_soon(self._load_slice)
+        elif message["t"] == "endpoints":
+            down = [(str(key), str(url), float(for_s)) for key, url, for_s in message["down"]]
+            self.door.pool.take_states(int(message["n"]), down)
 
     def _load_slice(self) -> None:
         door = self.door
@@ -102,6 +107,7 @@ class Following:
         if table is not None:
             door.snapshot = door.snapshot.replaced(table=table, base=self._loader.base)
             door.pool.table_changed()
+            door.tunnels.look_again()
             self.base_taken.set()
             self._engine.send({"t": "ack", "base": self._loader.base})
         if self._loader.busy:
@@ -127,6 +133,9 @@ class Following:
             self.take_overlay(message)
         elif message["t"] == "key_done":
             self.door.callers.answered(int(message["id"]))
+        elif message["t"] == "introspected":
+            answer = str(message["answer"]).encode()
+            self.door.callers.introspected(int(message["id"]), answer, int(message["until"]), self.door.snapshot)
 
     def take_overlay(self, message: dict[str, Any]) -> None:
         """The whole overlay; it is small."""
@@ -139,5 +148,6 @@ class Following:
                 keys = keys.with_issuer(name, usable, int(held["at"]))
         seq = int(message["seq"])
         door.snapshot = door.snapshot.replaced(keys=keys, seq=seq, denied=frozenset(message.get("denied", ())))
+        door.tunnels.look_again()
         self.overlay_heard.set()
         self._control.send({"t": "ack", "seq": seq})

@@ -7,7 +7,13 @@ away never shows here, because every node would leave the pool at once.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gateway.child import DRAINING, FAILING, STARTING, UP
+from gateway.counters import HEALTH_REQUESTS
+
+if TYPE_CHECKING:
+    from gateway.door.exchange import Exchange
 
 _STATES = {
     UP: (b"200 OK", b"stagedoor-up\n"),
@@ -33,6 +39,17 @@ _PAGES = {
 
 
 _NO_PROBE = frozenset((b"content-length", b"transfer-encoding", b"upgrade", b"expect"))
+
+
+def prepare_health(exchange: Exchange, version: str, fields: list[tuple[bytes, bytes]]) -> None:
+    """The node's state for BIG-IP monitors, on every listener, whatever the Host; counted, no Record."""
+    close = version == "1.0" or any(
+        name.lower() == b"connection" and b"close" in value.lower() for name, value in fields
+    )
+    exchange.keep_alive = not close
+    exchange.prepared = health_answer(exchange.door.node.value, head_only=exchange.method == "HEAD", close=close)
+    exchange.door.values[HEALTH_REQUESTS] += 1
+    exchange.ended = True  # leaves no record
 
 
 def health_answer(state: int, *, head_only: bool, close: bool) -> bytes:

@@ -1,6 +1,9 @@
 """A listener: the socket, its TLS, and what it knows about the hop in front of it.
 
-Sockets come from the supervisor already listening and stay open there, so a worker that ends resets nobody.
+Sockets come from the supervisor already listening and stay open there, so a worker that ends resets nobody. They
+are accepted from here, not by the event loop's own server: a few in a turn, so that a flood of connections delays no
+request; a connection there is no room for ends before it has cost more than its accept; and a shortage of descriptors
+pauses instead of spinning.
 A peer is trusted when its address lies in the listener's ``trusted_peers``; only then are its forwarding fields
 read (never its identity fields). TLS material is validated in a context of its own before it replaces the one
 in use, so a broken renewal changes nothing.
@@ -10,11 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final, cast
 
-from gateway import counters
+from gateway import counters, telemetry
 from gateway.config import Limits, Listener, ListenerTls
+from gateway.door.client_certificates import ClientCertificates
+from gateway.door.connect import OWN_SHORTAGES
 from gateway.door.downstream import Downstream, Peer
 from gateway.http1.forward import client_address, forwarded_block
 from gateway.http1.head import HeadRules
@@ -25,13 +31,27 @@ if TYPE_CHECKING:
     from gateway.door.worker import Door
 
 REMEMBERED: Final = 4096  # peers, and clients behind trusted peers; each memory starts afresh when it is full
+ACCEPTS: Final = 16  # connections in one turn of the loop
+PAUSE_S: Final = 0.25  # of accepting, when the machine has no descriptor or memory left
+SAID_AGAIN_S: Final = 10.0
 REMEMBERED_BYTES: Final = 256  # of a longer X-Forwarded-For nothing is kept
 
 
-def tls_context(tls: ListenerTls) -> ssl.SSLContext:
-    """A server context; raises `OSError` or `ssl.SSLError` when the files do not fit."""
+def _certificates(listener: Listener) -> ClientCertificates | None:
+    """Only where a client's certificate says something about the client."""
+    return ClientCertificates(listener) if listener.direct or listener.client_certificate_header else None
+
+
+def tls_context(tls: ListenerTls, *, direct: bool = False) -> ssl.SSLContext:
+    """A server context; raises `OSError` or `ssl.SSLError` when the files do not fit.
+
+    Where a certificate says who the client is, every connection shows it anew: TLS 1.3 without tickets resumes
+    nothing, and sends no client's certificate in the clear.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if direct else ssl.TLSVersion.TLSv1_2
+    if direct:
+        context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
     context.load_cert_chain(tls.certificate, tls.key)
     if tls.client_ca:
@@ -40,63 +60,110 @@ def tls_context(tls: ListenerTls) -> ssl.SSLContext:
     return context
 
 
-class Arrival:
-    """A connection between accept and connected: a turn of the loop, or as long as a handshake takes. One whose
-    handshake fails is never heard of again, so that the end of this object is all that tells."""
-
-    __slots__ = ("listening",)
-
-    def __init__(self, listening: Listening) -> None:
-        self.listening = listening
-        listening.arriving += 1
-
-    def __del__(self) -> None:
-        self.listening.arriving -= 1
-
-
 class Listening:
     """One listener of one worker."""
 
     def __init__(self, door: Door, listener: Listener, limits: Limits) -> None:
         self.door = door
         self.proto = "https" if listener.tls is not None else "http"
-        self._context = tls_context(listener.tls) if listener.tls is not None else None
-        self._take(listener, limits)
-        self._server: asyncio.Server | None = None
-        self.arriving = 0  # see `Arrival`
-        self._accepted = 0
-        self._arrived = 0
-
-    async def start(self, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        timeout_s = self.door.timeouts.handshake_s if self._context is not None else None
-        self._server = await loop.create_server(
-            self._accept, sock=sock, ssl=self._context, ssl_handshake_timeout=timeout_s
-        )
-
-    def _accept(self) -> asyncio.Protocol:
-        return cast(asyncio.Protocol, Downstream(self))
-
-    def accepted(self) -> Arrival:
-        """Kept by the new connection until it is connected, or gone."""
-        self._accepted += 1
-        return Arrival(self)
-
-    def arrived(self) -> None:
-        self._arrived += 1
+        self._context = tls_context(listener.tls, direct=listener.direct) if listener.tls is not None else None
+        self._newest = self._context
         if self._context is not None:
-            self.door.values[counters.TLS_HANDSHAKES] += 1
+            self._context.sni_callback = self._renew
+        self._take(listener, limits)
+        self._socket: socket.socket | None = None  # while it accepts
+        # of connections between accept and connected: a turn of the loop, or as long as a handshake takes
+        self._arrivals: dict[asyncio.Task[None], None] = {}  # oldest first
+        self._short_s = float("-inf")  # when a shortage was last said
 
-    @property
-    def failed(self) -> int:
-        """Handshakes that came to nothing."""
-        return self._accepted - self._arrived - self.arriving
+    # === accepting ===
+
+    def start(self, sock: socket.socket) -> None:
+        """Accept from ``sock``, which is the listener's own from here on."""
+        self._socket = sock
+        self.door.loop.add_reader(sock.fileno(), self._incoming)
 
     def stop(self) -> None:
         """Accept no more. The supervisor's copy of the socket keeps the accept queue for a successor."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            self.door.loop.remove_reader(sock.fileno())
+            sock.close()
+
+    def _incoming(self) -> None:
+        """A few of those that wait in the accept queue; those that are connected already have their turn, too."""
+        sock = self._socket
+        if sock is None:
+            return
+        for _ in range(ACCEPTS):
+            try:
+                connection, where = sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in OWN_SHORTAGES:
+                    self._pause(sock, str(error.strerror))
+                    return
+                continue  # accept(2): a fault of the network, or of a connection that has ended by now
+            self._welcome(connection, str(where[0]))
+
+    def _pause(self, sock: socket.socket, why: str) -> None:
+        """There is no descriptor or memory for one more: the loop must not ask again and again meanwhile."""
+        loop = self.door.loop
+        loop.remove_reader(sock.fileno())
+        loop.call_later(PAUSE_S, self._resume)
+        if self.door.tick_s - self._short_s >= SAID_AGAIN_S:
+            self._short_s = self.door.tick_s
+            telemetry.log("accept_shortage", level="error", listener=self.listener.name, why=why)
+
+    def _resume(self) -> None:
+        if self._socket is not None:
+            self.door.loop.add_reader(self._socket.fileno(), self._incoming)
+
+    def _welcome(self, connection: socket.socket, address: str) -> None:
+        """Make a connection of an accepted socket, or end it where there is no room: before it costs more."""
+        door = self.door
+        peer = self._peer_at(address)
+        if not door.admit(peer):
+            connection.close()
+            return
+        if self._context is not None and len(self._arrivals) >= self.limits.handshakes:
+            oldest = next(iter(self._arrivals))  # it makes room: most likely it is never to end
+            del self._arrivals[oldest]
+            oldest.cancel()
+        client = Downstream(self, peer)
+        arrival = door.loop.create_task(self._arrive(connection, client))
+        self._arrivals[arrival] = None
+        arrival.add_done_callback(partial(self._arrived, connection, client))
+
+    async def _arrive(self, connection: socket.socket, client: Downstream) -> None:
+        context = self._context
+        await self.door.loop.connect_accepted_socket(
+            lambda: cast(asyncio.Protocol, client),
+            connection,
+            ssl=context,
+            ssl_handshake_timeout=self.door.timeouts.handshake_s if context is not None else None,
+        )
+
+    def _arrived(self, connection: socket.socket, client: Downstream, arrival: asyncio.Task[None]) -> None:
+        """A connection was made, or came to nothing: its handshake failed, took too long, or gave way to another."""
+        self._arrivals.pop(arrival, None)
+        door = self.door
+        if self._context is not None:
+            door.values[counters.TLS_HANDSHAKES if client.arrived else counters.TLS_HANDSHAKES_FAILED] += 1
+        if not client.arrived:
+            connection.close()
+            door.depart(client.peer)
+        error = None if arrival.cancelled() else arrival.exception()
+        if error is not None and not isinstance(error, OSError):
+            telemetry.log("door_fault", level="error", why=repr(error))
+
+    def give_up(self) -> None:
+        """End what is still arriving."""
+        for arrival in tuple(self._arrivals):
+            arrival.cancel()
+
+    # === settings ===
 
     def _take(self, listener: Listener, limits: Limits) -> None:
         self.listener = listener
@@ -105,18 +172,29 @@ class Listening:
         self._networks = [ip_network(network, strict=False) for network in listener.trusted_peers]
         self._peers: dict[str, Peer] = {}
         self._clients: dict[tuple[str, bytes, bytes], tuple[str, bytes]] = {}
+        self.certificates = _certificates(listener)
 
     def check(self, listener: Listener) -> None:
-        """Raises `OSError` when the certificate and key of ``listener`` could not be served."""
+        """Raises `OSError` or `ValueError` when the files of ``listener`` could not be served."""
         if listener.tls is not None:
-            tls_context(listener.tls)
+            tls_context(listener.tls, direct=listener.direct)
+        _certificates(listener)
 
     def configure(self, listener: Listener, limits: Limits) -> None:
-        """Take other settings of the same address, after `check`. The certificate and key are read again. Open
-        connections keep what was known about their peer when they came."""
+        """Take other settings of the same address, after `check`. Certificate, key and authorities are read again.
+        Open connections keep what was known about their peer when they came."""
         self._take(listener, limits)
         if self._context is not None and listener.tls is not None:
-            self._context.load_cert_chain(listener.tls.certificate, listener.tls.key)
+            self._newest = tls_context(listener.tls, direct=listener.direct)
+            self._context.minimum_version = self._newest.minimum_version
+            self._context.verify_mode = self._newest.verify_mode
+            self._context.num_tickets = self._newest.num_tickets
+
+    def _renew(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        """Every handshake begins here, whether it names a server or not: it goes on with the files as they were read
+        last. A context forgets no authority, so that another one has to take its place."""
+        if self._newest is not None and self._newest is not context:
+            connection.context = self._newest
 
     def is_trusted(self, address: str) -> bool:
         try:
@@ -127,12 +205,19 @@ class Listening:
         parsed = mapped if mapped is not None else parsed
         return any(parsed in network for network in self._networks if network.version == parsed.version)
 
-    def peer_of(self, address: str) -> Peer:
+    def shown(self, peer: Peer, transport: asyncio.BaseTransport) -> Peer:
+        """``peer`` with the certificate of a connection that was just made."""
+        if self.certificates is None:
+            return peer
+        return peer._replace(certificate=self.certificates.of_connection(transport))
+
+    def _peer_at(self, address: str) -> Peer:
         peer = self._peers.get(address)
         if peer is None:
             if len(self._peers) >= REMEMBERED:
                 self._peers.clear()
-            peer = Peer(address, self.is_trusted(address), forwarded_block(address, self.proto))
+            network = self.door.guard.network_of(address)
+            peer = Peer(address, self.is_trusted(address), forwarded_block(address, self.proto), network)
             self._peers[address] = peer
         return peer
 

@@ -29,19 +29,28 @@ from gateway import counters, telemetry
 from gateway.audit.writer import AuditWriter
 from gateway.config import Settings
 from gateway.door.callers import Callers
-from gateway.door.downstream import Downstream
+from gateway.door.downstream import Downstream, Peer
 from gateway.door.following import Following
+from gateway.door.limits import Guard, Paced
 from gateway.door.listener import Listening
 from gateway.door.pool import Pool
+from gateway.door.room import resident_bytes, room_of_process
+from gateway.door.tunnels import Tunnels
 from gateway.identity.jwks import KeyRing
 from gateway.link import RoleContext
 from gateway.snapshot import Snapshot
 
 TICK_S: Final = 0.02
 SWEEP_SLICES: Final = 16  # every connection is looked at each 320 ms
+MEMORY_TICKS: Final = 12  # every 240 ms the memory in use is looked at
 FIRST_S: Final = 3.0  # an accept queue waits this long for the first base and overlay
+SHEDDING_SAID: Final[dict[bool, tuple[str, telemetry.Level]]] = {
+    True: ("memory_short", "error"), False: ("memory_recovered", "info")
+}  # fmt: skip
 LAST_TURNS: Final = 100  # of the loop, in which cut connections say that they are lost
-NEVER_COLLECT: Final = 10**9  # generation 2: everything long-lived is frozen, connections break their own cycles
+# Young objects are looked at rarely and few at a time: a request leaves none behind, a new caller some, which stay.
+# Generation 2 never: everything long-lived is frozen, and connections break their own cycles.
+COLLECT: Final = (4000, 2, 10**9)
 
 
 def run(ctx: RoleContext) -> None:
@@ -82,6 +91,10 @@ class Door:
             ctx.settings.issuers, self.limits.cached_tokens, self.counters, lambda: self.now, self._ask_control
         )
         self.pool = Pool(self)
+        self.tunnels = Tunnels(self)
+        self.guard = Guard(self.limits, self.settings.workers)
+        self.room = room_of_process(self.limits)
+        self.paced = Paced()
         self._listening = [
             Listening(self, listener, self.limits)
             for listener in ctx.settings.listeners
@@ -90,6 +103,7 @@ class Door:
         # connections, in slices for the sweep
         self._slices: list[set[Downstream]] = [set() for _ in range(SWEEP_SLICES)]
         self._connections = 0
+        self._clients = 0  # these, and those that are arriving
         self._ticks = 0
         # request ids: a prefix nobody else has, and a counter
         self._id_prefix = b"%x-%x-" % (time.time_ns() // 1_000_000, os.getpid())
@@ -114,12 +128,14 @@ class Door:
                 await self.following.base_taken.wait()
                 if self.settings.issuers:
                     await self.following.overlay_heard.wait()
+        self.room = room_of_process(self.limits)
+        self.room.say_if_short(self.limits)
         for listening in self._listening:
-            await listening.start(self.ctx.sockets[listening.listener.name])
+            listening.start(self.ctx.sockets[listening.listener.name])
         # What lives as long as the worker is never walked by the collector again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(700, 10, NEVER_COLLECT)
+        gc.set_threshold(*COLLECT)
         parent.ready()
         telemetry.log("door_ready", slot=self.ctx.slot, base=self.snapshot.base, pid=os.getpid())
         await self._stopped.wait()
@@ -146,6 +162,7 @@ class Door:
             renewed = [(listening, by_name[listening.listener.name]) for listening in self._listening]
             for listening, listener in renewed:
                 listening.check(listener)
+            self.pool.configure(settings)
         except (OSError, ValueError, KeyError) as error:  # ssl.SSLError is an OSError
             telemetry.log("settings_refused", level="error", name=name, why=str(error))
             return
@@ -154,8 +171,10 @@ class Door:
         self.settings = settings
         self.limits = settings.limits
         self.timeouts = settings.timeouts
+        self.guard.configure(settings.limits, settings.workers)
+        self.room.configure(settings.limits)
         self.callers.configure(settings.issuers)
-        self.pool.configure(settings)
+        self.tunnels.look_again()
         telemetry.log("settings_taken", name=name)
 
     def _drain(self) -> None:
@@ -174,31 +193,56 @@ class Door:
         """End what is still open. Each exchange leaves its record while the trail is open."""
         for listening in self._listening:
             listening.stop()
+            listening.give_up()
         for connections in self._slices:
             for connection in tuple(connections):
                 connection.cut()
+        self.tunnels.end_all()
         for _ in range(LAST_TURNS):
-            if not self._connections:
+            if not self._clients:
                 break
             await asyncio.sleep(0)
 
     # === connections ===
 
-    def admit(self, connection: Downstream) -> bool:
-        """False when the worker is full: the connection is ended, those that are open stay well."""
+    def admit(self, peer: Peer) -> bool:
+        """False when there is no room for one connection more: those that are open stay well. A load balancer in
+        front is let in while memory is short, so that its monitors and its clients hear of it."""
+        room = self.room
+        if (
+            room.has_for_client(self._clients, self.values[counters.UPSTREAM_OPEN])
+            and (peer.trusted or not room.shedding)
+            and self.guard.connect(peer.network, peer.trusted)
+        ):
+            self._clients += 1
+            return True
+        self.values[counters.DOWNSTREAM_REFUSED] += 1
+        return False
+
+    def depart(self, peer: Peer) -> None:
+        """A connection that was admitted came to nothing, or has ended."""
+        self._clients -= 1
+        self.guard.disconnect(peer.network)
+
+    def keep(self, connection: Downstream) -> None:
         self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].add(connection)
         self._connections += 1
         self.values[counters.DOWNSTREAM_OPENED] += 1
         self.values[counters.DOWNSTREAM_OPEN] = self._connections
-        return self._connections <= self.limits.connections
 
     def dismiss(self, connection: Downstream) -> None:
+        self.hand_over(connection)
+        self.depart(connection.peer)
+
+    def hand_over(self, connection: Downstream) -> None:
+        """It ended, or is a tunnel's from now on, whose end is its departure."""
         self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].discard(connection)
         self._connections -= 1
         self.values[counters.DOWNSTREAM_OPEN] = self._connections
 
-    def _is_idle(self) -> bool:
-        return not self._connections and not any(listening.arriving for listening in self._listening)
+    def has_for_upstream(self) -> bool:
+        """Whether there is a descriptor for the upstream connection that is being made."""
+        return self.room.has_for_upstream(self._clients, self.values[counters.UPSTREAM_OPEN])
 
     def next_request_id(self) -> bytes:
         self._ids += 1
@@ -221,19 +265,33 @@ class Door:
                 connection.on_deadline()
             if connection.retire_s <= tick_s:
                 connection.retire()
+        self.tunnels.sweep(tick_s)
+        self.paced.release(tick_s)
+        if self._ticks % MEMORY_TICKS == 0:
+            self._look_at_room()
         if self._ticks % 50 == 0:
             self._each_second(tick_s)
-        if self.draining and (self._is_idle() or tick_s >= self._finish_by_s):
+        if self.draining and (not self._clients or tick_s >= self._finish_by_s):
             self._stopped.set()
             return
         self.loop.call_later(TICK_S, self._tick)
 
+    def _look_at_room(self) -> None:
+        room = self.room
+        changed = room.measure(resident_bytes())
+        self.values[counters.RESIDENT_BYTES] = room.resident
+        self.values[counters.SHEDDING] = int(room.shedding)
+        if changed:
+            event, level = SHEDDING_SAID[room.shedding]
+            telemetry.log(event, level=level, resident_bytes=room.resident, limit_bytes=room.memory)
+
     def _each_second(self, tick_s: float) -> None:
         self.pool.sweep(tick_s)
         self.callers.sweep()
-        self.values[counters.TLS_HANDSHAKES_FAILED] = sum(listening.failed for listening in self._listening)
-        self.values[counters.AUDIT_QUEUED] = self.audit.queued
-        self.values[counters.AUDIT_FAILED] = int(self.audit.failed)
+        values = self.values
+        values[counters.DESCRIPTORS_OPEN] = self.room.own + self._clients + values[counters.UPSTREAM_OPEN]
+        values[counters.AUDIT_QUEUED] = self.audit.queued
+        values[counters.AUDIT_FAILED] = int(self.audit.failed)
         self.following.send_counters()
 
     def _ask_control(self, message: dict[str, object]) -> bool:

@@ -42,6 +42,11 @@ class Acceptance:
         self._held: dict[str, frozenset[str]] = {}  # kind -> the refs whose loss is held
         self._waived: frozenset[str] = frozenset()  # refs whose loss an operator accepts
 
+    @property
+    def held(self) -> Mapping[str, frozenset[str]]:
+        """Kind to the refs whose loss is held now."""
+        return dict(sorted(self._held.items()))
+
     def accept_losses(self) -> None:
         """An operator says that what is held is really gone."""
         self._waived = frozenset[str]().union(*self._held.values())
@@ -137,4 +142,4 @@ def _make_wait(entities: dict[str, Entity], accepted: Mapping[str, Entity], kind
 def _held_fault(kind: str, held: frozenset[str], known: set[str]) -> Fault:
     first = ", ".join(f"`{ref}`" for ref in sorted(held)[:3]) + (", …" if len(held) > 3 else "")
     message = f"{len(held)} of {len(known)} entities of kind `{kind}` are gone at once ({first}): held as they were"
-    return Fault(Source("catalog"), message, "bring them back, or accept the loss")
+    return Fault(Source("catalog"), message, "bring them back, or run `stagedoor catalog accept-losses`")

@@ -20,18 +20,20 @@ from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.files import FileSource, Pull, root_of
-from policy.facts import Source
+from policy.builtin import BUILTIN_SERVICE
+from policy.facts import Exposure, Source
 from policy.reading import Fault
 
 
 class Outcome(NamedTuple):
-    """``message`` goes to the doors. ``confirm``: another reading should follow soon."""
+    """``message`` goes to the doors. ``confirm``: another reading should follow soon. ``held``: losses, by kind."""
 
     message: dict[str, Any] | None
     confirm: bool
     faults: tuple[Fault, ...]
     took_ms: int = 0
     services: int = 0
+    held: Mapping[str, frozenset[str]] = {}
 
 
 class Rounds:
@@ -53,6 +55,11 @@ class Rounds:
         self._compile_faults: tuple[Fault, ...] = ()
         self._to_remember: dict[str, Mapping[str, Any]] = {}  # what the journal still has to take
 
+    @property
+    def routes(self) -> Mapping[str, tuple[Exposure, ...]]:
+        """Where the published services run, by service."""
+        return self._past.routes
+
     def watched(self) -> tuple[set[Path], set[Path]]:
         """Folders to watch with all below them, and folders to watch alone."""
         deep: set[Path] = set()
@@ -64,6 +71,11 @@ class Rounds:
         access = Path(self._settings.access_policy)
         (deep if access.is_dir() else flat).add(access if access.is_dir() else access.parent)
         return deep, flat - deep
+
+    @property
+    def held(self) -> Mapping[str, frozenset[str]]:
+        """Kind to refs whose loss is held. Asked between two rounds."""
+        return self._acceptance.held
 
     def accept_losses(self) -> None:
         """Called between two rounds."""
@@ -92,8 +104,9 @@ class Rounds:
             faults = (*faults, *self._compile_faults)
         faults = (*faults, *self._remember())
         took_ms = int((time.monotonic() - began) * 1000)
-        routes = len(self._past.routes)
-        self._outcome = Outcome(message, judgement.confirm, tuple(dict.fromkeys(faults)), took_ms, routes)
+        services = len(self._past.routes.keys() - {BUILTIN_SERVICE.ref})
+        faults = tuple(dict.fromkeys(faults))
+        self._outcome = Outcome(message, judgement.confirm, faults, took_ms, services, self._acceptance.held)
         self._seen = None if judgement.confirm or self._to_remember else seen
         return self._outcome
 

@@ -15,17 +15,14 @@ from typing import Any
 import uvloop
 
 from gateway import config, telemetry
-from gateway.engine.access_files import read_access
-from gateway.engine.compilation import Compiler, no_past
+from gateway.engine.checks import Checks
+from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Outcome, Rounds
-from gateway.engine.sources.files import FileSource
 from gateway.engine.watch import Watch
 from gateway.link import Link, LinkServer, RoleContext
-from gateway.snapshot import WHY
 from policy.reading import Fault
-from policy.table import Table, TableBuilder
 
 CONFIRM_S = 0.3  # between two readings that must agree on a loss
 RETRY_S = 2.0  # after a round that failed
@@ -36,26 +33,6 @@ def run(ctx: RoleContext) -> None:
     gc.set_threshold(100_000, 50, 1000)  # millions of facts without cycles: looking for some costs a quarter of a round
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Sync(ctx).serve())
-
-
-def compile_offline(settings: config.Settings) -> tuple[Table, dict[str, Any], list[Fault]]:
-    """Table, frames of sentences and sources, and every fault, of the files as they are now.
-
-    Nothing is published or remembered: no guard, no last good form, no incumbent."""
-    pull = FileSource(settings.catalog.files, settings.catalog.prefix).pull()
-    access = read_access(settings.access_policy)
-    faults = [*pull.faults, *access.faults]
-    if access.policy is None:
-        return Table.allow_none(), {}, faults
-    compiled = Compiler(settings).compile(pull.entities, access.policy, no_past())
-    builder = TableBuilder(Table.allow_none())
-    why = {}
-    for name, frame in compiled.frames.items():
-        if name.startswith(WHY):
-            why[name] = frame
-        else:
-            builder.put(name, frame)
-    return builder.finish(), why, [*faults, *compiled.faults]
 
 
 class Sync:
@@ -69,7 +46,9 @@ class Sync:
         self._publisher: Publisher
         self._journal: Journal
         self._rounds: Rounds
+        self._desk = Desk(self._worker, self._hint, ctx.state_folder, lambda: self._publisher.base)
         self._watch: Watch | None = None
+        self._checks: Checks
         self._known_faults: set[Fault] = set()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -79,6 +58,7 @@ class Sync:
         self._journal = await loop.run_in_executor(self._worker, Journal, self._ctx.state_folder)
         for why in filter(None, (self._publisher.fault, self._journal.fault)):
             telemetry.log("state_fault", level="error", why=why)
+        self._checks = Checks(self._server.broadcast)
         self._adopt(self._settings)
         self._ctx.parent.on_line = self._on_line
         self._ctx.parent.start()
@@ -89,6 +69,7 @@ class Sync:
         finally:
             if self._watch is not None:
                 self._watch.close()
+            await self._checks.close()
             self._server.close()
             self._ctx.parent.close()
             self._worker.shutdown(wait=False, cancel_futures=True)
@@ -108,14 +89,19 @@ class Sync:
 
     async def _one_round(self) -> float | None:
         """Returns how long to wait for a hint before the next, None for as long as it takes."""
+        self._desk.round_begins()
         try:
             outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._rounds.round)
         except Exception as failure:  # one bad round must not end the role: what is published stays
-            telemetry.log("round_failed", level="error", why=f"{type(failure).__name__}: {failure}")
+            why = f"{type(failure).__name__}: {failure}"
+            telemetry.log("round_failed", level="error", why=why)
+            self._desk.round_failed(why)
             return RETRY_S
         self._report(outcome)
         if outcome.message is not None:
             self._server.broadcast(outcome.message)
+        self._desk.round_ended(outcome)
+        self._checks.follow(self._rounds.routes)
         return CONFIRM_S if outcome.confirm else None
 
     def _report(self, outcome: Outcome) -> None:
@@ -140,7 +126,8 @@ class Sync:
 
     def _adopt(self, settings: config.Settings) -> None:
         self._settings = settings
-        self._rounds = Rounds(settings, self._publisher, self._journal)
+        self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal)
+        self._checks.configure(settings)
         if self._watch is not None:
             self._watch.close()
         loop = asyncio.get_running_loop()
@@ -169,12 +156,12 @@ class Sync:
                 link.name = f"{message.get('role')}/{message.get('slot')}"
                 if self._publisher.base and message.get("base") != self._publisher.base:
                     self._send_whole(link, mend=not message.get("base"))
+                if message.get("role") == "door" and (news := self._checks.news_for(message.get("endpoints"))):
+                    link.send(news)
             case "ack":
                 telemetry.log("base_live", level="debug", door=link.name, base=message.get("base"))
-            case "accept_losses":
-                telemetry.log("losses_accepted", pid=link.peer.pid)
-                self._worker.submit(self._rounds.accept_losses)  # after the round that may be running
-                self._hint.set()
+            case "status" | "accept_losses":
+                self._desk.take(link, message)
 
     def _send_whole(self, link: Link, *, mend: bool) -> None:
         """``mend``: a door that has nothing while there is a base is new, or could not read it."""

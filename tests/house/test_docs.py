@@ -13,7 +13,8 @@ from tests.house.source import ROOT, project_files
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DOCUMENTS = (
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "docs/architecture.md",
-    "docs/policy-language.md", "docs/reasons.md", "docs/decisions/README.md", "tests/README.md",
+    "docs/operations.md", "docs/policy-language.md", "docs/identity.md", "docs/reasons.md",
+    "docs/decisions/README.md", "tests/README.md",
 )  # fmt: skip
 DECISIONS = sorted(path for path in (ROOT / "docs" / "decisions").glob("*.md") if path.name != "README.md")
 PARTS = ("Context", "Decision", "Alternatives", "Drawbacks", "Evidence", "Status")

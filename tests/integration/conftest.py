@@ -30,6 +30,15 @@ def upstream(rest: LoopThread) -> Iterator[Upstream]:
 
 
 @pytest.fixture
+def second(rest: LoopThread) -> Iterator[Upstream]:
+    """Another upstream beside the first."""
+    made = Upstream(rest).start()
+    yield made
+    made.stop()
+    assert made.faults == [], "the door sent something a strict server refuses"
+
+
+@pytest.fixture
 def door(tmp_path: Path, upstream: Upstream) -> Iterator[RunningDoor]:
     state = tmp_path / "state"
     with running_door(

@@ -85,6 +85,8 @@ class Control:
         self.denied: list[str] = []
         self.seq = 1
         self.answers = True
+        self.asked: list[dict[str, Any]] = []
+        self.words: dict[str, tuple[str, int]] = {}  # of issuers about tokens: the answer, and how long it counts
         self.server = LinkServer(path, self._said, lambda link: None)
         thread.wait(self.server.start())
 
@@ -122,6 +124,12 @@ class Control:
                 self.seq += 1
             link.send(self.overlay())
             link.send({"t": "key_done", "id": message["id"]})
+        elif message["t"] == "introspect":
+            self.asked.append(message)
+            if self.answers:
+                answer, counts_s = self.words.get(message["token"], ("", 0))
+                until = int(time.time()) + counts_s
+                link.send({"t": "introspected", "id": message["id"], "answer": answer, "until": until})
 
 
 def until(holds: Callable[[], Any], timeout_s: float = 5.0) -> None:

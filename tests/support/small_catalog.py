@@ -61,11 +61,13 @@ def small_catalog(*upstreams: str, jane_in_team: bool = True) -> Catalog:
     )
 
 
-def publish(folder: Path, catalog: Catalog, policy: object = None) -> None:
+def publish(
+    folder: Path, catalog: Catalog, policy: object = None, environments: tuple[str, ...] = ("prod",)
+) -> None:
     """Compile and write a base into the state folder, as the engine does."""
     access, faults = read_policy(policy or POLICY, lambda path: NOWHERE)
     assert faults == []
-    derived = derive(catalog, access, ("prod",), None)
+    derived = derive(catalog, access, environments, None)
     frames = compile_frames(catalog, derived, (KeyField("test", "person", "sub", "metadata.name"),))
     store = FrameStore(folder)
     names = {name: store.write(frame) for name, frame in frames.items()}

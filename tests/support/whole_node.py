@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,8 @@ class WholeNode:
         self.upstream = upstream
         self.signers: tuple[Signer, ...] = (RS256,)
         self.issuer_up = True
+        self.words: dict[str, dict[str, Any]] = {}  # what the issuer says about opaque tokens
+        self.asked: list[tuple[str, str]] = []  # credentials and form of each question about one
         self.port, self.admin, issuer_port = free_port(), free_port(), free_port()
         self.issuer = f"http://127.0.0.1:{issuer_port}"
         self._issuer = _Issuer(self, issuer_port)
@@ -135,7 +138,7 @@ class WholeNode:
 
 
 class _Issuer:
-    """Discovery and keys. It answers 503 while the node's `issuer_up` is False."""
+    """Discovery, keys, and what tokens are worth. It answers 503 while the node's `issuer_up` is False."""
 
     def __init__(self, node: WholeNode, port: int) -> None:
         class Answerer(http.server.BaseHTTPRequestHandler):
@@ -144,10 +147,20 @@ class _Issuer:
                     "/.well-known/openid-configuration": {
                         "issuer": node.issuer,
                         "jwks_uri": node.issuer + "/jwks",
+                        "introspection_endpoint": node.issuer + "/introspect",
                     },
                     "/jwks": {"keys": [signer.jwk for signer in node.signers]},
                 }
-                body = json.dumps(documents.get(self.path)).encode()
+                self.answer(documents.get(self.path))
+
+            def do_POST(self) -> None:
+                form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                node.asked.append((self.headers["Authorization"], form))
+                token = urllib.parse.parse_qs(form)["token"][0]
+                self.answer(node.words.get(token, {"active": False}))
+
+            def answer(self, document: object) -> None:
+                body = json.dumps(document).encode()
                 self.send_response(200 if node.issuer_up else 503)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -133,6 +135,35 @@ def test_a_refusal_is_the_one_the_door_gives(config: Path, arguments: list[str],
     assert (answer["decision"], answer["reason"]) == ("refusal", reason)
     assert answer["status"] == status or reason == "identity_unknown"
     assert answer["todo"]
+
+
+def test_what_programs_must_show_is_explained_with_what_they_do_show(config: Path) -> None:
+    """The rule reads as a sentence, the refusal says what is missing, and showing it is a permit."""
+    issuer = "{name: ci, preset: github-actions, issuer: 'https://ci.test', audiences: [door]}"
+    config.write_text(f"{CONFIG}issuers: [{issuer}]\n")
+    (config.parent / "access.yaml").write_text(
+        ACCESS.replace("owners: [all]", "owners: [all], workloads: {require: [certificate, {issuer: [ci, main]}]}")
+        + "  - {allow: component:default/shop, to: {service: shop}, in: [prod], because: It calls itself., "
+        "require: {workloads: {network: 10.0.0.0/8}}}\n"
+    )
+    lacking = explain(config, "--client", "shop-client", "GET", URL)
+    assert (lacking["reason"], lacking["status"]) == ("requirement_unmet", 403)
+    assert lacking["need"] == ["certificate", "issuer=ci,main", "network"]
+    assert lacking["sentence"] == (
+        "The caller may come, but the call lacks what is asked of programs: a verified client certificate, "
+        "a token of issuer ci or main, an address in an allowed network."
+    )
+    shown = ["--issuer", "ci", "--from", "10.1.2.3", "--certificate"]
+    permit = explain(config, "--client", "shop-client", *shown, "GET", URL)
+    assert permit["decision"] == "permit"
+    assert permit["sentence"] == (
+        "Service shop may use shop in prod, with 3 requirements, because the access policy says so."
+    )
+    for wrong, said in ((["--issuer", "idp"], "no issuer is called `idp`; configured are ci"),
+                        (["--from", "office"], "'office' does not appear to be an IPv4 or IPv6 address")):  # fmt: skip
+        result = run("explain", "--config", config, "--client", "shop-client", *wrong, "GET", URL)
+        assert result.exit_code == 2
+        assert said in result.output
 
 
 def test_a_full_ref_and_a_short_name_are_one_person(config: Path) -> None:
@@ -263,6 +294,42 @@ def test_version_is_data() -> None:
     assert run("version").stdout.startswith("stagedoor ")
     assert run("version", "--json").exit_code == 0
     assert set(json.loads(run("version", "--json").stdout)) == {"stagedoor", "python"}
+
+
+def commands(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group) and name != "lab":
+            yield from commands(command, *words, name)
+        else:
+            yield (*words, name)
+
+
+EVERY = tuple(commands(main))
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_a_command_is_in_the_documents_and_explains_itself(words: tuple[str, ...]) -> None:
+    assert f"| `stagedoor {' '.join(words)}` |" in (ROOT / "docs" / "operations.md").read_text()
+    helped = run(*words, "--help")
+    assert helped.exit_code == 0
+    assert len(helped.stdout.splitlines()) > 4
+
+
+@pytest.mark.parametrize("words", [words for words in EVERY if words not in (("serve",), ("lab",))], ids=" ".join)
+def test_a_command_has_a_form_for_programs(words: tuple[str, ...]) -> None:
+    assert "--json" in run(*words, "--help").stdout
+
+
+def test_asking_for_help_loads_nothing_heavy() -> None:
+    """The list of commands comes at once, and a command that only asks a socket starts like one."""
+    script = (
+        "import sys; from click.testing import CliRunner; from gateway.cli import main; "
+        "CliRunner().invoke(main, ['--help']); "
+        "sys.exit(bool({'pydantic', 'aiohttp', 'cryptography', 'gateway.engine', 'policy.compile'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_lab_is_listed_and_found() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config_load
+from gateway import config, config_load
 from gateway.config import Settings
 
 MINIMAL = """\
@@ -81,7 +81,7 @@ def test_every_fault_is_said_at_once_with_file_line_and_suggestion(folder: Path)
         ("state:", "sessions: {}\nstate:"),
         ("state:", "devices: {bigip: []}\nstate:"),
         ("state:", "secrets: {}\nstate:"),
-        ('8443"}', '8443", direct: true}'),
+        ('8443"}', '8443", health_only: true}'),
         ("folder: state", "folder: state, database: x"),
     ],
 )
@@ -186,3 +186,14 @@ def test_a_file_that_is_no_mapping_is_refused(folder: Path, text: str) -> None:
 def test_a_fault_never_starts_half_a_configuration(folder: Path) -> None:
     with pytest.raises(config_load.ConfigFaults):
         load(folder, MINIMAL + "listeners: []\n")
+
+
+def test_limits_are_read_and_a_burst_without_a_rate_is_a_fault(tmp_path: Path) -> None:
+    text = "limits: {principals: {requests_per_second: 2.5, burst: 5, concurrent: 3}, upload_rate: 0B, memory: 1GiB}\n"
+    (tmp_path / "stagedoor.yaml").write_text(MINIMAL + text)
+    limits = config_load.load(tmp_path / "stagedoor.yaml", {}, with_named_files=False).limits
+    assert limits.principals == config.Rate(2.5, 5, 3)
+    assert (limits.upload_rate_bytes, limits.memory_bytes, limits.hosts) == (0, 1 << 30, config.Rate())
+    (tmp_path / "stagedoor.yaml").write_text(MINIMAL + "limits: {hosts: {burst: 5}}\n")
+    with pytest.raises(config_load.ConfigFaults, match=r"limits\.hosts\.burst"):
+        config_load.load(tmp_path / "stagedoor.yaml", {}, with_named_files=False)

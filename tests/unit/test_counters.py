@@ -15,6 +15,7 @@ def test_every_cell_has_its_own_place() -> None:
         *range(len(counters.CELLS)),
         *range(counters.RESPONSES, counters.RESPONSES + len(counters.CLASSES)),
         *range(counters.DURATION, counters.DURATION + len(counters.BUCKETS_US) + 1),
+        *range(counters.TUNNELS_ENDED, counters.TUNNELS_ENDED + len(counters.TUNNEL_ENDS)),
         *counters.OUTCOME.values(),
     ]
     assert sorted(indexes) == list(range(counters.LENGTH))
@@ -29,6 +30,11 @@ def test_a_constant_points_at_the_cell_of_its_name(index: int, name: str) -> Non
     constant = {"loop_lag_max_seconds": "LOOP_LAG_MAX_US", "duration_us": "DURATION_SUM_US"}.get(name)
     constant = constant or name.upper().replace("_SECONDS", "_S")
     assert getattr(counters, constant) == index
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(counters.TUNNEL_ENDS)))
+def test_a_tunnels_end_is_counted_under_its_name(number: int, name: str) -> None:
+    assert getattr(counters, f"BY_{name.upper()}") == number
 
 
 def test_every_outcome_can_be_counted() -> None:

@@ -13,6 +13,7 @@ from gateway.engine.compilation import COMPILER, Compiler, no_past
 from gateway.frames import FrameStore, Manifest, write_manifest
 from gateway.identity.jwks import KeyRing
 from gateway.snapshot import BaseLoader, Snapshot
+from policy.exposure import Exposure
 from policy.facts import Refusal
 from tests.support.catalogs import people, pull, service, settings, write
 from tests.unit.engine.test_compilation import access_of
@@ -129,19 +130,17 @@ def test_the_old_exposures_are_let_go_of_one_by_one(tmp_path: Path) -> None:
     publish(tmp_path, "one", frames_of(tmp_path, *(service(f"a{n}") for n in range(20))))
     loader = BaseLoader(tmp_path)
     loader.load()
-    watched = [exposure.tree for exposure in loader.table.exposures.values()]
-    before = {id(each) for each in gc.get_objects() if any(each is tree for tree in watched)}
+    before = {id(exposure) for exposure in loader.table.exposures.values()}
     assert len(before) == 20
-    del watched
     publish(tmp_path, "two", frames_of(tmp_path, *(service(f"b{n}") for n in range(20))))
     loader.begin()
     while loader.step(0) is None:
         pass
     assert loader.base == "two"
-    held = [len([each for each in gc.get_objects() if id(each) in before])]
+    held = [20]
     while loader.busy:
         loader.step(0)
-        held.append(len([each for each in gc.get_objects() if id(each) in before and type(each) is tuple]))
+        held.append(len([each for each in gc.get_objects() if id(each) in before and type(each) is Exposure]))
     assert max(first - second for first, second in zip(held[1:], held[2:], strict=False)) <= 2
 
 

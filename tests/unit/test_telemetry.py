@@ -24,6 +24,7 @@ def samples(merged: Merged) -> dict[str, float]:
 
 def test_exposition_is_what_a_prometheus_reads() -> None:
     mine = Counters()
+    mine.values[counters.TUNNELS_ENDED + counters.BY_PERMIT] += 2
     mine.values[counters.OUTCOME["owner"]] += 3
     mine.values[counters.RESPONSES + 200 // 100] += 3
     mine.values[counters.RESPONSE_BYTES] += 4096
@@ -37,6 +38,7 @@ def test_exposition_is_what_a_prometheus_reads() -> None:
     assert found["stagedoor_requests_total{outcome=no_rule}"] == 0
     assert found["stagedoor_responses_total{class=2xx}"] == 3
     assert found["stagedoor_response_bytes_total"] == 4096
+    assert found["stagedoor_tunnels_ended_total{by=permit}"] == 2
     assert found["stagedoor_request_duration_seconds_bucket{le=0.0005}"] == 1
     assert found["stagedoor_request_duration_seconds_bucket{le=0.001}"] == 2
     assert found["stagedoor_request_duration_seconds_bucket{le=60.0}"] == 2

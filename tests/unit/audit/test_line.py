@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.line import asked_piece, caller_piece, decided_piece, line, way_piece
+from gateway.audit.line import asked_piece, caller_piece, decided_piece, line, of_tunnel, way_piece
 from gateway.audit.record import Record, line_of
 from tests.support.records import RECORD
 
 
 def quick(record: Record) -> bytes:
-    return line(
+    whole = line(
         record.time_ms,
         record.request_id.encode(),
         caller_piece(record.subject, record.issuer, record.sub, record.client_id, record.key_id),
@@ -30,10 +30,17 @@ def quick(record: Record) -> bytes:
         record.duration_us,
         record.trace.encode(),
     )
+    return of_tunnel(whole, record.tunnel) if record.tunnel else whole
 
 
 def test_the_quick_line_is_the_plain_line() -> None:
     assert quick(RECORD) == line_of(RECORD)
+    assert quick(RECORD._replace(tunnel="opened")) == line_of(RECORD._replace(tunnel="opened"))
+
+
+def test_only_a_tunnels_line_speaks_of_a_tunnel() -> None:
+    assert b"tunnel" not in line_of(RECORD)
+    assert line_of(RECORD._replace(tunnel="client")).endswith(b',"tunnel":"client"}\n')
 
 
 TEXT = st.text(st.characters(codec=None), max_size=20)

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.control.doors import SOCKET, WANTS_LIMIT, Doors
-from gateway.counters import LENGTH, REQUEST_BYTES, Merged
+from gateway.control.doors import SOCKET, TOKENS_LIMIT, WANTS_LIMIT, Doors
+from gateway.control.introspection import Answer
+from gateway.counters import LENGTH, LOOP_LAG_MAX_US, REQUEST_BYTES, Merged
 from gateway.link import LinkClient, Message
 
 JWKS = [{"kid": "one", "kty": "EC"}]
@@ -21,11 +22,17 @@ class Node:
         self.folder = folder
         self.merged = Merged()
         self.wanted: list[tuple[str, str]] = []
-        self.doors = Doors(folder, self.merged, want_key or self._want, lambda: {"node": "up"})
+        self.asked: list[tuple[str, str]] = []
+        self.answer = Answer(b'{"active":true}', 1_800_000_060)
+        self.doors = Doors(folder, self.merged, want_key or self._want, self._introspect, lambda: {"node": "up"})
         self.clients: list[LinkClient] = []
 
     async def _want(self, issuer: str, kid: str) -> None:
         self.wanted.append((issuer, kid))
+
+    async def _introspect(self, issuer: str, token: str) -> Answer:
+        self.asked.append((issuer, token))
+        return self.answer
 
     def door(self, seq: int = 0, role: str = "door", **hello: Any) -> tuple[LinkClient, asyncio.Queue[Message]]:
         heard: asyncio.Queue[Message] = asyncio.Queue()
@@ -132,6 +139,64 @@ def test_questions_beyond_the_limit_are_answered_without_a_fetch(tmp_path: Path)
     node.run(story)
 
 
+def test_a_door_is_told_what_an_issuer_says_about_a_token(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+
+    async def story() -> None:
+        client, heard = node.door()
+        await heard.get()
+        client.send({"t": "introspect", "id": 3, "issuer": "marlow", "token": "opaque-1"})
+        told = await heard.get()
+        assert told == {"t": "introspected", "id": 3, "answer": '{"active":true}', "until": 1_800_000_060}
+        assert node.asked == [("marlow", "opaque-1")]
+
+    node.run(story)
+
+
+def test_no_question_about_a_token_comes_from_a_stranger_or_without_bound(tmp_path: Path) -> None:
+    """Before its hello nobody is a door; a token that no door would send is not passed on to anybody."""
+    node = Node(tmp_path)
+
+    async def story() -> None:
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        stranger = LinkClient(
+            tmp_path / SOCKET, lambda: {"t": "introspect", "id": 1, "issuer": "marlow", "token": "x"}, heard.put_nowait
+        )
+        node.clients.append(stranger)
+        stranger.start()
+        client, told = node.door()
+        await told.get()
+        for token in ("", "x" * (16 * 1024 + 1), 7, None, ["x"]):
+            client.send({"t": "introspect", "id": 2, "issuer": "marlow", "token": token})
+        client.send({"t": "introspect", "id": 3, "issuer": None, "token": "x"})
+        client.send({"t": "introspect", "id": 4, "issuer": "marlow", "token": "last"})
+        assert (await told.get())["id"] == 4
+        assert node.asked == [("marlow", "last")]
+        assert heard.empty()
+
+    node.run(story)
+
+
+def test_questions_about_tokens_beyond_the_limit_are_answered_at_once(tmp_path: Path) -> None:
+    never = asyncio.Event()
+    node = Node(tmp_path)
+
+    async def wait(issuer: str, token: str) -> Answer:
+        await never.wait()
+        return node.answer
+
+    node.doors = Doors(tmp_path, node.merged, node._want, wait, dict)
+
+    async def story() -> None:
+        client, heard = node.door()
+        await heard.get()
+        for number in range(TOKENS_LIMIT + 1):
+            client.send({"t": "introspect", "id": number, "issuer": "marlow", "token": f"token-{number}"})
+        assert await heard.get() == {"t": "introspected", "id": TOKENS_LIMIT, "answer": "", "until": 0}
+
+    node.run(story)
+
+
 def test_counters_are_merged_and_outlive_their_door(tmp_path: Path) -> None:
     node = Node(tmp_path)
     counters = [0] * LENGTH
@@ -190,5 +255,29 @@ def test_the_engine_follows_but_is_no_door(tmp_path: Path) -> None:
         assert (await heard.get())["t"] == "overlay"
         assert node.doors.connected == 0
         assert node.doors.live_seq == node.doors.overlay.seq
+
+    node.run(story)
+
+
+def test_a_doors_base_and_stalls_are_those_it_counted_last(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    counters = [0] * LENGTH
+
+    async def story() -> None:
+        client, heard = node.door(base="old")
+        await heard.get()
+        for stall in (7, 900, 8):
+            counters[LOOP_LAG_MAX_US] = stall
+            client.send({"t": "stats", "slot": 0, "base": "new", "counters": counters})
+        await until(lambda: len(node.doors.followers[0].stalls_us) == 3)
+        (follower,) = node.doors.followers
+        assert (follower.base, max(follower.stalls_us)) == ("new", 900)
+        assert follower.values[LOOP_LAG_MAX_US] == 8
+        assert follower.heard_s > 0
+        client.send({"t": "stats", "base": 7, "counters": counters})
+        client.send({"t": "stats", "base": "newer", "counters": counters[1:]})
+        client.send({"t": "want_key", "id": 1})
+        assert (await heard.get())["t"] == "key_done"
+        assert node.doors.followers[0].base == "new"
 
     node.run(story)

@@ -15,7 +15,7 @@ import uvloop
 
 from gateway import config
 from gateway.child import NodeState, ParentChannel, RoleContext
-from gateway.engine.sync import Sync, compile_offline
+from gateway.engine.sync import Sync
 from gateway.link import LinkClient
 from gateway.snapshot import BaseLoader
 from tests.support.catalogs import ACCESS, people, service, settings, write
@@ -179,21 +179,3 @@ def test_it_tells_the_supervisor_that_it_is_ready_and_stops_when_told(folder: Pa
 
     run(scene, folder)
     assert not (Path(settings(folder).state_folder) / "engine.sock").exists()
-
-
-def test_offline_the_same_files_give_table_sentences_and_faults(folder: Path) -> None:
-    write(folder, "catalog/b.yaml", service("b", host="b.evil.example"))
-    table, why, faults = compile_offline(settings(folder))
-    assert table.ready
-    assert set(table.exposures) == {"component:default/a@prod"}
-    assert set(why) == {"why/component:default/a@prod"}
-    assert [fault.source.entity for fault in faults] == ["component:default/b"]
-    assert not Path(settings(folder).state_folder).exists()
-
-
-def test_offline_without_a_good_access_policy_nothing_is_allowed(folder: Path) -> None:
-    write(folder, "access.yaml", "version: 1\nenvironmens: {}\n")
-    table, why, faults = compile_offline(settings(folder))
-    assert not table.ready
-    assert why == {}
-    assert any("did you mean" in fault.suggestion for fault in faults)

@@ -21,7 +21,7 @@ def test_the_commented_configuration_is_valid(tmp_path: Path) -> None:
         text = re.sub(rf"(?<=[ \[]){name}(?=\]|$)", str(PROJECT / "examples" / name), text, flags=re.MULTILINE)
     (tmp_path / "stagedoor.yaml").write_text(text)
     settings = config_load.load(tmp_path / "stagedoor.yaml", {})
-    assert [issuer.preset for issuer in settings.issuers] == ["okta", "entra"]
+    assert [issuer.preset for issuer in settings.issuers] == ["okta", "entra", "github-actions"]
     assert settings.timeouts.drain_announce_s == 21.0
     assert set(settings.environments) == {"dev", "staging", "prod"}
 
