@@ -176,7 +176,7 @@ class Upstream:
             self.surplus = True
         body_here = bool(self.pieces)
         if self.answer is not None:
-            if self.complete and exchange.method == "HEAD" and not data.endswith(b"\r\n\r\n"):
+            if self.complete and exchange.method == "HEAD" and not _ends_a_head(data):
                 self.surplus = True  # the parser took it for the beginning of a body
             self._deliver(exchange, self.answer)
             if self.exchange is exchange and not body_here:
@@ -320,3 +320,8 @@ class Upstream:
             self.parser = None
         if self.answer is not None:
             self.complete = True
+
+
+def _ends_a_head(data: bytes) -> bool:
+    """Whether the piece that completed a head holds nothing behind it."""
+    return data.endswith(b"\r\n\r\n") or b"\r\n\r\n".endswith(data)
