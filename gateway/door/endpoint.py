@@ -1,12 +1,12 @@
-"""One upstream URL of one exposure: its idle connections, who waits for one, and how it fares.
+"""One upstream URL of one exposure: who waits for a connection to it, and how it fares.
 
-Idle connections are used last in, first out: the warmest one is taken, the rest can age out. Making a connection
-(`door.connect`) is the one asynchronous thing on a request's way; it runs as a task of the endpoint, never of the
-exchange, so a client that leaves does not waste a handshake somebody else waits for.
+Idle connections are shared by the exposures that lead to one URL with equal settings, thousands behind one ingress;
+limits and failures are each one's own. The warmest is taken, the rest can age out. Making one (`door.connect`) is a
+task of the endpoint, never of the exchange, so a client that leaves does not waste a handshake another waits for.
 
 A connection is not reused after the idle time that the upstream announced, nor after its age; methods that may not
-be sent twice use none that idled for more than a second. What fails is counted in `health`, which decides nothing
-by itself: whether the endpoint is passed over depends on the others of its exposure (`door.balance`).
+be sent twice use none that idled for more than a second. What fails is counted in `health`; whether the endpoint is
+passed over depends on the others of its exposure (`door.balance`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class Endpoint:
         "health", "budget", "notable", "down_until_s",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, url: str, exposure: str, environment: str, service: ServiceSettings) -> None:
+    def __init__(
+        self, pool: Pool, url: str, exposure: str, environment: str, service: ServiceSettings, idle: deque[Upstream]
+    ) -> None:
         self.pool = pool
         self.exposure = exposure
         self.url = url
@@ -72,7 +74,7 @@ class Endpoint:
         self.server_name = (service.tls.server_name if service.tls else "") or self.host
         self.limit = service.connections or pool.door.limits.upstream_connections
         self.connect_s = service.connect_s or pool.door.timeouts.connect_s
-        self.idle: deque[Upstream] = deque()
+        self.idle = idle  # shared by all exposures that lead to this URL with equal settings
         self.open = 0  # being made, idle or busy
         self.making = 0  # of the open ones, those being made
         self.busy = 0  # exchanges sent or waiting: the load that two choices compare
@@ -101,6 +103,7 @@ class Endpoint:
                 idle_s <= upstream.idle_limit_s
                 and (idle_s <= UNREPEATABLE_IDLE_S or exchange.method in REPEATABLE)
                 and not upstream.transport.is_closing()
+                and (upstream.endpoint is self or self._takes_over(upstream))
             ):
                 idle.pop()
                 door.values[UPSTREAM_REUSED] += 1
@@ -109,13 +112,23 @@ class Endpoint:
         self.waiting.append(exchange)
         if self.open < self.limit:
             self._open_enough()
-        elif idle:
-            idle.popleft().transport.abort()  # none of them will do: the coldest makes room, at once
+        elif own := [each for each in idle if each.endpoint is self]:
+            idle.remove(own[0])  # none of them will do: the coldest makes room, at once
+            own[0].transport.abort()
         elif len(self.waiting) - self.making > self.limit * WAITING_PER_CONNECTION:
             self.waiting.pop()
             self.busy -= 1
             exchange.endpoint = None
             exchange.refuse("overloaded", "too many requests wait for this service")
+
+    def _takes_over(self, upstream: Upstream) -> bool:
+        """Another exposure's idle connection becomes ours, within our limit."""
+        if self.open >= self.limit:
+            return False
+        upstream.endpoint.open -= 1
+        upstream.endpoint = self
+        self.open += 1
+        return True
 
     def give_back(self, upstream: Upstream) -> None:
         """The answer is whole and the connection clean."""
@@ -146,7 +159,7 @@ class Endpoint:
         """The answer is whole, but the connection is not to be used again; its end is on the way."""
         self.busy -= 1
         if self.secure:
-            self._remember(upstream)
+            self.remember(upstream)
 
     def forget(self, exchange: Exchange) -> None:
         """The exchange ended before its answer was whole, or while it waited."""
@@ -175,18 +188,11 @@ class Endpoint:
         self._open_enough()
 
     def sweep(self, now_s: float) -> bool:
-        """Close what idled too long. True when nothing is left of the endpoint."""
+        """Whether nothing is left of the endpoint."""
         if self.taken != self.seen:
             self.seen = self.taken
             self.used_s = now_s
         self.budget.turn(now_s, self.taken)
-        if self.idle:
-            if self.secure:
-                self._remember(self.idle[-1])
-            stale = [each for each in self.idle if now_s - each.idle_since_s > each.idle_limit_s]
-            for upstream in stale:
-                self.idle.remove(upstream)
-                upstream.transport.close()
         unused_s = UNUSED_S if self.notable else FORGOTTEN_S
         return not self.open and not self.busy and not self.waiting and now_s - self.used_s > unused_s
 
@@ -194,8 +200,6 @@ class Endpoint:
         self.retired = True
         while self.idle:
             self.idle.popleft().transport.close()
-
-    # === how it fares ===
 
     def is_down(self, now_s: float) -> bool:
         return now_s < self.down_until_s
@@ -231,8 +235,6 @@ class Endpoint:
 
     def _say(self, event: str, **fields: object) -> None:
         telemetry.log(event, level="warning", exposure=self.exposure, endpoint=self.url, **fields)
-
-    # === making a connection ===
 
     def protocol(self) -> asyncio.Protocol:
         return cast(asyncio.Protocol, Upstream(self, self.pool.answer_rules))
@@ -292,6 +294,6 @@ class Endpoint:
                 exchange.not_connected(failure.code, failure.detail)
         self._open_enough()
 
-    def _remember(self, upstream: Upstream) -> None:
+    def remember(self, upstream: Upstream) -> None:
         """The TLS session of a connection that was read from, for the next one."""
         self.pool.trust.remember(self.tls, self.server_name, upstream.transport.get_extra_info("ssl_object"))

@@ -10,6 +10,7 @@ policy table.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,7 @@ from gateway.trust import Trust, TrustFault
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
+    from gateway.door.upstream import Upstream
     from gateway.door.worker import Door
     from policy.facts import Permit
     from policy.table import Exposure
@@ -104,6 +106,18 @@ def _less_busy(endpoints: list[Endpoint]) -> Endpoint:
     return first if first.busy <= second.busy else second
 
 
+def _close_stale(idle: deque[Upstream], now_s: float) -> None:
+    """What idled longer than it may."""
+    if not idle:
+        return
+    warmest = idle[-1]
+    if warmest.endpoint.secure:
+        warmest.endpoint.remember(warmest)
+    for upstream in [each for each in idle if now_s - each.idle_since_s > each.idle_limit_s]:
+        idle.remove(upstream)
+        upstream.transport.close()
+
+
 class Pool:
     """All routes and endpoints of one worker."""
 
@@ -111,6 +125,7 @@ class Pool:
         self.door = door
         self.routes: dict[str, Route] = {}
         self._endpoints: dict[tuple[str, str], Endpoint] = {}  # by key of the exposure and URL
+        self._idle: dict[tuple[str, str, ServiceSettings], deque[Upstream]] = {}  # what equal endpoints share
         self._down: dict[tuple[str, str], float] = {}  # by the same, until when
         self.states = 0  # the engine's number of what `_down` says
         self._short_s = float("-inf")  # when it was last said
@@ -132,6 +147,7 @@ class Pool:
             endpoint.close()
         self.routes = {}
         self._endpoints = {}
+        self._idle = {}
         self.trust = trust
         self.resolver = Resolver(settings, lambda: self.door.tick_s)
         self.answer_rules = AnswerRules()
@@ -143,11 +159,14 @@ class Pool:
         return route
 
     def endpoint(self, url: str, exposure: Exposure, service: ServiceSettings) -> Endpoint:
-        """Each exposure has its own, whoever else names the URL: limits, failures and trials are shared with nobody."""
+        """Each exposure has its own, whoever else names the URL: limits, failures and trials are shared with nobody,
+        idle connections with those that would make the same."""
         key = (exposure.key, url)
         endpoint = self._endpoints.get(key)
         if endpoint is None:
-            endpoint = self._endpoints[key] = Endpoint(self, url, exposure.key, exposure.environment, service)
+            environment = exposure.environment
+            idle = self._idle.setdefault((url, environment, service), deque())
+            endpoint = self._endpoints[key] = Endpoint(self, url, exposure.key, environment, service, idle)
             endpoint.down_until_s = self._down.get(key, 0.0)
         return endpoint
 
@@ -181,10 +200,15 @@ class Pool:
 
     def sweep(self, now_s: float) -> None:
         """Called each second."""
+        for idle in self._idle.values():
+            _close_stale(idle, now_s)
         gone = [key for key, endpoint in self._endpoints.items() if endpoint.sweep(now_s)]
         for key in gone:
             del self._endpoints[key]
             self.routes.pop(key[0], None)  # it may point to the endpoint, which is no longer swept
+        if gone:
+            used = {id(endpoint.idle) for endpoint in self._endpoints.values()}
+            self._idle = {key: idle for key, idle in self._idle.items() if id(idle) in used}
         for route in self.routes.values():
             if route.troubled:
                 route.look_again(now_s)  # what the checks said may have expired

@@ -480,3 +480,12 @@ def test_no_descriptor_left_is_our_shortage_and_not_the_endpoints_failure(tmp_pa
 
         door.thread.call(fail)
         assert door.thread.call(lambda: (endpoint_of(door).health.failures, endpoint_of(door).open)) == (0, 1)
+
+
+def test_services_behind_one_ingress_share_its_idle_connections(door: RunningDoor, upstream: Upstream) -> None:
+    """`echo`, `team` and `app` lead to one URL with equal settings: three requests in turn need one connection."""
+    with Client(door.port) as client:
+        for host in ("echo.test", "team.test", "app.test", "echo.test"):
+            assert client.send(request(host=host)).answer().status == 200
+    assert upstream.connections == 1
+    assert {seen.connection for seen in upstream.seen} == {1}
