@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import subprocess
@@ -14,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from websockets.asyncio import client as asyncio_client
+from websockets.asyncio import server as asyncio_server
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import Server, ServerConnection, serve
@@ -21,7 +24,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from gateway import config
 from gateway.audit.chain import verify_paths
 from tests.integration.conftest import token
-from tests.support.door import RunningDoor, running_door, settings_for
+from tests.support.door import LoopThread, RunningDoor, running_door, settings_for
 from tests.support.small_catalog import publish_small_catalog
 
 ROOT = Path(__file__).parents[2]
@@ -129,15 +132,37 @@ def test_the_trail_with_tunnels_is_whole(tmp_path: Path, echo: Server) -> None:
 
 
 def test_over_tls_on_both_sides(tmp_path: Path) -> None:
+    """Client and server run on event loops here: with the blocking ones of this library a thread reads from an
+    `ssl` object while another one writes to it, and Python 3.11 does not lock those (mended in 3.13)."""
     for leaf, name in (("door", "echo.localhost"), ("upstream", "upstream.localhost")):
         command = [sys.executable, ROOT / "certs" / "make.py", "--out", tmp_path, "--leaf", leaf, name]
         subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
     theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     theirs.load_cert_chain(tmp_path / "upstream.pem", tmp_path / "upstream.key")
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
 
-    def answer(connection: ServerConnection) -> None:
-        for message in connection:
-            connection.send(message)
+    async def answer(connection: asyncio_server.ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async def open_service() -> asyncio_server.Server:
+        return await asyncio_server.serve(answer, "127.0.0.1", 0, ssl=theirs, max_size=None)
+
+    async def close_service() -> None:
+        service.close()
+        await service.wait_closed()
+
+    async def talk() -> int | None:
+        opening = asyncio_client.connect(
+            "wss://echo.test/live", sock=door.connect(), ssl=context, server_hostname="echo.localhost", max_size=None,
+            proxy=None, additional_headers={"Authorization": f"Bearer {token().decode()}"},
+        )  # fmt: skip
+        async with opening as client:
+            for size in (5, 5 << 20):
+                message = os.urandom(size)
+                await client.send(message)
+                assert await asyncio.wait_for(client.recv(), 10) == message
+        return client.close_code
 
     state = tmp_path / "state"
     files = str(tmp_path / "door.pem"), str(tmp_path / "door.key")
@@ -145,27 +170,15 @@ def test_over_tls_on_both_sides(tmp_path: Path) -> None:
     settings = settings_for(state, listeners=(config.Listener("main", "127.0.0.1:0", config.ListenerTls(*files)),))
     services = {"component:default/echo": config.ServiceSettings(tls=verified)}
     prod = replace(settings.environments["prod"], services=services)
-    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-    context.check_hostname = False  # asked for as the host of the small catalog
-    with serve(answer, "127.0.0.1", 0, ssl=theirs, max_size=None) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        url = f"https://127.0.0.1:{server.socket.getsockname()[1]}"
-        with running_door(
-            state,
-            publish=lambda folder: publish_small_catalog(folder, url),
-            settings=replace(settings, environments={"prod": prod}),
-        ) as door:
-            client = connect(
-                "wss://echo.test/live", sock=door.connect(), ssl=context, max_size=None, proxy=None,
-                additional_headers={"Authorization": f"Bearer {token().decode()}"},
-            )  # fmt: skip
-            with client:
-                for size in (5, 5 << 20):
-                    message = os.urandom(size)
-                    client.send(message)
-                    assert client.recv(timeout=10) == message
-            assert client.close_code == 1000
-            assert door.records(2)[-1]["tunnel"] in ("client", "upstream")
-        server.shutdown()
-        thread.join(5)
+    loops = LoopThread("websockets")
+    service = loops.wait(open_service())
+    url = f"https://127.0.0.1:{next(iter(service.sockets)).getsockname()[1]}"
+    with running_door(
+        state,
+        publish=lambda folder: publish_small_catalog(folder, url),
+        settings=replace(settings, environments={"prod": prod}),
+    ) as door:
+        assert loops.wait(talk(), 30) == 1000
+        assert door.records(2)[-1]["tunnel"] in ("client", "upstream")
+    loops.wait(close_service())
+    loops.close()
