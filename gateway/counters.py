@@ -99,7 +99,7 @@ CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 # Durations: one cell per bucket, not cumulative, the last one for everything longer.
 DURATION: Final = RESPONSES + len(CLASSES)
-BUCKETS_US: Final = (
+BUCKETS_US: Final[tuple[int, ...]] = (  # of any length: compiled, one of known length is made anew for each call
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """A record's line from pieces that repeat: the door's way to the bytes that `record.line_of` defines.
 
 Who asked, what was decided and where it went repeat from request to request, so their JSON is made once and
-remembered, bounded; a line is then one formatting of bytes. It costs 1.1 µs where building the `Record`, a
-dict and its JSON costs 3, and it happens in the door's thread, so that the writer's has no interpreter work to
-take from it (`bench/micro.py`, "audit line"). A property test holds the two ways equal for any text.
+remembered, bounded; a line is then one joining of bytes. It takes a third of the time that building the `Record`, a
+dict and its JSON takes, and happens in the door's thread, so that the writer's has no interpreter work to
+take from it. A property test holds the two ways equal for any text.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import orjson
 from gateway.audit.record import timestamp
 
 REMEMBERED: Final = 8192
+SMALL: Final = 10_000
+_SMALL: Final = [b"%d" % value for value in range(SMALL)]
+_MILLIS: Final = [b'.%03dZ",' % value for value in range(1000)]
 
 
 @lru_cache(REMEMBERED)
@@ -69,14 +72,20 @@ def line(
     trace: bytes,
 ) -> bytes:
     """The line without its number. ``request_id`` and ``trace`` are of shapes that need no escaping."""
-    seconds, millis = divmod(time_ms, 1000)
-    return (
-        b'"time":"%b.%03dZ","request_id":"%b",%b,%b,"path":"%b",%b,%b,'
-        b'"status":%d,"bytes_in":%d,"bytes_out":%d,"duration_us":%d,"trace":"%b"}\n'
-    ) % (
-        _second(seconds), millis, request_id, caller, asked, text(path), decided, way,
-        status, bytes_in, bytes_out, duration_us, trace,
+    seconds = time_ms // 1000
+    return b"".join(
+        [
+            b'"time":"', _second(seconds), _MILLIS[time_ms - 1000 * seconds], b'"request_id":"', request_id, b'",',
+            caller, b",", asked, b',"path":"', text(path), b'",', decided, b",", way, b',"status":', number(status),
+            b',"bytes_in":', number(bytes_in), b',"bytes_out":', number(bytes_out),
+            b',"duration_us":', number(duration_us), b',"trace":"', trace, b'"}\n',
+        ]
     )  # fmt: skip
+
+
+def number(value: int) -> bytes:
+    """In decimal; statuses, sizes and durations are mostly small."""
+    return _SMALL[value] if 0 <= value < SMALL else b"%d" % value
 
 
 def of_tunnel(line: bytes, tunnel: str) -> bytes:

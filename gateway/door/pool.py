@@ -34,6 +34,7 @@ _RANDOM: Final = Random()
 DEFAULT_SERVICE: Final = ServiceSettings()
 WEBSOCKET: Final = b"websocket"
 SAID_AGAIN_S: Final = 10.0
+SWEEP_TICKS: Final = 50  # in which every endpoint is looked at once: a second
 IDEMPOTENT: Final = REPEATABLE | {"PUT", "DELETE"}  # RFC 9110 §9.2.2; the owner must say that it is true of them
 
 
@@ -108,8 +109,6 @@ def _less_busy(endpoints: list[Endpoint]) -> Endpoint:
 
 def _close_stale(idle: deque[Upstream], now_s: float) -> None:
     """What idled longer than it may."""
-    if not idle:
-        return
     warmest = idle[-1]
     if warmest.endpoint.secure:
         warmest.endpoint.remember(warmest)
@@ -129,6 +128,10 @@ class Pool:
         self._down: dict[tuple[str, str], float] = {}  # by the same, until when
         self.states = 0  # the engine's number of what `_down` says
         self._short_s = float("-inf")  # when it was last said
+        self._left: list[Endpoint] = []  # of this round of the sweep
+        self._part = 1  # of them, each tick
+        self._ejected = 0  # found so far
+        self._gone = False  # an endpoint is, since the round began
         try:
             trust = Trust.checked(door.settings)
         except TrustFault as fault:  # the services without that file are well, and so must the door be
@@ -148,6 +151,7 @@ class Pool:
         self.routes = {}
         self._endpoints = {}
         self._idle = {}
+        self._left = []
         self.trust = trust
         self.resolver = Resolver(settings, lambda: self.door.tick_s)
         self.answer_rules = AnswerRules()
@@ -199,22 +203,38 @@ class Pool:
         self.routes = {}
 
     def sweep(self, now_s: float) -> None:
-        """Called each second."""
-        for idle in self._idle.values():
-            _close_stale(idle, now_s)
-        gone = [key for key, endpoint in self._endpoints.items() if endpoint.sweep(now_s)]
-        for key in gone:
-            del self._endpoints[key]
-            self.routes.pop(key[0], None)  # it may point to the endpoint, which is no longer swept
-        if gone:
+        """Called each tick: a part of the endpoints, all of them in about a second. Thousands at once would stall
+        every request."""
+        left, part = self._left, self._part
+        for _ in range(min(part, len(left))):
+            endpoint = left.pop()
+            idle = endpoint.idle
+            if idle and idle[0].endpoint is endpoint:  # whose the coldest is looks after all
+                _close_stale(idle, now_s)
+            if endpoint.sweep(now_s):
+                key = (endpoint.exposure, endpoint.url)
+                if self._endpoints.get(key) is endpoint:
+                    del self._endpoints[key]
+                    self.routes.pop(endpoint.exposure, None)  # it may point to the endpoint, which is no longer swept
+                    self._gone = True
+            elif endpoint.health.ejected:
+                self._ejected += 1
+        if not left:
+            self._end_round(now_s)
+
+    def _end_round(self, now_s: float) -> None:
+        """Every endpoint was looked at: say what was found, begin again."""
+        if self._gone:
             used = {id(endpoint.idle) for endpoint in self._endpoints.values()}
             self._idle = {key: idle for key, idle in self._idle.items() if id(idle) in used}
-        for route in self.routes.values():
-            if route.troubled:
-                route.look_again(now_s)  # what the checks said may have expired
+        for route in [each for each in self.routes.values() if each.troubled]:
+            route.look_again(now_s)  # what the checks said may have expired
         values = self.door.values
-        values[counters.UPSTREAM_EJECTED] = sum(each.health.ejected for each in self._endpoints.values())
+        values[counters.UPSTREAM_EJECTED] = self._ejected
         values[counters.UPSTREAM_DOWN] = sum(until_s > now_s for until_s in self._down.values())
+        self._gone, self._ejected = False, 0
+        self._left = list(self._endpoints.values())
+        self._part = len(self._left) // SWEEP_TICKS + 1
 
     def close(self) -> None:
         for endpoint in self._endpoints.values():

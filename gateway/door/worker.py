@@ -19,6 +19,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -48,9 +49,9 @@ SHEDDING_SAID: Final[dict[bool, tuple[str, telemetry.Level]]] = {
     True: ("memory_short", "error"), False: ("memory_recovered", "info")
 }  # fmt: skip
 LAST_TURNS: Final = 100  # of the loop, in which cut connections say that they are lost
-# Young objects are looked at rarely and few at a time: a request leaves none behind, a new caller some, which stay.
-# Generation 2 never: everything long-lived is frozen, and connections break their own cycles.
+# Young objects are looked at rarely, old ones never: what is long-lived is frozen, connections break their cycles.
 COLLECT: Final = (4000, 2, 10**9)
+SWITCH_S: Final = 0.0005  # what the audit thread may keep the loop waiting; the interpreter would allow ten times that
 
 
 def run(ctx: RoleContext) -> None:
@@ -136,6 +137,7 @@ class Door:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECT)
+        sys.setswitchinterval(SWITCH_S)
         parent.ready()
         telemetry.log("door_ready", slot=self.ctx.slot, base=self.snapshot.base, pid=os.getpid())
         await self._stopped.wait()
@@ -266,11 +268,12 @@ class Door:
             if connection.retire_s <= tick_s:
                 connection.retire()
         self.tunnels.sweep(tick_s)
+        self.pool.sweep(tick_s)
         self.paced.release(tick_s)
         if self._ticks % MEMORY_TICKS == 0:
             self._look_at_room()
         if self._ticks % 50 == 0:
-            self._each_second(tick_s)
+            self._each_second()
         if self.draining and (not self._clients or tick_s >= self._finish_by_s):
             self._stopped.set()
             return
@@ -285,8 +288,7 @@ class Door:
             event, level = SHEDDING_SAID[room.shedding]
             telemetry.log(event, level=level, resident_bytes=room.resident, limit_bytes=room.memory)
 
-    def _each_second(self, tick_s: float) -> None:
-        self.pool.sweep(tick_s)
+    def _each_second(self) -> None:
         self.callers.sweep()
         values = self.values
         values[counters.DESCRIPTORS_OPEN] = self.room.own + self._clients + values[counters.UPSTREAM_OPEN]

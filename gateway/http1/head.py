@@ -39,6 +39,7 @@ from gateway.http1.values import (
     connection_of,
     foreign_cookies,
     host_of,
+    is_traceparent,
     nearest_scheme,
     octets_of,
     via_names,
@@ -79,7 +80,6 @@ _PLACES: Final = {
 _TWICE: Final = {_HOST: "request_host", _LENGTH: "request_framing", _CODING: "request_framing"}
 
 _REQUEST_ID_SHAPE: Final = re.compile(rb"[0-9A-Za-z._~+/=:@-]{1,128}")
-_TRACE_SHAPE: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class HeadRules:
@@ -239,7 +239,7 @@ def _read_hops(
     (
         trace, request_id, connection, forwarded_for, forwarded_proto, upgrade, _, via, trace_state, certificate,
     ) = values[_TRACE:]  # fmt: skip
-    if trace is not None and _TRACE_SHAPE.fullmatch(trace):
+    if trace is not None and is_traceparent(trace):
         head.traceparent = trace
         if trace_state is not None:  # W3C Trace Context: without a valid traceparent it means nothing
             passed.append(b"tracestate: " + trace_state + b"\r\n")

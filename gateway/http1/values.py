@@ -14,6 +14,11 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 UNCLEAR: Final = -3
 
+_HEXADECIMAL: Final = b"0123456789abcdef"
+_DASH: Final = 45
+_NO_TRACE: Final = b"0" * 32
+_NO_PARENT: Final = b"0" * 16
+
 _LABEL: Final = rb"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
 _IPV6: Final = rb"\[[0-9A-Fa-f:]{2,39}(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3})?\]"
 _AUTHORITY: Final = re.compile(rb"(%b(?:\.%b)*|%b)(?::([1-9][0-9]{0,4}))?" % (_LABEL, _LABEL, _IPV6))
@@ -151,6 +156,20 @@ def breaks_a_line(octets: bytes) -> bool:
     """Whether joined values hold what could end a line or a text. llhttp lets none through in its strict mode;
     this stands if it ever does not. An int in bytes is one memchr: 0.02 µs for 1.4 KB."""
     return 10 in octets or 13 in octets or 0 in octets
+
+
+def is_traceparent(value: bytes) -> bool:
+    """W3C Trace Context, 3.2.2: version, trace and parent in hexadecimal, neither of the two all zero. Its three
+    dashes are all that is left without the digits, so their places fix the rest; a regular expression takes ten
+    times as long."""
+    return (
+        len(value) == 55
+        and value.translate(None, _HEXADECIMAL) == b"---"
+        and value[2] == value[35] == value[52] == _DASH
+        and not value.startswith(b"ff")
+        and value[3:35] != _NO_TRACE
+        and value[36:52] != _NO_PARENT
+    )
 
 
 def octets_of(fields: list[tuple[bytes, bytes]]) -> int:

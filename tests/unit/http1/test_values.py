@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gateway.http1 import values as module
 from gateway.http1.values import (
@@ -17,11 +21,13 @@ from gateway.http1.values import (
     host_of,
     idle_seconds,
     is_own_cookie,
+    is_traceparent,
     nearest_scheme,
     via_names,
     without,
 )
 
+TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 OWN = frozenset(("__host-stagedoor",))
 
 
@@ -196,3 +202,21 @@ def test_what_ends_a_line_is_found(octet: bytes) -> None:
 )
 def test_how_long_a_connection_may_idle(value: bytes, seconds: float) -> None:
     assert idle_seconds(value) == seconds
+
+
+SHAPED = rb"[0f-][0-9a-f]-[0-]{0,31}[0-9a-fA-Fg]{1,32}-0{0,15}[0-9a-f-]{1,16}-[0-9a-f]{2}\n?"
+
+
+@given(st.from_regex(SHAPED, fullmatch=True))
+@example(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+@example(b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+@example(b"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+@example(b"00-" + b"0" * 32 + b"-00f067aa0ba902b7-01")
+@example(b"00-4bf92f3577b34da6a3ce929d0e0e4736-" + b"0" * 16 + b"-01")
+@example(b"00-4bf92f3577b34da6a3ce929d0e0e473-600f067aa0ba902b7-01")
+@example(b"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01")
+@example(b"0-04bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+@example(b"")
+def test_a_traceparent_is_what_its_grammar_says(value: bytes) -> None:
+    """W3C Trace Context, 3.2.2, written once more as one expression."""
+    assert is_traceparent(value) == (TRACEPARENT.fullmatch(value) is not None)
