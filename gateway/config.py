@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
+from gateway.config_sources import Backstage, Origins
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerTls:
@@ -115,7 +117,7 @@ class ServiceSettings:
     body_limit_bytes: int | None = None
     check: Check | None = None  # None: what requests meet is all that is known
     upgrades: tuple[str, ...] = ()  # lower case; `websocket` needs no mention
-    trailers: tuple[str, ...] = ()
+    trailers: tuple[str, ...] = ()  # lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Environment:
 class Catalog:
     prefix: str = "stagedoor.dev/"
     files: tuple[str, ...] = ()
+    backstage: tuple[Backstage, ...] = ()
+    origins: Origins | None = None  # None: the only source may define people; of several nobody may
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class Limits:
     body_bytes: int = 0  # 0 = unlimited
     connections: int = 20_000  # per worker
     peer_connections: int = 10_000  # of one peer that is not trusted, per worker; 0 = unlimited
+    peer_connects: int = 0  # new ones per second of one peer that is not trusted, on the node; 0 = any number
     trusted_peer_connections: int = 0  # of one trusted peer, per worker; 0 = unlimited
     handshakes: int = 512  # TLS handshakes in flight per worker
     upstream_connections: int = 256  # per endpoint and worker
@@ -159,6 +164,7 @@ class Limits:
     principals: Rate = Rate()  # by the ref of who asks
     addresses: Rate = Rate()  # of requests by nobody, by client address
     hosts: Rate = Rate()
+    refusals: Rate = Rate(requests_per_second=1000.0, burst=10_000)  # that nobody is named in, by client address
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,7 @@ _CLASSES: dict[str, Callable[..., object]] = {
     kind.__name__: kind
     for kind in (
         Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings,
-        UpstreamTls, Check, Catalog, Rate, Limits, Timeouts, Audit,
+        UpstreamTls, Check, Catalog, Backstage, Origins, Rate, Limits, Timeouts, Audit,
     )
 }  # fmt: skip
 

@@ -68,7 +68,7 @@ def _issuer_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
             faults.append(Fault(place, f"issuers `{other}` and `{issuer.name}` are one: `{issuer.issuer}`", ""))
         asked = issuer.introspection.url if issuer.introspection is not None else ""
         for address in filter(None, (issuer.issuer, issuer.jwks_uri, asked)):
-            if urlsplit(address).scheme == "http" and not _is_loopback(urlsplit(address).hostname or ""):
+            if urlsplit(address).scheme == "http" and not is_loopback(urlsplit(address).hostname or ""):
                 faults.append(Fault(place, f"issuer `{issuer.name}` is reached without TLS", "use https"))
                 break
         faults += [Fault(place, message, "") for message in presets.faults_of(issuer)]
@@ -141,7 +141,8 @@ def _header_faults(listener: config.Listener, *, has_authorities: bool) -> list[
     return faults
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host of an address is this machine (`localhost` as in RFC 6761)."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

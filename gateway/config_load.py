@@ -37,8 +37,6 @@ UNSUPPORTED = {
     "secrets": "keys of sessions and assertions",
     "devices": "network devices",
     "state.database": "a database of its own",
-    "catalog.backstage": "reading the catalog from Backstage's API",
-    "catalog.origins": "origins of people and groups, which only Backstage's API tells",
     "issuers.*.client": "sign-in for browsers",
     "listeners.*.proxy_protocol": "the PROXY protocol",
     "listeners.*.health_only": "listeners for health alone",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from gateway.config_catalog import CatalogModel
 from gateway.config_issuers import IssuerModel
 from gateway.config_values import (
     MAPPING,
@@ -22,7 +23,6 @@ from gateway.config_values import (
     Limit,
     Name,
     Network,
-    Prefix,
     Ref,
     Size,
     Some,
@@ -114,7 +114,7 @@ class ServiceModel(Keys):
     upgrades: list[UpgradeToken] = []
     """Protocols of `Upgrade` that are let through beside `websocket`. Never `h2c`."""
     trailers: list[Token] = []
-    """Trailer fields that are let through."""
+    """Fields that may pass behind a chunked body, in requests and in answers to clients that send `TE: trailers`."""
     body_limit: Size | None = None
     """The largest request body. Default: `limits.body`."""
 
@@ -126,13 +126,6 @@ class EnvironmentModel(Keys):
     """Where services may run. Loopback and link-local addresses count only when listed as networks."""
     services: dict[Ref, ServiceModel] = {}
     """What only operators decide about a service, by its full entity ref."""
-
-
-class CatalogModel(Keys):
-    prefix: Prefix = "stagedoor.dev/"
-    """Of the annotations; a domain you own."""
-    files: Some[Text]
-    """Files, folders and globs with Backstage entities. Changes count as soon as they are written."""
 
 
 class RateModel(Keys):
@@ -167,6 +160,8 @@ class LimitsModel(Keys):
     """Tunnels per worker, after an upgrade; they are some of its `connections`."""
     peer_connections: Limit | None = None
     """Connections of one peer that is not trusted, per worker; of IPv6, of one /64. 0: any number."""
+    peer_connects: Limit | None = None
+    """New connections per second of one peer that is not trusted, and five seconds' worth at once. 0: any number."""
     trusted_peer_connections: Limit | None = None
     """Connections of one trusted peer, per worker. 0: any number."""
     memory: Size | None = None
@@ -179,6 +174,8 @@ class LimitsModel(Keys):
     """Requests without an identity, of one client address; of IPv6, of one /64."""
     hosts: RateModel = RateModel()
     """Requests for one host, of all that are allowed."""
+    refusals: RateModel | None = None
+    """Refused requests without an identity, of one client address. Default: 100 per second, 1000 at once."""
 
 
 class DrainModel(Keys):

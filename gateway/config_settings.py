@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from gateway import config
+from gateway.config_catalog import catalog_faults, catalog_settings
 from gateway.config_identity import identity_faults
 from gateway.config_issuers import IntrospectionModel, IssuerModel
 from gateway.config_models import (
@@ -25,6 +26,7 @@ from gateway.config_models import (
     ServiceModel,
     TimeoutsModel,
 )
+from gateway.http1.trailers import may_be_trailer
 from gateway.identity import presets
 from policy.facts import Source
 from policy.reading import Fault
@@ -45,7 +47,7 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         listeners=tuple(_listener(each, absolute) for each in model.listeners),
         issuers=issuers,
         environments={name: _environment(name, each, absolute) for name, each in model.environments.items()},
-        catalog=config.Catalog(model.catalog.prefix, tuple(absolute(each) for each in model.catalog.files)),
+        catalog=catalog_settings(model.catalog, absolute),
         access_policy=absolute(model.access_policy),
         state_folder=absolute(model.state.folder),
         central_host=model.central_host or "",
@@ -140,7 +142,7 @@ def _service(model: ServiceModel, absolute: Callable[[str | None], str]) -> conf
         body_limit_bytes=model.body_limit,
         check=_check(model.check) if model.check else None,
         upgrades=tuple(model.upgrades),
-        trailers=tuple(model.trailers),
+        trailers=tuple(name.lower() for name in model.trailers),
     )
 
 
@@ -162,12 +164,14 @@ def _limits(model: LimitsModel) -> config.Limits:
         cached_tokens=model.cached_tokens or default.cached_tokens,
         tunnels=model.tunnels or default.tunnels,
         peer_connections=default.peer_connections if model.peer_connections is None else model.peer_connections,
+        peer_connects=default.peer_connects if model.peer_connects is None else model.peer_connects,
         trusted_peer_connections=model.trusted_peer_connections or default.trusted_peer_connections,
         memory_bytes=model.memory or default.memory_bytes,
         upload_rate_bytes=default.upload_rate_bytes if model.upload_rate is None else model.upload_rate,
         principals=_rate(model.principals),
         addresses=_rate(model.addresses),
         hosts=_rate(model.hosts),
+        refusals=default.refusals if model.refusals is None else _rate(model.refusals),
     )
 
 
@@ -209,14 +213,20 @@ def _faults(settings: config.Settings, locate: Locate) -> list[Fault]:
         message = f"`admin.address` is `{settings.admin_address}`: the admin listener has no sign-in"
         faults.append(Fault(locate(("admin", "address")), message, "use a loopback address"))
     for kind, rate in (("principals", settings.limits.principals), ("addresses", settings.limits.addresses),
-                       ("hosts", settings.limits.hosts)):  # fmt: skip
+                       ("hosts", settings.limits.hosts), ("refusals", settings.limits.refusals)):  # fmt: skip
         if rate.burst and not rate.requests_per_second:
             message = f"`limits.{kind}.burst` limits nothing without `requests_per_second`"
             faults.append(Fault(locate(("limits", kind, "burst")), message, "set both, or `concurrent` alone"))
     faults += identity_faults(settings, locate)
+    faults += catalog_faults(settings, locate)
     for name, environment in settings.environments.items():
         for ref, service in environment.services.items():
             if service.tls is not None and bool(service.tls.certificate) != bool(service.tls.key):
                 place = locate(("environments", name, "services", ref, "tls"))
                 faults.append(Fault(place, "`tls` needs both `certificate` and `key`, or neither", ""))
+            for position, trailer in enumerate(service.trailers):
+                if not may_be_trailer(trailer, settings):
+                    place = locate(("environments", name, "services", ref, "trailers", position))
+                    message = f"`{trailer}` counts in a head alone and never passes behind a body (RFC 9110, 6.5.1)"
+                    faults.append(Fault(place, message, "name fields of the service's own, such as `grpc-status`"))
     return faults

@@ -235,12 +235,18 @@ class Supervisor:
         return task
 
 
+def raised_descriptors(soft: int, hard: int) -> int:
+    """How many descriptors a node's processes have that is started under these limits."""
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    return soft if soft == resource.RLIM_INFINITY else max(soft, wanted)
+
+
 def _raise_descriptors() -> None:
     """Let this process and its children have as many descriptors as the machine allows: what a shell or a unit starts
     with (1024, for programs that use `select`) is less than the connections of a worker."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    wanted = raised_descriptors(soft, hard)
+    if wanted != soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -1,8 +1,8 @@
 """One client connection: bytes in, exchanges in order, answers out.
 
-llhttp (through httptools) finds the message boundaries; `http1.head` decides what a head may say. This file
-keeps what lies between: which message the next body bytes belong to, the order of pipelined answers, the
-limits that must hold while a head is still arriving, reading pauses, and how a connection ends.
+llhttp (through httptools) finds the message boundaries, `door.framing` those it cannot find; `http1.head` decides
+what a head may say. This file keeps what lies between: which message the next body bytes belong to, the order of
+pipelined answers, reading pauses, and how a connection ends.
 
 Everything is a synchronous callback of the event loop: no task, no await, no timer of its own. Deadlines are
 a number that the worker's sweep compares (`deadline_s`, on the worker's `tick_s` clock).
@@ -29,8 +29,23 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from gateway import telemetry
 from gateway.door.ending import reset
 from gateway.door.exchange import RETIRE_REQUESTS, Exchange
+from gateway.door.faults import client_gone, deadline_passed
+from gateway.door.framing import (
+    TOO_MANY_TRAILERS,
+    UNREAD_LINE_BYTES,
+    after_upgrade,
+    fields_incomplete,
+    head_incomplete,
+    hold_early,
+    not_tunnelled,
+    raw_body,
+    take_trailers,
+    unreadable,
+    upgrade_asked,
+)
 from gateway.door.health import is_probe, prepare_health
-from gateway.door.holds import FULL_READ, HOLD_EARLY, HOLD_PACE, HOLD_PIPELINE, HOLD_TURN
+from gateway.door.holds import FULL_READ, HOLD_END, HOLD_PACE, HOLD_PIPELINE, HOLD_TURN
+from gateway.door.turns import TURN_REQUESTS
 from gateway.errors import Refused
 from gateway.http1.head import read_head
 from gateway.http1.parser import parser_refusal
@@ -38,21 +53,19 @@ from gateway.http1.request import unread_head
 
 if TYPE_CHECKING:
     from gateway.door.listener import Listening
+    from gateway.door.turns import Share
     from gateway.door.worker import Door
-    from gateway.http1.request import Head
     from gateway.identity.client_certificates import ClientCertificate
 
 HEALTH_TARGET: Final = b"/.stagedoor/bigip/health"
 NEVER: Final = float("inf")
 PIPELINED: Final = 256  # requests that may wait for earlier answers
-TURN_REQUESTS: Final = 8  # of one connection are begun in one turn of the loop, which others wait for
 HEADS_SLICE: Final = 4 * 1024  # of what arrived at once is read before others have their turn, if requests wait in it
 BODY_SLICE: Final = 16 * 1024  # the same while a chunked body arrives
+CRUMBS: Final = 64  # chunks in one slice: a slice of so many is short
 LINGER_BYTES: Final = 256 * 1024
 LINGER_S: Final = 1.0
-EARLY_BYTES: Final = 64 * 1024  # behind a request that may become a tunnel; reading pauses then
 RAW_BODY_BYTES: Final = 64 * 1024  # bodies at least this long bypass the parser by counting
-UNREAD_LINE_BYTES: Final = 256  # of a line that was no request, this much goes into the record
 RETIRE_S: Final = 600.0
 DRAIN_IDLE_S: Final = 0.5
 _RANDOM: Final = Random()  # our own: another user of the module's shared one must not see or seed it
@@ -75,18 +88,19 @@ class Downstream:
 
     __slots__ = (
         "listening", "door", "transport", "peer", "parser", "exchange", "queue", "receiving", "deadline_s",
-        "fields", "target", "in_head", "head_started", "head_pending", "raw_left", "skip_head", "upgrading",
-        "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused", "arrived",
-        "turn", "least_turn", "aside", "offering", "early",
+        "fields", "pieces", "target", "in_head", "head_started", "head_pending", "crumbs", "raw_left", "skip_head",
+        "upgrading", "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused",
+        "arrived", "turn", "least_turn", "aside", "offering", "early", "share",
     )  # fmt: skip
 
-    def __init__(self, listening: Listening, peer: Peer) -> None:
+    def __init__(self, listening: Listening, peer: Peer, share: Share) -> None:
         # for the connection's life
         self.listening = listening
         self.arrived = False  # a connection was made: its handshake is over
         self.door: Door = listening.door
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
         self.peer: Peer = peer
+        self.share = share
         self.requests = 0
         self.retire_s = self.door.tick_s + RETIRE_S * _RANDOM.uniform(0.8, 1.2)
         self.deadline_s = NEVER
@@ -101,10 +115,12 @@ class Downstream:
         # the message that is arriving
         self.parser: HttpRequestParser | None = None
         self.fields: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []  # of the body
         self.target = b""
         self.in_head = False
         self.head_started = False
         self.head_pending = 0
+        self.crumbs = False  # the body comes in tiny chunks
         self.raw_left = 0
         self.skip_head = False
         self.upgrading = False
@@ -133,10 +149,10 @@ class Downstream:
         self.deadline_s = NEVER
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.client_gone()
+            client_gone(exchange)
         if self.queue:
             for waiting in self.queue:
-                waiting.client_gone()
+                client_gone(waiting)
             self.queue.clear()
         self.aside = b""
         # INVARIANT: nothing below points back here after the end, so no collector is needed to free it.
@@ -181,29 +197,47 @@ class Downstream:
     # === bytes in ===
 
     def data_received(self, data: bytes) -> None:
+        """Read it now, or once it is this client's turn."""
+        share = self.share
         if self.aside:
             self.aside += data
-            return
+            if len(self.aside) >= FULL_READ:
+                self.hold(HOLD_PIPELINE)
+        elif not share.turns.crowded or (share.connections == 1 and len(data) <= HEADS_SLICE):
+            self.read(data)
+        elif share.begin():
+            self.read(data)
+            share.end()
+            share.moved(len(data))
+        else:
+            self.aside = data
+            if not self.advancing:
+                self.advancing = True
+                share.line_up(self._next_turn)
+
+    def read(self, data: bytes) -> None:
         self.turn = self.least_turn
         if len(data) >= FULL_READ:
             self.hold(HOLD_TURN)
-            self.door.loop.call_soon(self.release, HOLD_TURN)
+            self.share.line_up(self._read_on)
         while data:  # once, but for what follows a counted body or an ignored upgrade, and for much at once
             if self.raw_left:
-                data = self._raw_body(data)
+                data = raw_body(self, data)
                 continue
             if self.deaf:
                 self._linger(len(data))
                 return
             if self.offering is not None:
-                self._hold_early(data)
+                hold_early(self, data)
                 return
             later = b""
-            size = HEADS_SLICE if self.receiving is None else BODY_SLICE
+            size = BODY_SLICE if self.receiving is not None and not self.crumbs else HEADS_SLICE
             if len(data) > size:
-                if self.queue:
+                if self.queue or self.share.is_over():
                     self.aside = data
                     self.hold(HOLD_PIPELINE)
+                    if not self.queue and not self.advancing:
+                        self._later()
                     return
                 data, later = data[:size], data[size:]
             parser = self.parser
@@ -217,61 +251,27 @@ class Downstream:
                 parser.feed_data(data)
                 rest = b""
             except HttpParserUpgrade as stop:
-                rest = self._after_upgrade(data[stop.args[0] :])
+                rest = after_upgrade(self, data[stop.args[0] :])
             except HttpParserCallbackError as error:
                 self._fault(error)
                 return
             except HttpParserError as error:
-                self._unreadable(*parser_refusal(error))
+                unreadable(self, *parser_refusal(error))
                 return
+            if self.pieces:
+                self.feed_pieces()
             if self.in_head:
-                self._head_incomplete(len(data), in_head and not self.head_started)
+                head_incomplete(self, len(data), in_head and not self.head_started)
             elif self.receiving is not None:
                 if len(self.fields) > self.listening.limits.fields:
-                    self._unreadable("request_head_too_large", "it has too many trailers")
+                    unreadable(self, "request_head_too_large", TOO_MANY_TRAILERS)
                 elif self.receiving.body_left >= RAW_BODY_BYTES:
                     self.raw_left = self.receiving.body_left
                 elif self.receiving is not receiving or receiving.bytes_in > body_bytes:
                     self.head_pending = 0
                 else:
-                    self._fields_incomplete(len(data))
+                    fields_incomplete(self, len(data))
             data = rest + later if later else rest
-
-    def _raw_body(self, data: bytes) -> bytes:
-        """Body bytes by counting; what follows the body is returned. The parser is replaced at its end."""
-        receiving = self.receiving
-        assert receiving is not None
-        left = self.raw_left
-        if len(data) < left:
-            self.raw_left = left - len(data)
-            receiving.feed(data)
-            return b""
-        self.raw_left = 0
-        self.parser = None
-        receiving.feed(data if len(data) == left else data[:left])
-        self.receiving = None
-        receiving.fed()
-        self._body_ended(receiving)
-        return data[left:]
-
-    def _head_incomplete(self, arrived: int, same_head: bool) -> None:
-        """A head may take `head_s` and `head_bytes`, however slowly its bytes drip in.
-
-        The piece a head begins in may hold earlier messages, so its bytes are judged by `read_head` once the
-        head is whole; only pieces that hold nothing else are counted here.
-        """
-        if not same_head:
-            self.head_pending = 0
-            if self.exchange is None:
-                self.deadline_s = self.door.tick_s + self.door.timeouts.head_s
-            return
-        self._fields_incomplete(arrived)
-
-    def _fields_incomplete(self, arrived: int) -> None:
-        """Bytes of a head, or of a chunked body that bring none of the body: trailers, which the parser keeps."""
-        self.head_pending += arrived
-        if self.head_pending > self.listening.limits.head_bytes:
-            self._unreadable("request_head_too_large")
 
     # === parser callbacks ===
 
@@ -282,11 +282,11 @@ class Downstream:
         self.target = self.target + url if self.target else url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # trailers arrive here too, after their head: they are dropped with the next head
+        # trailers arrive here too, after the body
         self.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self.skip_head:  # the made-up head that lets a fresh parser read a body (`_after_upgrade`)
+        if self.skip_head:  # the made-up head that lets a fresh parser read a body (`after_upgrade`)
             self.skip_head = False
             self.in_head = False
             self.fields = []
@@ -314,105 +314,51 @@ class Downstream:
                 if not parser.should_keep_alive():
                     exchange.keep_alive = False  # llhttp reads Proxy-Connection too, and takes no more after this
                 if head.upgrade:
-                    self._upgrade_asked(exchange, head, parser.should_upgrade())
+                    upgrade_asked(self, exchange, head, parser.should_upgrade())
         if not exchange.body_done:
             self.receiving = exchange
         elif not exchange.keep_alive:
             self.deaf = True
-        if self.exchange is None and not self.write_paused and not self.queue and self.turn < TURN_REQUESTS:
+        if self.exchange is None and not self.write_paused and not self.queue and self.turn < self.share.turns.requests:
             self.turn += 1
             self.exchange = exchange
             exchange.begin()
         else:
-            self._wait_turn(exchange)
+            self.wait_turn(exchange)
 
     def on_body(self, chunk: bytes) -> None:
+        self.pieces.append(chunk)
+
+    def feed_pieces(self) -> None:
+        """What one read brought of a body goes on as one piece, however many chunks it came in."""
+        pieces, self.pieces = self.pieces, []
+        self.crumbs = len(pieces) >= CRUMBS
         if self.receiving is not None:
-            self.receiving.feed(chunk)
+            self.receiving.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def on_message_complete(self) -> None:
         receiving = self.receiving
         if receiving is None or (self.upgrading and receiving.body_left):
-            return  # llhttp ends an upgrade request before its body (`_after_upgrade` reads that)
+            return  # llhttp ends an upgrade request before its body (`after_upgrade` reads that)
+        if self.pieces:
+            self.feed_pieces()
+        if self.fields and not take_trailers(self, receiving):
+            return
         self.receiving = None
-        if self.fields:  # trailers
-            if any(name.lower() in (b"connection", b"proxy-connection") for name, _ in self.fields):
-                receiving.keep_alive = False  # llhttp obeys it there as well
-            self.fields = []
         receiving.fed()
-        self._body_ended(receiving)
+        self.body_ended(receiving)
 
-    def _body_ended(self, exchange: Exchange) -> None:
+    def body_ended(self, exchange: Exchange) -> None:
         if not exchange.keep_alive:
             self.deaf = True
 
-    # === upgrades ===
-
-    def _upgrade_asked(self, exchange: Exchange, head: Head, stops: bool) -> None:
-        """``stops``: llhttp will end behind this message, as it does where `Connection` names the upgrade."""
-        self.upgrading = stops
-        if not stops or not exchange.keep_alive:
-            head.tunnel = b""
-        elif head.tunnel:
-            self.offering = exchange
-
-    def _after_upgrade(self, rest: bytes) -> bytes:
-        """Where no tunnel may begin, RFC 9110 §7.8 lets us ignore the upgrade and go on as HTTP/1.1.
-
-        llhttp stops at any `Upgrade`. A fresh parser reads on; where the request has a body, it is told so by
-        a made-up head whose framing is the one that `read_head` accepted. Where a tunnel may begin, what follows is
-        no request until the answer is known (`_hold_early`).
-        """
-        self.upgrading = False
-        if self.offering is not None:
-            self.parser = None
-            return rest
-        self.parser = HttpRequestParser(self)
-        receiving = self.receiving
-        if receiving is not None and receiving.body_left:
-            framing = b"Content-Length: %d" % receiving.body_left
-            if receiving.chunked:
-                framing = b"Transfer-Encoding: chunked"
-            self.skip_head = True
-            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
-        return rest
-
-    def _hold_early(self, data: bytes) -> None:
-        self.early += data
-        if len(self.early) > EARLY_BYTES:
-            self.hold(HOLD_EARLY)
-
-    def _not_tunnelled(self) -> None:
-        """The exchange ended like any other: what came behind it is the next request."""
-        self.offering = None
-        early, self.early = self.early, b""
-        self.release(HOLD_EARLY)
-        if early:
-            self.data_received(early)
-
     def hand_over(self) -> bytes:
         """The connection becomes a tunnel's. Returns what the client has sent of it."""
-        early, self.early = self.early, b""
+        early, self.early, self.aside = self.early + self.aside, b"", b""
         self.exchange = self.offering = self.parser = None
         self.holds = 0
         self.door.hand_over(self)
         return early
-
-    # === what cannot be read ===
-
-    def _unreadable(self, code: str, detail: str = "") -> None:
-        """The bytes are no request. Earlier requests get their answers first, then this one, then the end."""
-        if self.deaf:
-            return
-        self.deaf = self.unread = True
-        self.fields = []
-        receiving, self.receiving = self.receiving, None
-        if receiving is not None and not receiving.ended:
-            receiving.body_broken(code, detail)
-            return
-        exchange = Exchange(self, unread_head("", self.target[:UNREAD_LINE_BYTES]))
-        exchange.unreadable(Refused(code, detail))
-        self._wait_turn(exchange)
 
     def _fault(self, error: BaseException) -> None:
         """A bug of ours, not a client's: said in the log, and nothing of this connection goes on."""
@@ -422,7 +368,7 @@ class Downstream:
 
     # === the order of exchanges ===
 
-    def _wait_turn(self, exchange: Exchange) -> None:
+    def wait_turn(self, exchange: Exchange) -> None:
         """Behind the exchanges that came before; at once if there are none."""
         if self.queue is None:
             self.queue = deque()
@@ -436,12 +382,16 @@ class Downstream:
         elif not self.advancing:
             self._advance()
 
-    def pace(self) -> None:
+    def pace(self) -> bool:
         """Its caller has been told to slow down: the next request has to wait. Not of a trusted peer, whose
-        connection brings those of others, too."""
-        if not self.peer.trusted and not self.least_turn and self.door.paced.add(self.door.tick_s, self):
-            self.turn = self.least_turn = TURN_REQUESTS
-            self.hold(HOLD_PACE)
+        connection brings those of others, too. False if too many wait already: then it had better end."""
+        if self.peer.trusted or self.least_turn:
+            return True
+        if not self.door.paced.add(self.door.tick_s, self):
+            return False
+        self.turn = self.least_turn = TURN_REQUESTS
+        self.hold(HOLD_PACE)
+        return True
 
     def unpace(self) -> None:
         """Called by the worker some time after `pace`."""
@@ -457,13 +407,13 @@ class Downstream:
             self.close()
         elif self.queue:
             if not self.advancing:
-                self._advance()
+                self._follow()
         elif self.door.draining and self.receiving is None:
             self.close()
         elif not self.write_paused:
             self._idle()
         if self.offering is not None and self.offering.ended:
-            self._not_tunnelled()
+            not_tunnelled(self)
 
     def _idle(self) -> None:
         """Between two exchanges. A head may have begun while the last one ran, or a refused one's body still comes."""
@@ -478,7 +428,8 @@ class Downstream:
         they be one turn of the event loop: after a few, the other connections have theirs."""
         self.advancing = True
         try:
-            while self.queue and self.exchange is None and not self.write_paused and self.turn < TURN_REQUESTS:
+            most = self.share.turns.requests
+            while self.queue and self.exchange is None and not self.write_paused and self.turn < most:
                 self.turn += 1
                 following = self.queue.popleft()
                 self.exchange = following
@@ -495,10 +446,17 @@ class Downstream:
         elif self.exchange is None and not self.write_paused:
             self._later()
 
+    def _follow(self) -> None:
+        """An answer was written, and the next request waits: for its client's turn while others are here."""
+        if self.share.turns.crowded:
+            self._later()
+        else:
+            self._advance()
+
     def _later(self) -> None:
         self.advancing = True
         self.hold(HOLD_PIPELINE)
-        self.door.loop.call_soon(self._next_turn)
+        self.share.line_up(self._next_turn)
 
     def _next_turn(self) -> None:
         self.advancing = False
@@ -509,9 +467,14 @@ class Downstream:
             return
         aside, self.aside = self.aside, b""
         if aside:
-            self.data_received(aside)
+            self.share.moved(len(aside))
+            self.read(aside)
         if not self.queue and not self.aside:
             self.release(HOLD_PIPELINE)
+
+    def _read_on(self) -> None:
+        self.share.use_up()
+        self.release(HOLD_TURN)
 
     def retire(self) -> None:
         """Called by the sweep once `retire_s` has passed: few long connections load the workers unevenly, so each
@@ -527,7 +490,7 @@ class Downstream:
         self.deaf = True
         if self.queue:
             for waiting in self.queue:
-                waiting.client_gone()
+                client_gone(waiting)
             self.queue.clear()
         self.aside = self.early = b""
         self.offering = None
@@ -547,10 +510,11 @@ class Downstream:
 
     def _linger(self, dropped: int) -> None:
         if self.lingering < 0:
+            self.unread = True  # it goes on behind its last request: there may be more yet
             return
-        self.lingering -= dropped
-        if self.lingering <= 0:
-            self.transport.abort()
+        self.lingering = max(self.lingering - dropped, 0)
+        if not self.lingering:
+            self.hold(HOLD_END)  # a reset now could take the answer from a client that is still writing
 
     def cut(self) -> None:
         """End with a reset: the client must never take half an answer for a whole one."""
@@ -562,11 +526,11 @@ class Downstream:
         """Called by the sweep once `deadline_s` has passed."""
         self.deadline_s = NEVER
         if self.exchange is not None:
-            self.exchange.on_deadline()
+            deadline_passed(self.exchange)
         elif self.lingering >= 0 or self.write_paused or self.transport.is_closing():
             self.transport.abort()
         elif self.in_head and not self.deaf:
-            self._unreadable("request_timeout")
+            unreadable(self, "request_timeout")
         else:
             self.close()
 

@@ -33,6 +33,7 @@ from gateway.door.balance import (
     may_eject,
 )
 from gateway.door.connect import Unconnected, connected, why_unconnected
+from gateway.door.faults import not_connected
 from gateway.door.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ class Endpoint:
             if not exchange.ended:
                 told = True
                 self.busy -= 1
-                exchange.not_connected(failure.code, failure.detail)
+                not_connected(exchange, failure.code, failure.detail)
         self._open_enough()
 
     def remember(self, upstream: Upstream) -> None:

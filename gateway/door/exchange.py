@@ -1,14 +1,15 @@
 """One request and its one answer: from a read head to a written record.
 
-    begin → (identity may wait for a key) → decide → forward → answer_begun → answer_more → ended → Record
+    begin → (identity may wait for a key) → decide → forward → answer_begun → answer_more → end → Record
 
 The order of the questions is the order of the reasons: protocol, host, identity, policy. Each step takes the
 value the step before made, and `Route.send` takes the `Permit`, so no path leads upstream without one. When
 token, principal and an upstream connection are at hand, all of it happens inside the `data_received` call
 that brought the request's last head byte.
 
-An exchange ends exactly once (`_end`), however it ends, and leaves exactly one audit record. It reads the
-snapshot once; a policy swapped in while its answer streams does not concern it.
+An exchange ends exactly once (`end`), however it ends, and leaves exactly one audit record. It reads the
+snapshot once; a policy swapped in while its answer streams does not concern it. What becomes of it when its client,
+its upstream or time fails it is decided in `door.faults`.
 
 On the list of hot files: every request runs through it.
 """
@@ -24,19 +25,20 @@ from gateway.counters import (
     REQUEST_BYTES,
     RESPONSE_BYTES,
     RESPONSES,
-    UPSTREAM_RETRIES,
-    UPSTREAM_RETRIES_WITHHELD,
 )
 from gateway.door.callers import Caller
 from gateway.door.client_certificates import certificate_of, circumstances_of
 from gateway.door.cors import asked_by_script, readable
+from gateway.door.faults import body_broken
 from gateway.door.holds import HOLD_BODY, HOLD_UPSTREAM
 from gateway.door.limits import (
     address_is_over,
     caller_is_over,
     give_back,
     host_is_over,
+    is_asked_in_vain,
     judge_upload,
+    refusal_is_over,
     upload_resumes,
 )  # fmt: skip
 from gateway.door.questions import KEY_WAIT_S, Waiting
@@ -45,6 +47,7 @@ from gateway.door.tunnel import begin_tunnel
 from gateway.door.tunnels import offered_upgrade
 from gateway.errors import FAULTS, Refused, fault_of
 from gateway.http1.forward import (
+    LAST_CHUNK,
     SENT_CHUNKED,
     SENT_UNTIL_CLOSE,
     Answer,
@@ -55,6 +58,7 @@ from gateway.http1.forward import (
 )
 from gateway.http1.pages import challenge, refusal
 from gateway.http1.target import below_prefix, is_accepted
+from gateway.http1.trailers import WELCOME, last_chunk
 from policy.facts import Permit, Refusal
 from policy.reasons import DENIED
 from policy.requirements import in_words
@@ -62,8 +66,8 @@ from policy.requirements import in_words
 if TYPE_CHECKING:
     from gateway.door.downstream import Downstream
     from gateway.door.endpoint import Endpoint
-    from gateway.door.limits import Limiter
     from gateway.door.pool import Route
+    from gateway.door.rates import Limiter
     from gateway.door.upstream import Upstream
     from gateway.http1.request import Head
     from gateway.snapshot import Snapshot
@@ -73,7 +77,6 @@ RETIRE_REQUESTS: Final = 10_000  # of one client connection, which ends then bet
 DROPPED_BODY_BYTES: Final = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
 HELD_BODY_BYTES: Final = 64 * 1024  # body bytes kept while the way upstream is being made
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-CHUNKS_END: Final = b"0\r\n\r\n"
 
 OWN_SEGMENT: Final = ".stagedoor"
 OWN_SERVICE: Final = "component:stagedoor/stagedoor"
@@ -91,7 +94,7 @@ class Exchange:
         "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
         "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
         "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method", "allow", "seats",
-        "window_s", "window_bytes", "upgrade",
+        "window_s", "window_bytes", "upgrade", "trailers", "answer_end",
     )  # fmt: skip
 
     route: Route  # from `forward` on
@@ -122,6 +125,8 @@ class Exchange:
         self.held: list[bytes] | None = None  # framed body bytes that wait for the upstream connection
         self.held_bytes = 0
         self.seats: list[tuple[Limiter, str]] | None = None  # to be given back
+        self.trailers: list[tuple[bytes, bytes]] | None = None  # behind the request's body
+        self.answer_end: bytes = LAST_CHUNK  # of a chunked answer
         self.closes = False
         self.status = 0
         self.bytes_in = 0
@@ -270,6 +275,8 @@ class Exchange:
                 self.refuse(offered.code, offered.detail)
                 return
             self.upgrade = offered
+        if head.takes_trailers and route.trailers and not self.upgrade:
+            forwarded += WELCOME
         self.request_id = head.request_id or door.next_request_id()
         self.upstream_head = request_head(
             head, self.caller.block, forwarded, self.request_id, raw_target=raw_target, upgrade=self.upgrade
@@ -282,12 +289,14 @@ class Exchange:
         self.upstream = upstream
         self.reused = reused
         upstream.exchange = self
-        if self.held is None:
-            upstream.transport.write(self.upstream_head)
-        else:
+        out = self.upstream_head
+        if self.held is not None:
             held, self.held = self.held, None
-            upstream.transport.write(self.upstream_head + b"".join(held))
+            out += b"".join(held)
             self.client.release(HOLD_BODY)
+        if self.chunked and self.body_done:
+            out += self._body_end()
+        upstream.transport.write(out)
         if self.head.expects_continue and not self.bytes_in and not self.retried:
             # RFC 9110 §10.1.1: the decision is made and somebody is there to take the body
             self.client.transport.write(CONTINUE)
@@ -296,17 +305,6 @@ class Exchange:
             self._await_answer()
         if self.client.write_paused:
             upstream.pause()
-
-    def not_connected(self, code: str, detail: str) -> None:
-        """No connection to `endpoint`: nothing was sent, so any method may try another one."""
-        endpoint, permit = self.endpoint, self.permit
-        assert endpoint is not None
-        assert permit is not None
-        self.tried = [*(self.tried or ()), endpoint]
-        if len(self.tried) < len(self.route.endpoints):
-            self.route.send(permit, self)
-        else:
-            self.refuse(code, detail)
 
     def _await_answer(self) -> None:
         door = self.door
@@ -327,7 +325,7 @@ class Exchange:
                 self.client.close()
             return
         if self.body_limit and self.bytes_in > self.body_limit:
-            self.body_broken("request_too_large", "")
+            body_broken(self, "request_too_large", "")
             return
         if self.chunked:
             chunk = b"%x\r\n%b\r\n" % (size, chunk)
@@ -351,30 +349,19 @@ class Exchange:
         """The body is complete."""
         self.body_done = True
         self.body_left = 0
-        if self.ended:
+        upstream = self.upstream
+        if self.ended or upstream is None:  # `connected` will send the end of the body
             return
         if self.chunked:
-            if self.upstream is not None:
-                self.upstream.transport.write(CHUNKS_END)
-            else:
-                if self.held is None:
-                    self.held = []
-                self.held.append(CHUNKS_END)
-        if self.upstream is not None and not self.begun:
+            upstream.transport.write(self._body_end())
+        if not self.begun:
             self._await_answer()
 
-    def body_broken(self, code: str, detail: str) -> None:
-        """The body cannot be taken to its end: the upstream must not take what came for a whole request."""
-        if self.client.exchange is not self:
-            self.unreadable(Refused(code, detail))  # an earlier answer is still due
-            return
-        self._drop_upstream()
-        if self.begun:
-            self.refused = Refusal(code)
-            self.client.cut()
-            return
-        self.keep_alive = False
-        self.refuse(code, detail)
+    def _body_end(self) -> bytes:
+        """The last chunk, with the trailers that the operator lets through to this service."""
+        if self.trailers is None:
+            return LAST_CHUNK
+        return last_chunk(self.trailers, self.route.trailers, self.head.named)
 
     # === the answer ===
 
@@ -406,8 +393,8 @@ class Exchange:
             client.transport.write(out)
             client.deadline_s = door.tick_s + self.route.idle_s
             return
-        client.transport.write(out + CHUNKS_END if self.answer_chunked else out)
-        self._end()
+        client.transport.write(out + self.answer_end if self.answer_chunked else out)
+        self.end()
 
     def switched(self, answer: Answer, upstream: Upstream, rest: bytes) -> None:
         """The upstream's 101, and what came right behind it: from here on both connections are a tunnel's."""
@@ -417,7 +404,12 @@ class Exchange:
         self.status = answer.status
         head = answer_head(answer, self.head.version, False, self.request_id)
         begin_tunnel(self, upstream, head, rest)
-        self._end()
+        self.end()
+
+    def answer_trailers(self, answer: Answer, fields: list[tuple[bytes, bytes]]) -> None:
+        """What came behind the body goes on if the client welcomes it and the operator lets it through."""
+        if self.head.takes_trailers:
+            self.answer_end = last_chunk(fields, self.route.trailers, answer.named)
 
     def answer_more(self, chunk: bytes, complete: bool) -> None:
         """A further piece of the answer's body."""
@@ -428,10 +420,10 @@ class Exchange:
                 chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
         if complete:
             if self.answer_chunked:
-                chunk += CHUNKS_END
+                chunk += self.answer_end
             if chunk:
                 client.transport.write(chunk)
-            self._end()
+            self.end()
             return
         client.transport.write(chunk)
         client.deadline_s = self.door.tick_s + self.route.idle_s
@@ -443,6 +435,8 @@ class Exchange:
         if self.ended:
             return
         fault = fault_of(code, workload=self.caller.principal.kind == "workload")
+        if self.caller is self.door.callers.anonymous and is_asked_in_vain(fault) and refusal_is_over(self):
+            return
         head = self.head
         if not self.refused.reason:
             self.refused = Refusal(code)
@@ -465,7 +459,7 @@ class Exchange:
             retry_s=retry_s,
         )
         self.client.transport.write(answer)
-        self._end()
+        self.end()
 
     def _refuse_by_policy(self, verdict: Refusal) -> None:
         self.refused = verdict
@@ -477,81 +471,7 @@ class Exchange:
             self.client.exchange_ended(not self.keep_alive)
         else:
             self.begun = True
-            self._end()
-
-    # === faults on the way ===
-
-    def upstream_failed(self, code: str, detail: str = "") -> None:
-        """The connection failed under this exchange. Another try where that cannot do harm twice."""
-        endpoint, permit = self.endpoint, self.permit
-        assert endpoint is not None
-        assert permit is not None
-        self.upstream = None
-        endpoint.busy -= 1
-        if self.begun:
-            self.refused = Refusal(code)
-            self.client.cut()
-        elif self.can_repeat(code) and self._is_granted(endpoint):
-            self.retried = True
-            self.route.send(permit, self, fresh=True)
-        else:
-            self.refuse(code, detail)
-
-    def can_repeat(self, code: str) -> bool:
-        """RFC 9110 §9.2.2: a pooled connection may have been closing when the request was sent on it."""
-        return (
-            code == "upstream_closed"
-            and self.reused
-            and not self.retried
-            and self.method in self.route.repeatable
-            and not self.bytes_in
-            and not self.chunked
-        )
-
-    def _is_granted(self, endpoint: Endpoint) -> bool:
-        granted = endpoint.budget.grant(endpoint.taken)
-        self.door.values[UPSTREAM_RETRIES if granted else UPSTREAM_RETRIES_WITHHELD] += 1
-        return granted
-
-    def client_gone(self) -> None:
-        """The client's connection ended first: whatever the upstream is doing for it stops."""
-        if self.ended:
-            return
-        self._drop_upstream()
-        if not self.refused.reason:
-            self.refused = Refusal("client_gone")
-        if not self.status:
-            self.status = FAULTS["client_gone"].status
-        self._end()
-
-    def _drop_upstream(self) -> None:
-        """Let go of the way upstream, whether it is busy with this exchange or still being made."""
-        upstream, self.upstream = self.upstream, None
-        endpoint = self.endpoint
-        if endpoint is None:
-            return
-        if upstream is not None:
-            upstream.abandon()
-            endpoint.busy -= 1
-        elif not self.begun:
-            endpoint.forget(self)
-
-    def on_deadline(self) -> None:
-        """True on entry: nothing has moved for as long as this stage allows."""
-        if self.begun:
-            if not self.client.write_paused and self.endpoint is not None:
-                self.endpoint.failed("stops within an answer")
-            self.refused = Refusal("client_gone" if self.client.write_paused else "upstream_timeout")
-            self.client.cut()
-        elif self.permit is None:
-            self.refuse("issuer_unavailable", "the issuer could not be asked in time")
-        else:
-            taken = self.upstream is not None and not self.client.holds & HOLD_UPSTREAM
-            waits_for_client = taken and not self.body_done
-            if self.upstream is not None and not waits_for_client:
-                self.upstream.endpoint.failed("no answer in time")
-            self._drop_upstream()
-            self.refuse("request_timeout" if waits_for_client else "upstream_timeout")
+            self.end()
 
     # === flow control ===
 
@@ -566,7 +486,7 @@ class Exchange:
 
     # === the end ===
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Exactly once: the record, the counters, and the client's next exchange."""
         self.ended = True
         self.held = None

@@ -110,6 +110,7 @@ class Following:
             door.tunnels.look_again()
             self.base_taken.set()
             self._engine.send({"t": "ack", "base": self._loader.base})
+            self.send_counters()  # with them control hears which base is served
         if self._loader.busy:
             door.loop.call_soon(self._load_slice)
             return

@@ -1,14 +1,6 @@
 """How much one caller, one address, one host may take of a worker, and how slowly a body may come.
 
-Rates are kept as one number per key: when the next request would be on time, had they come evenly (the generic cell
-rate algorithm, which is a token bucket without the bucket). A key whose number is past has its whole burst, so that
-forgetting it gives nothing away. What is remembered is bounded by two generations: what was not asked for during a
-generation as long as a bucket takes to fill is full and is dropped with the older one. Somebody who cycles through
-identities ends a generation early and so has running buckets dropped; until those would have been full, a key that is
-not known begins with an empty bucket and one request instead of a burst. Nobody gains by being forgotten, and nobody
-who is new is locked out.
-
-All of it is one worker's share. No clock is read here, and nothing waits.
+All of it is one worker's share. No clock is read here, and nothing waits; how it is counted is in `door.rates`.
 """
 
 from __future__ import annotations
@@ -17,143 +9,58 @@ from collections import deque
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
-from gateway.config import Limits, Rate
+from gateway.config import Limits
+from gateway.door.faults import body_broken
+from gateway.door.rates import SECOND_NS, Buckets, Limiter, Seats
+from policy.facts import Refusal
 
 if TYPE_CHECKING:
     from gateway.door.downstream import Downstream
     from gateway.door.exchange import Exchange
+    from gateway.errors import Fault
     from policy.facts import Principal
 
-REMEMBERED: Final = 16_384  # keys of one generation
-SECOND_NS: Final = 1_000_000_000
-SEAT_WAIT_NS: Final = SECOND_NS  # when to try again where requests are under way: nobody knows how long they take
 WINDOW_S: Final = 30.0  # a body is judged by what comes in that time
 PACE_S: Final = 0.24  # at least, until somebody who asks too much is read again
 UNPACED: Final = 4  # of them in each tick
 PACED: Final = 512  # at the most, so that nobody waits longer than three seconds
+CONNECTS_BURST_S: Final = 5.0  # what a peer may connect in that time, it may at once
+VAIN: Final = (400, 401, 403, 404, 405)
 NETWORKS: Final = 4096  # IPv6 addresses whose network is remembered
-
-
-class Buckets:
-    """Requests per second and burst for any number of keys, in bounded memory. Times are monotonic nanoseconds."""
-
-    __slots__ = ("crowded_ns", "full_ns", "interval_ns", "older", "slack_ns", "turned_ns", "younger")
-
-    def __init__(self, per_second: float, burst: int) -> None:
-        self.interval_ns = max(1, int(SECOND_NS / per_second))
-        self.slack_ns = (burst - 1) * self.interval_ns
-        self.full_ns = max(SECOND_NS, burst * self.interval_ns)
-        self.younger: dict[str, int] = {}
-        self.older: dict[str, int] = {}
-        self.turned_ns = 0
-        self.crowded_ns = 0  # until then an unknown key begins without a burst
-
-    def take(self, key: str, now_ns: int) -> int:
-        """0 = one request may go on; else after how many nanoseconds it may."""
-        if now_ns - self.turned_ns >= self.full_ns:
-            self._turn(now_ns)
-        due_ns = self.younger.get(key, 0)
-        if not due_ns:
-            due_ns = self.older.get(key, 0)
-            if not due_ns and now_ns < self.crowded_ns:
-                due_ns = now_ns + self.slack_ns
-            if len(self.younger) >= REMEMBERED:
-                self.crowded_ns = now_ns + self.full_ns
-                self._turn(now_ns)
-        if due_ns < now_ns:
-            due_ns = now_ns
-        wait_ns = due_ns - now_ns - self.slack_ns
-        if wait_ns > 0:
-            return wait_ns
-        self.younger[key] = due_ns + self.interval_ns
-        return 0
-
-    def _turn(self, now_ns: int) -> None:
-        self.older = self.younger
-        self.younger = {}
-        self.turned_ns = now_ns
-
-
-class Seats:
-    """How many of a key may be there at once: requests under way, or connections."""
-
-    __slots__ = ("most", "taken")
-
-    def __init__(self, most: int) -> None:
-        self.most = most  # 0 = any number; they are counted nevertheless
-        self.taken: dict[str, int] = {}
-
-    def take(self, key: str) -> bool:
-        taken = self.taken.get(key, 0)
-        if self.most and taken >= self.most:
-            return False
-        self.taken[key] = taken + 1
-        return True
-
-    def leave(self, key: str) -> None:
-        left = self.taken[key] - 1
-        if left:
-            self.taken[key] = left
-        else:
-            del self.taken[key]
-
-
-class Limiter:
-    """One worker's share of one kind of limit: a rate, and requests under way."""
-
-    __slots__ = ("active", "buckets", "rate", "seats", "workers")
-
-    def __init__(self, rate: Rate, workers: int) -> None:
-        self.seats = Seats(0)
-        self.configure(rate, workers)
-
-    def configure(self, rate: Rate, workers: int) -> None:
-        """Take another limit. Who has a seat keeps it, and gives it back."""
-        self.rate = rate
-        self.workers = workers
-        self.buckets: Buckets | None = None
-        if rate.requests_per_second:
-            burst = rate.burst or max(1, int(rate.requests_per_second))
-            self.buckets = Buckets(rate.requests_per_second / workers, max(1, burst // workers))
-        self.seats.most = max(1, rate.concurrent // workers) if rate.concurrent else 0
-        self.active = self.buckets is not None or self.seats.most > 0
-
-    def enter(self, key: str, now_ns: int) -> int:
-        """0 = one request more may go on, and `leave` is owed; else after how many nanoseconds it is worth a try."""
-        buckets = self.buckets
-        if buckets is not None:
-            wait_ns = buckets.take(key, now_ns)
-            if wait_ns:
-                return wait_ns
-        return 0 if self.seats.take(key) else SEAT_WAIT_NS
-
-    def leave(self, key: str) -> None:
-        self.seats.leave(key)
 
 
 class Guard:
     """The limits of one worker on callers, hosts and peers."""
 
     __slots__ = (
-        "addresses", "callers", "callers_limited", "hosts", "hosts_limited", "peers", "trusted_most", "_networks",
+        "addresses", "callers", "callers_limited", "connects", "hosts", "hosts_limited", "peers", "refusals",
+        "trusted_most", "_connects", "_networks",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, workers: int) -> None:
         self.callers = Limiter(limits.principals, workers)  # by ref
         self.addresses = Limiter(limits.addresses, workers)  # of those who are nobody, by network
         self.hosts = Limiter(limits.hosts, workers)
+        self.refusals = Limiter(limits.refusals, workers)  # of those who are nobody, by network
         self.peers = Seats(0)  # connections by network
+        self.connects: Buckets | None = None  # new ones by network
+        self._connects = 0.0  # how many of them in a second
         self._networks: dict[str, str] = {}
         self.configure(limits, workers)
 
     def configure(self, limits: Limits, workers: int) -> None:
         for limiter, rate in (
-            (self.callers, limits.principals), (self.addresses, limits.addresses), (self.hosts, limits.hosts)
+            (self.callers, limits.principals), (self.addresses, limits.addresses), (self.hosts, limits.hosts),
+            (self.refusals, limits.refusals),
         ):  # fmt: skip
             if limiter.rate != rate or limiter.workers != workers:
                 limiter.configure(rate, workers)
         self.callers_limited = self.callers.active or self.addresses.active
         self.hosts_limited = self.hosts.active
+        connects = limits.peer_connects / workers
+        if connects != self._connects:
+            self._connects = connects
+            self.connects = Buckets(connects, max(1, int(connects * CONNECTS_BURST_S))) if connects else None
         self.peers.most = limits.peer_connections
         self.trusted_most = limits.trusted_peer_connections
 
@@ -168,12 +75,14 @@ class Guard:
             network = self._networks[address] = _network(address)
         return network
 
-    def connect(self, network: str, trusted: bool) -> bool:
-        """False when a peer has as many connections as it may; else `disconnect` is owed."""
+    def connect(self, network: str, trusted: bool, now_s: float) -> bool:
+        """False when a peer has as many connections as it may, or makes them too fast; else `disconnect` is owed."""
         peers = self.peers
         most = self.trusted_most if trusted else peers.most
         taken = peers.taken.get(network, 0)
         if most and taken >= most:
+            return False
+        if self.connects is not None and not trusted and self.connects.take(network, int(now_s * SECOND_NS)):
             return False
         peers.taken[network] = taken + 1
         return True
@@ -227,16 +136,29 @@ def caller_is_over(exchange: Exchange, principal: Principal) -> bool:
 
 
 def address_is_over(exchange: Exchange) -> bool:
-    guard = exchange.door.guard
-    if not guard.addresses.active:
-        return False
+    limiter = exchange.door.guard.addresses
+    return limiter.active and _is_over(exchange, limiter, _network_of_client(exchange))
+
+
+def refusal_is_over(exchange: Exchange) -> bool:
+    """Whether the client's address is refused too often, nobody knows whom; the request is answered then."""
+    limiter = exchange.door.guard.refusals
+    return limiter.active and _is_over(exchange, limiter, _network_of_client(exchange))
+
+
+def is_asked_in_vain(fault: Fault) -> bool:
+    """Whether it was the client that asked for what is not there, or without saying who it is."""
+    return fault.status in VAIN
+
+
+def _network_of_client(exchange: Exchange) -> str:
+    """By which the client counts: of its connection, or behind a trusted peer the one that this peer names."""
     client = exchange.client
-    network = client.peer.network
-    if client.peer.trusted:
-        head = exchange.head
-        address, _ = client.listening.client_behind(client.peer.address, head.forwarded_for, head.forwarded_proto)
-        network = guard.network_of(address)
-    return _is_over(exchange, guard.addresses, network)
+    if not client.peer.trusted:
+        return client.peer.network
+    head = exchange.head
+    address, _ = client.listening.client_behind(client.peer.address, head.forwarded_for, head.forwarded_proto)
+    return exchange.door.guard.network_of(address)
 
 
 def host_is_over(exchange: Exchange) -> bool:
@@ -254,10 +176,12 @@ def host_is_over(exchange: Exchange) -> bool:
 def _is_over(exchange: Exchange, limiter: Limiter, key: str) -> bool:
     wait_ns = limiter.enter(key, exchange.began_ns)
     if wait_ns:
-        exchange.client.pace()
+        if not exchange.client.pace():
+            exchange.keep_alive = False
+        exchange.refused = Refusal("rate_limited")
         exchange.refuse("rate_limited", "there are too many of this caller", retry_s=_whole_seconds(wait_ns))
         return True
-    exchange.seats = [(limiter, key)]
+    exchange.seats = [*(exchange.seats or ()), (limiter, key)]
     return False
 
 
@@ -284,6 +208,6 @@ def judge_upload(exchange: Exchange) -> None:
     """A piece now and then keeps `timeouts.body` from passing, which must not hold a connection for ever."""
     came = exchange.bytes_in - exchange.window_bytes
     if came < exchange.door.limits.upload_rate_bytes * WINDOW_S and exchange.body_left:
-        exchange.body_broken("request_timeout", "its body arrives too slowly")
+        body_broken(exchange, "request_timeout", "its body arrives too slowly")
     else:
         upload_resumes(exchange)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gateway.door.worker import Door
 
 REMEMBERED: Final = 4096  # peers, and clients behind trusted peers; each memory starts afresh when it is full
-ACCEPTS: Final = 16  # connections in one turn of the loop
+ACCEPTS: Final = 16  # sockets in one turn of the loop
+WELCOMED: Final = 2  # of them, that become connections; the others are ended at once
 PAUSE_S: Final = 0.25  # of accepting, when the machine has no descriptor or memory left
 SAID_AGAIN_S: Final = 10.0
 REMEMBERED_BYTES: Final = 256  # of a longer X-Forwarded-For nothing is kept
@@ -95,7 +96,10 @@ class Listening:
         sock = self._socket
         if sock is None:
             return
+        welcomed = 0
         for _ in range(ACCEPTS):
+            if welcomed == WELCOMED:
+                return
             try:
                 connection, where = sock.accept()
             except BlockingIOError:
@@ -105,7 +109,8 @@ class Listening:
                     self._pause(sock, str(error.strerror))
                     return
                 continue  # accept(2): a fault of the network, or of a connection that has ended by now
-            self._welcome(connection, str(where[0]))
+            if self._welcome(connection, str(where[0])):
+                welcomed += 1
 
     def _pause(self, sock: socket.socket, why: str) -> None:
         """There is no descriptor or memory for one more: the loop must not ask again and again meanwhile."""
@@ -120,21 +125,22 @@ class Listening:
         if self._socket is not None:
             self.door.loop.add_reader(self._socket.fileno(), self._incoming)
 
-    def _welcome(self, connection: socket.socket, address: str) -> None:
-        """Make a connection of an accepted socket, or end it where there is no room: before it costs more."""
+    def _welcome(self, connection: socket.socket, address: str) -> bool:
+        """Make a connection of an accepted socket; False: there is no room, it ended before it cost more."""
         door = self.door
         peer = self._peer_at(address)
         if not door.admit(peer):
             connection.close()
-            return
+            return False
         if self._context is not None and len(self._arrivals) >= self.limits.handshakes:
             oldest = next(iter(self._arrivals))  # it makes room: most likely it is never to end
             del self._arrivals[oldest]
             oldest.cancel()
-        client = Downstream(self, peer)
+        client = Downstream(self, peer, door.turns.join(peer.network, peer.trusted))
         arrival = door.loop.create_task(self._arrive(connection, client))
         self._arrivals[arrival] = None
         arrival.add_done_callback(partial(self._arrived, connection, client))
+        return True
 
     async def _arrive(self, connection: socket.socket, client: Downstream) -> None:
         context = self._context

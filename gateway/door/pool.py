@@ -20,6 +20,8 @@ from gateway.config import ServiceSettings, Settings
 from gateway.door.balance import candidates, reinstate_surplus
 from gateway.door.endpoint import REPEATABLE, Endpoint
 from gateway.http1.forward import AnswerRules
+from gateway.http1.trailers import allowed_trailers
+from gateway.http1.values import NOTHING
 from gateway.resolve import Resolver
 from gateway.trust import Trust, TrustFault
 
@@ -53,8 +55,8 @@ class Route:
     """One exposure's way upstream, with what the operator set for it."""
 
     __slots__ = (
-        "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "repeatable",
-        "troubled",
+        "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "trailers",
+        "repeatable", "troubled",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, exposure: Exposure) -> None:
@@ -67,6 +69,7 @@ class Route:
         self.idle_s = service.idle_s or door.timeouts.idle_s
         self.tunnel_idle_s = service.tunnel_idle_s or door.timeouts.tunnel_idle_s
         self.upgrades = upgrades_of(service)
+        self.trailers = allowed_trailers(service.trailers, door.settings) if service.trailers else NOTHING
         self.repeatable = IDEMPOTENT if "retry-idempotent" in exposure.options else REPEATABLE
         reinstate_surplus(self.endpoints)
         self.troubled = False

@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Final, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.door.balance import CONNECT_FAILURES
+from gateway.door.ending import left_of
+from gateway.door.faults import can_repeat, upstream_failed
 from gateway.door.holds import FULL_READ, HOLD_UPSTREAM
 from gateway.door.limits import upload_resumes
 from gateway.errors import Refused
 from gateway.http1.forward import Answer, AnswerRules, read_answer
+from gateway.http1.trailers import are_too_large
 from gateway.http1.values import idle_seconds
 from gateway.trust import full_reason
 
@@ -80,6 +83,12 @@ class Upstream:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self.exchange is not None and self.exchange.bytes_in:
+            # It took no more of the request, most likely because it has answered: a 413 before the reset.
+            self.eof = True
+            left = left_of(self.transport)
+            if left:
+                self.data_received(left)
         self.endpoint.lost(self)
         self.parser = None
         exchange, self.exchange = self.exchange, None
@@ -100,11 +109,11 @@ class Upstream:
         if isinstance(exc, ssl.SSLError):  # with TLS 1.3 a refusal of our certificate comes after the handshake
             why = full_reason(exc)
             self.endpoint.failed(why, CONNECT_FAILURES)
-            exchange.upstream_failed("upstream_closed", why)
+            upstream_failed(exchange, "upstream_closed", why)
             return
         if not exchange.reused:
             self.endpoint.failed("closes without an answer")
-        exchange.upstream_failed("upstream_closed")
+        upstream_failed(exchange, "upstream_closed")
 
     def pause_writing(self) -> None:
         if self.exchange is not None:
@@ -127,6 +136,8 @@ class Upstream:
                 self.transport.resume_reading()
 
     def _read_on(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.share.use_up()
         if not self.paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -144,7 +155,7 @@ class Upstream:
             return
         if len(data) >= FULL_READ:
             self.transport.pause_reading()
-            self.endpoint.pool.door.loop.call_soon(self._read_on)
+            exchange.client.share.line_up(self._read_on)
         if self.raw_left:
             left = self.raw_left
             size = len(data)
@@ -251,14 +262,14 @@ class Upstream:
 
     def _failed(self, exchange: Exchange, detail: str) -> None:
         self.endpoint.failed(detail)
-        exchange.upstream_failed("upstream_malformed", detail)
+        upstream_failed(exchange, "upstream_malformed", detail)
 
     def _is_late(self, answer: Answer, exchange: Exchange) -> bool:
         """RFC 9110, 15.5.9: a connection that idled too long may be ended with a 408, which crosses the request."""
         return (
             answer.status == 408
             and not answer.keep_alive
-            and exchange.can_repeat("upstream_closed")
+            and can_repeat(exchange, "upstream_closed")
         )
 
     # === parser callbacks ===
@@ -268,7 +279,7 @@ class Upstream:
             self.surplus = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # trailers arrive here too, after the body: none is allowed through, so they end with the next head
+        # trailers arrive here too, after the body
         self.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -293,7 +304,7 @@ class Upstream:
                 if self._is_late(answer, exchange):
                     self.exchange = None
                     self.transport.abort()
-                    exchange.upstream_failed("upstream_closed")
+                    upstream_failed(exchange, "upstream_closed")
                     return
                 self.endpoint.judge(answer.status)
             self.answer = answer
@@ -315,11 +326,24 @@ class Upstream:
             self.pieces.append(chunk)
 
     def on_message_complete(self) -> None:
-        if self.fields:  # trailers; llhttp obeys a Connection among them, so a fresh parser reads the next answer
-            self.fields = []
-            self.parser = None
+        if self.fields and not self._take_trailers():
+            return
         if self.answer is not None:
             self.complete = True
+
+    def _take_trailers(self) -> bool:
+        """What came behind a chunked body. False: it was too much, and the answer has failed."""
+        fields, self.fields = self.fields, []
+        self.parser = None  # llhttp obeys a Connection among them, so a fresh parser reads the next answer
+        exchange, answer = self.exchange, self.answer
+        if exchange is None or answer is None or self.complete or not exchange.route.trailers:
+            return True
+        if are_too_large(fields, self.rules.fields, self.rules.head_bytes):
+            self.answer = None
+            self._fail(exchange, "its trailers are too large")
+            return False
+        exchange.answer_trailers(answer, fields)
+        return True
 
 
 def _ends_a_head(data: bytes) -> bool:

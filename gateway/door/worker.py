@@ -37,6 +37,7 @@ from gateway.door.listener import Listening
 from gateway.door.pool import Pool
 from gateway.door.room import resident_bytes, room_of_process
 from gateway.door.tunnels import Tunnels
+from gateway.door.turns import Turns
 from gateway.identity.jwks import KeyRing
 from gateway.link import RoleContext
 from gateway.snapshot import Snapshot
@@ -72,8 +73,7 @@ class Door:
     def __init__(self, ctx: RoleContext) -> None:
         self.ctx = ctx
         self.settings: Settings = ctx.settings
-        self.limits = ctx.settings.limits
-        self.timeouts = ctx.settings.timeouts
+        self.limits, self.timeouts = ctx.settings.limits, ctx.settings.timeouts
         self.node = ctx.node
         self.loop = asyncio.get_running_loop()
         self.counters = counters.Counters()
@@ -93,13 +93,12 @@ class Door:
         )
         self.pool = Pool(self)
         self.tunnels = Tunnels(self)
+        self.turns = Turns(self.loop)
         self.guard = Guard(self.limits, self.settings.workers)
         self.room = room_of_process(self.limits)
         self.paced = Paced()
         self._listening = [
-            Listening(self, listener, self.limits)
-            for listener in ctx.settings.listeners
-            if listener.name in ctx.sockets
+            Listening(self, each, self.limits) for each in ctx.settings.listeners if each.name in ctx.sockets
         ]
         # connections, in slices for the sweep
         self._slices: list[set[Downstream]] = [set() for _ in range(SWEEP_SLICES)]
@@ -214,7 +213,7 @@ class Door:
         if (
             room.has_for_client(self._clients, self.values[counters.UPSTREAM_OPEN])
             and (peer.trusted or not room.shedding)
-            and self.guard.connect(peer.network, peer.trusted)
+            and self.guard.connect(peer.network, peer.trusted, self.tick_s)
         ):
             self._clients += 1
             return True
@@ -225,6 +224,7 @@ class Door:
         """A connection that was admitted came to nothing, or has ended."""
         self._clients -= 1
         self.guard.disconnect(peer.network)
+        self.turns.leave(peer.network, peer.trusted)
 
     def keep(self, connection: Downstream) -> None:
         self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].add(connection)

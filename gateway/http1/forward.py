@@ -22,9 +22,10 @@ from ipaddress import ip_address
 from typing import Final
 
 from gateway.errors import Refused
-from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names, is_token
+from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names
 from gateway.http1.request import Head
 from gateway.http1.values import (
+    NOTHING,
     UNCLEAR,
     UNTIL_CLOSE,
     body_length,
@@ -40,6 +41,7 @@ SENT_NONE: Final = 0
 SENT_LENGTH: Final = 1
 SENT_CHUNKED: Final = 2
 SENT_UNTIL_CLOSE: Final = 3
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _ADDRESS_BYTES: Final = 64
 _EXPECT_CONTENT: Final = frozenset(("POST", "PUT", "PATCH"))
@@ -140,16 +142,6 @@ def request_head(
     ))  # fmt: skip
 
 
-def trailer_block(fields: list[tuple[bytes, bytes]], allowed: frozenset[bytes]) -> bytes:
-    """The trailer lines that may go on: those whose lower-case name is in `allowed`, which is empty by default."""
-    lines = [
-        name + b": " + value + b"\r\n"
-        for name, value in fields
-        if name.lower() in allowed and is_token(name) and not breaks_a_line(value)
-    ]
-    return b"".join(lines)
-
-
 # === the answer ===
 
 
@@ -168,11 +160,11 @@ class AnswerRules:
 class Answer:
     """An answer's head, read. Below 200 (but 101) it is interim and another one follows."""
 
-    __slots__ = ("keep_alive", "kept", "length", "lines", "no_body", "status", "upgrade")
+    __slots__ = ("keep_alive", "kept", "length", "lines", "named", "no_body", "status", "upgrade")
 
     def __init__(
         self, status: int, lines: bytes, length: int, no_body: bool, keep_alive: bool, upgrade: bytes = b"",
-        kept: bytes | None = None,
+        kept: bytes | None = None, named: frozenset[bytes] = NOTHING,
     ) -> None:
         self.status = status
         self.lines = lines  # status line and fields, ready to send but for framing, connection and the empty line
@@ -181,6 +173,7 @@ class Answer:
         self.keep_alive = keep_alive  # the upstream connection may be used again after the body
         self.upgrade = upgrade  # of a 101: the protocol that begins
         self.kept = kept  # the Keep-Alive field
+        self.named = named  # lower-case names of the fields that end with this hop
 
 
 def read_answer(
@@ -224,7 +217,7 @@ def read_answer(
             return _malformed("a field of the answer has no valid name")
     if why := _unfit(b"".join(seen), fields, rules):
         return _malformed(why)
-    keep_alive = version == "1.1"
+    keep_alive, named = version == "1.1", NOTHING
     if connection is not None:
         closes, keeps, _, named = connection_of(connection)
         keep_alive = not closes and (keeps or keep_alive)
@@ -242,7 +235,7 @@ def read_answer(
         return _malformed("an interim answer of the service announces a body")
     if request_method == "HEAD" or status in (204, 304) or status < 200:
         return Answer(status, b"".join(lines), size, True, keep_alive, b"", kept)
-    return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE, b"", kept)
+    return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE, b"", kept, named)
 
 
 def _unfit(octets: bytes, fields: list[tuple[bytes, bytes]], rules: AnswerRules) -> str:

@@ -42,6 +42,7 @@ from gateway.http1.values import (
     is_traceparent,
     nearest_scheme,
     octets_of,
+    takes_trailers,
     via_names,
     without,
 )
@@ -68,14 +69,15 @@ _EXPECT: Final = 14
 _VIA: Final = 15
 _TRACE_STATE: Final = 16
 _CERTIFICATE: Final = 17
+_TE: Final = 18
 _FIRST_LIST: Final = _COOKIE
-_ABSENT: Final[list[bytes | None]] = [None] * 18
+_ABSENT: Final[list[bytes | None]] = [None] * 19
 _PLACES: Final = {
     b"host": _HOST, b"authorization": _AUTHORIZATION, b"content-length": _LENGTH, b"transfer-encoding": _CODING,
     b"origin": _ORIGIN, b"cookie": _COOKIE, b"accept": _ACCEPT, b"traceparent": _TRACE,
     b"x-request-id": _REQUEST_ID, b"connection": _CONNECTION, b"x-forwarded-for": _FORWARDED_FOR,
     b"x-forwarded-proto": _FORWARDED_PROTO, b"upgrade": _UPGRADE, b"expect": _EXPECT, b"via": _VIA,
-    b"tracestate": _TRACE_STATE,
+    b"tracestate": _TRACE_STATE, b"te": _TE,
 }  # fmt: skip
 _TWICE: Final = {_HOST: "request_host", _LENGTH: "request_framing", _CODING: "request_framing"}
 
@@ -237,7 +239,7 @@ def _read_hops(
 ) -> Refused | None:
     """What the hops so far have added, and what ends with this one. Completes `head.passed`."""
     (
-        trace, request_id, connection, forwarded_for, forwarded_proto, upgrade, _, via, trace_state, certificate,
+        trace, request_id, connection, forwarded_for, forwarded_proto, upgrade, _, via, trace_state, certificate, te,
     ) = values[_TRACE:]  # fmt: skip
     if trace is not None and is_traceparent(trace):
         head.traceparent = trace
@@ -258,9 +260,11 @@ def _read_hops(
         if request_id is not None and _REQUEST_ID_SHAPE.fullmatch(request_id):
             head.request_id = request_id
     if connection is not None:
-        named = connection_of(connection).named
+        head.named = named = connection_of(connection).named
         if named:
             passed = without(passed, named)
+            # RFC 9110, 10.1.4: a TE that Connection does not name may be the word of somebody further away
+            head.takes_trailers = te is not None and b"te" in named and head.version == 11 and takes_trailers(te)
     head.passed = passed
     return None
 

@@ -6,6 +6,7 @@ Fields that this step does not need are as if they were absent, so that a head i
 from __future__ import annotations
 
 from gateway.http1.target import Target
+from gateway.http1.values import NOTHING
 
 
 class Head:
@@ -13,8 +14,8 @@ class Head:
 
     __slots__ = (
         "accept", "authority", "bearer", "client_certificate", "expects_continue", "forwarded_for",
-        "forwarded_proto", "host", "keep_alive", "length", "method", "origin", "passed", "request_id", "target",
-        "traceparent", "tunnel", "upgrade", "version",
+        "forwarded_proto", "host", "keep_alive", "length", "method", "named", "origin", "passed", "request_id",
+        "takes_trailers", "target", "traceparent", "tunnel", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, target: Target, version: int) -> None:
@@ -35,6 +36,8 @@ class Head:
         self.client_certificate = b""  # of a trusted peer: the one configured field
         self.request_id = b""  # of a trusted peer, if it looks like one
         self.traceparent = b""  # if well-formed
+        self.named = NOTHING  # lower-case names of the fields that end with this hop, by the Connection field
+        self.takes_trailers = False
         self.origin = b""
         self.accept = b""
 

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 UNCLEAR: Final = -3
+NOTHING: Final[frozenset[bytes]] = frozenset()
 
 _HEXADECIMAL: Final = b"0123456789abcdef"
 _DASH: Final = 45
@@ -131,6 +132,11 @@ def connection_of(value: bytes) -> Connection:
 
 
 _USUAL.update({value: connection_of(value) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")})
+
+
+def takes_trailers(te: bytes) -> bool:
+    """Whether a TE value says that trailers are welcome (RFC 9110, 10.1.4)."""
+    return b"trailers" in [coding.strip(b" \t") for coding in te.lower().split(b",")]
 
 
 _TIMEOUT: Final = re.compile(rb"(?:^|[,; \t])timeout=([0-9]{1,6})(?![0-9])", re.IGNORECASE)

@@ -523,6 +523,42 @@ def test_a_lingering_connection_ends_soon_after_its_answer_was_read(tmp_path: Pa
         until(lambda: door.door.values[door.open_connections] == 0, 4)
 
 
+def test_a_refusal_reaches_a_client_that_sends_more_than_is_dropped(door: RunningDoor) -> None:
+    """Reading stops there, and the reset waits: many clients read nothing before all is sent or their TLS says so."""
+
+    def lingering() -> list[int]:
+        return [each.lingering for part in door.door._slices for each in part]
+
+    with Client(door.port) as client:
+        client.send(request(method="POST", sub=None, lines=b"Content-Length: 20000000\r\n"))
+        sending = threading.Thread(target=send_quietly, args=(client, b"x" * 20_000_000))
+        sending.start()
+        until(lambda: door.thread.call(lingering) == [0])
+        assert client.answer("POST").status == 401
+        assert client.ended()
+        sending.join(5)
+        assert not sending.is_alive()
+    until(lambda: door.door.values[door.open_connections] == 0)
+
+
+def test_a_client_that_goes_on_behind_its_last_request_keeps_its_answer(door: RunningDoor, upstream: Upstream) -> None:
+    """A reset for what nobody reads could take the answer out of the client's hands (RFC 9112 §9.6)."""
+    upstream.gate = threading.Event()
+    with Client(door.port) as client:
+        client.send(request(lines=b"Connection: close\r\n"))
+        upstream.wait_for(1)
+        (connection,) = door.thread.call(lambda: [each for part in door.door._slices for each in part])
+        client.send(b"POST /second HTTP/1.1\r\n")
+        until(lambda: connection.unread)
+        upstream.gate.set()
+        assert client.answer().body == b"ok"
+        assert client.ended()
+        for _ in range(3):
+            client.send(b"Host: echo.test\r\n")
+        assert client.ended()
+    assert len(upstream.seen) == 1
+
+
 # === an upstream that cannot be one ===
 
 

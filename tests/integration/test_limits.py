@@ -21,10 +21,12 @@ import pytest
 
 from gateway import config, counters
 from gateway.config import Limits, Rate
-from gateway.door.downstream import TURN_REQUESTS, Downstream
+from gateway.door.downstream import Downstream
 from gateway.door.exchange import Exchange
+from gateway.door.limits import PACED as PACED_MOST
+from gateway.door.turns import TURN_REQUESTS
 from tests.integration.conftest import request
-from tests.support.door import RunningDoor, running_door, settings_for, until
+from tests.support.door import UNHURRIED, RunningDoor, running_door, settings_for, until
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.tokens import ES256
 from tests.support.upstream import OK, Upstream
@@ -42,7 +44,7 @@ def door_with(
     tmp_path: Path, upstream: Upstream, listeners: tuple[config.Listener, ...] = (), **limits: Any
 ) -> Iterator[RunningDoor]:
     state = tmp_path / "state"
-    settings = settings_for(state, limits=Limits(**limits))
+    settings = settings_for(state, limits=Limits(**{**UNHURRIED, **limits}))
     if listeners:
         settings = replace(settings, listeners=listeners)
     with running_door(
@@ -197,6 +199,32 @@ def test_a_peer_has_so_many_connections_and_those_that_are_open_stay_well(tmp_pa
         kept[0].sock.close()
         until(lambda: len(connections(door)) == 2)
         assert ask(door).status == 200
+
+
+def test_a_peer_that_connects_again_and_again_is_turned_away_and_nobody_else_is(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    with door_with(tmp_path, upstream, peer_connects=1) as door:
+        statuses = [ask(door).status for _ in range(5)]
+        assert statuses == [200] * 5, "five seconds' worth at once"
+        with Client(door.port) as client:
+            assert is_closed(client)
+        with connect_from(door, "127.0.0.2") as other:
+            assert other.send(request()).answer().status == 200
+        assert count(door, counters.DOWNSTREAM_REFUSED) == 1
+        until(lambda: not is_refused(door), 5)
+
+
+def is_refused(door: RunningDoor) -> bool:
+    try:
+        return ask(door).status != 200
+    except (OSError, AssertionError):
+        return True
+
+
+def test_a_trusted_peer_connects_as_often_as_its_clients_want(tmp_path: Path, upstream: Upstream) -> None:
+    with door_with(tmp_path, upstream, TRUSTING, peer_connects=1) as door:
+        assert [ask(door).status for _ in range(20)] == [200] * 20
 
 
 def test_a_trusted_peer_brings_the_connections_of_others(tmp_path: Path, upstream: Upstream) -> None:
@@ -436,6 +464,54 @@ def test_a_node_takes_the_descriptors_that_the_machine_allows(tmp_path: Path) ->
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+# === asking in vain ===
+
+
+def test_an_address_that_asks_in_vain_again_and_again_is_told_to_wait_and_is_read_more_slowly(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    with door_with(tmp_path, upstream, refusals=SLOWLY) as door:
+        broken = b"Authorization: Bearer a.b.c\r\n"
+        asked = [("nobody.test", b""), ("echo.test", b""), ("nobody.test", b""), ("echo.test", broken)]
+        got = [ask(door, host=host, sub=None, lines=lines) for host, lines in asked]
+        assert [each.status for each in got] == [404, 401, 429, 429]
+        assert got[2].headers["retry-after"]
+        assert [ask(door).status for _ in range(5)] == [200] * 5, "who says who it is came there all the same"
+        assert [ask(door, sub="joe", host="team.test").status for _ in range(3)] == [403] * 3, "so does a refused name"
+        with connect_from(door, "127.0.0.2") as other:
+            assert other.send(request(host="nobody.test", sub=None)).answer().status == 404
+        assert [record["reason"] for record in door.records(13)].count("rate_limited") == 2
+        with Client(door.port) as client:
+            began = time.monotonic()
+            client.send(request(host="nobody.test", sub=None) * 3)
+            assert [client.answer().status for _ in range(3)] == [429] * 3
+            assert time.monotonic() - began > 0.4, "two pauses"
+
+
+def test_behind_a_trusted_peer_it_is_the_client_who_asks_in_vain(tmp_path: Path, upstream: Upstream) -> None:
+    with door_with(tmp_path, upstream, TRUSTING, refusals=SLOWLY) as door, Client(door.port) as peer:
+        def statuses(*addresses: str) -> list[int]:
+            asked = (request(host="nobody.test", sub=None, lines=forwarded_for(address)) for address in addresses)
+            return [peer.send(each).answer().status for each in asked]
+
+        assert statuses(*["198.51.100.7"] * 4) == [404, 404, 429, 429]
+        assert statuses("198.51.100.8", "198.51.100.9", "198.51.100.10") == [404] * 3
+        assert not door.door.paced.waiting, "its connection brings others' requests and is read on"
+
+
+def test_where_too_many_are_to_be_read_slowly_a_connection_ends_instead(tmp_path: Path, upstream: Upstream) -> None:
+    """Else all beyond the first few hundred connections would be served at full speed."""
+    with door_with(tmp_path, upstream, refusals=SLOWLY) as door, Client(door.port) as client:
+        asked = request(host="nobody.test", sub=None)
+        assert [client.send(asked).answer().status for _ in range(2)] == [404, 404]
+        (own,) = connections(door)
+        never = [(float("inf"), own)] * PACED_MOST
+        door.thread.call(lambda: door.door.paced.waiting.extend(never))
+        got = client.send(asked).answer()
+        assert (got.status, got.headers["connection"]) == (429, "close")
+        assert client.ended()
+
+
 # === one among others ===
 
 
@@ -511,6 +587,96 @@ def test_a_flood_of_keys_nobody_has_is_limited_like_any_other(tmp_path: Path, up
         assert ask(door).status == 200
 
 
+@contextlib.contextmanager
+def standing_still(door: RunningDoor) -> Iterator[None]:
+    """The door's loop waits, so that what is sent meanwhile is there all at once."""
+    still, go_on = threading.Event(), threading.Event()
+    door.thread.loop.call_soon_threadsafe(lambda: (still.set(), go_on.wait(10)))
+    assert still.wait(5)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+SLICE_MOST = 2 * TURN_REQUESTS  # refusals that fit into a slice of 40 µs, on any machine
+
+
+def test_beside_another_client_a_crowd_of_connections_has_the_turn_of_one(door: RunningDoor) -> None:
+    """Two hundred requests are there at once: one turn of the loop begins a few of them, whoever sends them."""
+    asked = request(host="nobody.test", sub=None)
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(connect_from(door, "127.0.0.2"))
+        assert other.send(asked).answer().status == 404
+        crowd = [stack.enter_context(Client(door.port, 20)) for _ in range(200)]
+        until(lambda: len(connections(door)) == 201)
+        stop = threading.Event()
+        seen = most_in_a_turn(door, stop)
+        with standing_still(door):
+            for client in crowd:
+                client.send(asked)
+        assert {client.answer().status for client in crowd} == {404}
+        stop.set()
+        assert 0 < seen[0] <= SLICE_MOST
+
+
+def test_beside_another_client_pipelined_requests_of_many_connections_have_the_turn_of_one(door: RunningDoor) -> None:
+    """Alone, each of the twenty would have `TURN_REQUESTS` of them begun."""
+    asked = request(host="nobody.test", sub=None)
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(connect_from(door, "127.0.0.2"))
+        assert other.send(asked).answer().status == 404
+        flood = [stack.enter_context(Client(door.port, 20)) for _ in range(20)]
+        until(lambda: len(connections(door)) == 21)
+        stop = threading.Event()
+        seen = most_in_a_turn(door, stop)
+        with standing_still(door):
+            for client in flood:
+                client.send(asked * 50)
+        assert {client.answer().status for client in flood for _ in range(50)} == {404}
+        stop.set()
+        assert 0 < seen[0] <= SLICE_MOST
+        assert other.send(request()).answer().status == 200
+
+
+def test_what_waits_for_its_turn_is_served_in_order_and_complete(door: RunningDoor, upstream: Upstream) -> None:
+    upstream.answer = lambda seen: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(seen.body), seen.body)
+    bodies = [b"%d:" % n + b"x" * (n * 400) for n in range(100)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(connect_from(door, "127.0.0.2"))
+        clients = [stack.enter_context(Client(door.port, 20)) for _ in range(20)]
+        until(lambda: len(connections(door)) == 21)
+        with standing_still(door):
+            for place, client in enumerate(clients):
+                for body in bodies[place::20]:
+                    client.send(request(method="POST", body=body))
+        for place, client in enumerate(clients):
+            assert [client.answer("POST").body for _ in range(5)] == bodies[place::20]
+
+
+def test_a_body_in_crumbs_goes_on_in_pieces_and_little_of_it_in_a_turn(door: RunningDoor, upstream: Upstream) -> None:
+    """Forty thousand chunks of one byte fit into one read of the event loop."""
+    crumbs = 100_000
+    seen = [0]
+    stop = threading.Event()
+
+    def look(before: int) -> None:
+        came = sum(each.exchange.bytes_in for part in door.door._slices for each in part if each.exchange is not None)
+        seen[0] = max(seen[0], came - before)
+        if not stop.is_set():
+            door.thread.loop.call_soon(look, came)
+
+    with Client(door.port, 20) as client, connect_from(door, "127.0.0.2") as other:
+        assert other.send(request()).answer().status == 200
+        door.thread.call(lambda: look(0))
+        client.send(request(method="POST", lines=b"Transfer-Encoding: chunked\r\n"))
+        client.send(b"1\r\nx\r\n" * crumbs + b"0\r\n\r\n")
+        assert client.answer("POST").status == 200
+        stop.set()
+    assert upstream.seen[-1].body == b"x" * crumbs
+    assert 0 < seen[0] <= 6_000
+
+
 # === a greedy client beside a paced one ===
 
 PACED = """\
@@ -552,7 +718,8 @@ class Party:
 
 @pytest.fixture(scope="module")
 def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeNode]:
-    """One worker, a service each for the greedy and the paced client, and limits."""
+    """One worker, a service each for the greedy and the paced client, and limits: all share two cores with the worker,
+    so what the greedy client sets in motion beside it has to be bounded, too."""
     folder = tmp_path_factory.mktemp("node")
     with Party("upstream") as first, Party("upstream") as second, whole_node(folder, workers=1) as node:
         services = [PACED.format(name="paced", port=first.says()), PACED.format(name="greedy", port=second.says())]
@@ -573,7 +740,7 @@ def times(node: WholeNode, seconds: float = 1.0) -> tuple[float, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["many", "pipelined"])
+@pytest.mark.parametrize("kind", ["many", "pipelined", "unknown_host", "bad_token", "crumbs", "churn"])
 def test_a_greedy_client_does_not_show_in_the_times_of_another(shared_node: WholeNode, kind: str) -> None:
     """Alone and beside it in turn, and the best round of each, because other programs of this machine only ever add to
     a time. A fifth, and for the slowest in a hundred a slice of the scheduler, which has more processes than cores."""

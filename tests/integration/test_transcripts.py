@@ -5,9 +5,11 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from gateway.config import ServiceSettings, Settings
 from gateway.counters import CLASSES, DOWNSTREAM_OPEN, RESPONSES, UPSTREAM_OPEN
 from tests.integration.conftest import token
 from tests.support.door import RunningDoor, running_door, settings_for, until
@@ -30,9 +32,15 @@ def door(tmp_path_factory: pytest.TempPathFactory, listener: socket.socket) -> I
     state = tmp_path_factory.mktemp("transcripts") / "state"
     where = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, where), settings=settings_for(state)
+        state, publish=lambda folder: publish_small_catalog(folder, where), settings=with_trailers(settings_for(state))
     ) as running:
         yield running
+
+
+def with_trailers(settings: Settings) -> Settings:
+    """What the transcripts' ``app.test`` lets through."""
+    services = {"component:default/app": ServiceSettings(trailers=("x-checksum", "grpc-status"))}
+    return replace(settings, environments={"prod": replace(settings.environments["prod"], services=services)})
 
 
 class Side:

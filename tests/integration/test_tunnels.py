@@ -13,7 +13,7 @@ import pytest
 
 from gateway import counters
 from gateway.config import Environment, Rate, ServiceSettings, Timeouts, encode
-from gateway.door.downstream import EARLY_BYTES
+from gateway.door.framing import EARLY_BYTES
 from gateway.identity.issuers import LEEWAY_S
 from tests.integration.conftest import request, token
 from tests.support.door import RunningDoor, running_door, settings_for, until

@@ -373,6 +373,43 @@ def test_an_upstream_that_answers_before_it_read_the_request(tmp_path: Path) -> 
         assert door.records(2)[0]["reason"] == PERMITTED
 
 
+def test_an_upstream_that_answers_and_resets_before_the_answer_was_read(tmp_path: Path) -> None:
+    """A part of the body that cannot be written any more takes nothing away from the answer that has arrived."""
+    asked, comes, has_gone = threading.Event(), threading.Event(), threading.Event()
+
+    def early(line: Line) -> None:
+        line.head()
+        asked.set()
+        comes.wait(10)
+        line.send(b"HTTP/1.1 413 Too Much\r\nContent-Length: 4\r\n\r\nmuch")
+        line.reset()
+        has_gone.set()
+
+    def write_too_late(door: RunningDoor) -> None:
+        """In the door's loop, which reads nothing meanwhile."""
+        (connection,) = (each for part in door.door._slices for each in part)
+        exchange = connection.exchange
+        assert exchange is not None
+        comes.set()
+        assert has_gone.wait(10)
+        exchange.feed(b"x")
+
+    with (
+        faulty(early) as upstream,
+        door_before(tmp_path / "state", upstream.url) as door,
+        Client(door.port) as client,
+    ):
+        client.send(request("/bad", method="POST", lines=b"Content-Length: 1000\r\n") + b"x" * 10)
+        assert asked.wait(5)
+        door.thread.call(lambda: write_too_late(door))
+        assert seen_by(client, "POST") == Seen(413, b"much", WHOLE)
+        assert busy(door) == [0]
+        assert idle(door) == 0
+        with Client(door.port) as other:
+            assert seen_by(other.send(request("/next"))) == Seen(200, b"/next", WHOLE)
+        assert door.records(2)[0]["reason"] == PERMITTED
+
+
 def test_an_upstream_that_reads_no_body(tmp_path: Path) -> None:
     release = threading.Event()
     with (

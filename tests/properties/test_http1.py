@@ -31,13 +31,13 @@ from gateway.http1.forward import (
     forwarded_block,
     read_answer,
     request_head,
-    trailer_block,
 )
 from gateway.http1.head import METHODS, HeadRules, read_head
 from gateway.http1.names import HOP_BY_HOP, fold
 from gateway.http1.pages import challenge, refusal
 from gateway.http1.request import Head
 from gateway.http1.target import Target, read_target
+from gateway.http1.trailers import last_chunk
 from tests.support.http_golden import OWN_COOKIE, RULES, Reader
 
 ANSWER_RULES = AnswerRules(own_cookies=(OWN_COOKIE,))
@@ -276,8 +276,9 @@ def test_out_is_one_answer(
 
 @given(st.lists(st.tuples(names(), values), max_size=5), st.frozensets(st.sampled_from([b"x-kept", b"host"])))
 def test_only_trailers_on_the_list_pass(sent: list[tuple[bytes, bytes]], allowed: frozenset[bytes]) -> None:
-    block = trailer_block(sent, allowed)
-    assert {line.partition(b":")[0].lower() for line in block.split(b"\r\n")[:-1]} <= allowed
+    chunk = last_chunk(sent, allowed, frozenset())
+    assert chunk.startswith(b"0\r\n") and chunk.endswith(b"\r\n\r\n") and chunk.count(b"\r\n\r\n") == 1
+    assert {line.partition(b":")[0].lower() for line in chunk.split(b"\r\n")[1:-2]} <= allowed
 
 
 @given(

@@ -36,6 +36,7 @@ ISSUER = config.Issuer(
     match=(config.MatchField("sub", "metadata.name"),),
     workload_when={"gty": "client-credentials"},
 )
+UNHURRIED: dict[str, Any] = {"refusals": config.Rate()}  # all tests are one address
 
 
 class LoopThread:
@@ -43,8 +44,12 @@ class LoopThread:
 
     def __init__(self, name: str) -> None:
         self.loop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        self.loop.run_forever()
+        self.loop.close()
 
     def call(self, function: Callable[[], T]) -> T:
         done: Future[T] = Future()
@@ -68,9 +73,10 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def close(self) -> None:
+        """Fails where the loop's end waits for something that a test has left open."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(5)
-        self.loop.close()
+        assert not self._thread.is_alive(), f"the loop of thread `{self._thread.name}` does not end"
 
 
 class Control:
@@ -262,5 +268,6 @@ def settings_for(state: Path, **changes: Any) -> config.Settings:
         access_policy="",
         state_folder=str(state),
         timeouts=config.Timeouts(drain_finish_s=1.0),
+        limits=config.Limits(**UNHURRIED),
     )
     return replace(settings, **changes)

@@ -4,10 +4,10 @@
     python -m tests.support.greedy greedy PORT KIND TOKEN         `go` once it is at work, until its input ends
     python -m tests.support.greedy paced PORT SECONDS RATE TOKEN  the median and the 99th percentile, ms
 
-Each has a host of its own, `greedy.test` and `paced.test`: what they share is the door.
+Each has a host of its own, `greedy.test` and `paced.test`, and an address of its own: what they share is the door.
+The paced client counts from the moment a request is due.
 
-The greedy kinds: `many` keeps 200 connections busy, `pipelined` sends 64 requests at once on each of 20, `bodies`
-uploads without end on 20, `connects` opens a connection for each request.
+The greedy kinds are the keys of `KINDS`; `tls` wants the port of a listener with TLS.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import sys
-import threading
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
 import uvloop
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-CONNECTIONS = {"many": 200, "pipelined": 20, "bodies": 20, "connects": 20}
 BODY = 50_000_000
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY + b"x" * BODY
 PIECE = b"x" * 65_536
+CROWD = 200  # connections
+FEW = 20
+GREEDY_ADDRESS = "127.0.0.2"
 
 
 class Service:
@@ -47,6 +51,8 @@ class Service:
         head, _, body = data.partition(b"\r\n\r\n")
         if head.startswith(b"POST"):
             self.left = BODY - len(body)
+        elif head.startswith(b"GET /large"):
+            self.transport.write(LARGE)
         else:
             self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
 
@@ -67,36 +73,136 @@ async def serve() -> None:
     await asyncio.to_thread(sys.stdin.read)
 
 
-def head_of(host: str, token: str, method: str = "GET", lines: str = "") -> bytes:
-    return f"{method} / HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{lines}\r\n".encode()
+def head_of(host: str, token: str, method: str = "GET", lines: str = "", target: str = "/") -> bytes:
+    identity = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{identity}{lines}\r\n".encode()
+
+
+class Greedy:
+    """One greedy client. A kind is a coroutine that uses a connection until it ends, and how many of them."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.port = port
+        self.token = token
+        self.get = head_of("greedy.test", token)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+
+    @contextlib.asynccontextmanager
+    async def connection(self, tls: bool = False) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(GREEDY_ADDRESS, 0), ssl=self.context if tls else None
+        )
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    async def again_and_again(self, asked: bytes, times: int = 1) -> None:
+        async with self.connection() as (reader, writer):
+            while True:
+                writer.write(asked * times)
+                if not await reader.read(65_536):
+                    return
+
+    async def many(self) -> None:
+        await self.again_and_again(self.get)
+
+    async def pipelined(self) -> None:
+        await self.again_and_again(self.get, 64)
+
+    async def unknown_host(self) -> None:
+        await self.again_and_again(head_of("nobody.test", ""))
+
+    async def nobody(self) -> None:
+        await self.again_and_again(head_of("greedy.test", ""))
+
+    async def bad_token(self) -> None:
+        await self.again_and_again(head_of("greedy.test", self.token[:-8] + "AAAAAAAA"))
+
+    async def heads(self) -> None:
+        lines = "".join(f"x-field-{number}: {'v' * 200}\r\n" for number in range(95))
+        await self.again_and_again(head_of("greedy.test", self.token, lines=lines))
+
+    async def too_large(self) -> None:
+        lines = "".join(f"x-field-{number}: {'v' * 200}\r\n" for number in range(300))
+        await self.again_and_again(head_of("greedy.test", self.token, lines=lines))
+
+    async def bodies(self) -> None:
+        async with self.connection() as (_, writer):
+            writer.write(head_of("greedy.test", self.token, "POST", f"Content-Length: {BODY}\r\n"))
+            while True:
+                writer.write(PIECE)
+                await writer.drain()
+
+    async def crumbs(self) -> None:
+        """A chunked body in chunks of one byte."""
+        async with self.connection() as (_, writer):
+            writer.write(head_of("greedy.test", self.token, "POST", "Transfer-Encoding: chunked\r\n"))
+            while True:
+                writer.write(b"1\r\nx\r\n" * 8192)
+                await writer.drain()
+
+    async def downloads(self) -> None:
+        async with self.connection() as (reader, writer):
+            writer.write(head_of("greedy.test", self.token, target="/large"))
+            while await reader.read(1 << 20):
+                pass
+
+    async def slow_readers(self) -> None:
+        async with self.connection() as (reader, writer):
+            writer.write(head_of("greedy.test", self.token, target="/large"))
+            while await reader.read(2048):
+                await asyncio.sleep(0.01)
+
+    async def connects(self) -> None:
+        async with self.connection() as (reader, writer):
+            writer.write(self.get)
+            await reader.read(65_536)
+
+    async def churn(self) -> None:
+        """Connects and leaves, without a word."""
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            sock.bind((GREEDY_ADDRESS, 0))
+            await loop.sock_connect(sock, ("127.0.0.1", self.port))
+
+    async def tls(self) -> None:
+        async with self.connection(tls=True):
+            pass
+
+
+KINDS: dict[str, tuple[Callable[[Greedy], Awaitable[None]], int]] = {
+    "many": (Greedy.many, CROWD),
+    "pipelined": (Greedy.pipelined, FEW),
+    "unknown_host": (Greedy.unknown_host, CROWD),
+    "nobody": (Greedy.nobody, CROWD),
+    "bad_token": (Greedy.bad_token, CROWD),
+    "heads": (Greedy.heads, CROWD),
+    "too_large": (Greedy.too_large, CROWD),
+    "bodies": (Greedy.bodies, FEW),
+    "crumbs": (Greedy.crumbs, FEW),
+    "downloads": (Greedy.downloads, FEW),
+    "slow_readers": (Greedy.slow_readers, CROWD),
+    "connects": (Greedy.connects, FEW),
+    "churn": (Greedy.churn, FEW),
+    "tls": (Greedy.tls, FEW),
+}
 
 
 async def take_all(port: int, kind: str, token: str) -> None:
-    get = head_of("greedy.test", token)
-    upload = head_of("greedy.test", token, "POST", f"Content-Length: {BODY}\r\n")
+    greedy = Greedy(port, token)
+    use, connections = KINDS[kind]
 
     async def one() -> None:
         while True:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
-                try:
-                    await use(reader, writer)
-                finally:
-                    writer.transport.abort()
+                await use(greedy)
             await asyncio.sleep(0)
 
-    async def use(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if kind == "bodies":
-            writer.write(upload)
-            while True:
-                writer.write(PIECE)
-                await writer.drain()
-        while True:
-            writer.write(get * (64 if kind == "pipelined" else 1))
-            if not await reader.read(65_536) or kind == "connects":
-                return
-
-    work = [asyncio.ensure_future(one()) for _ in range(CONNECTIONS[kind])]
+    work = [asyncio.ensure_future(one()) for _ in range(connections)]
     await asyncio.sleep(0.5)
     print("go", flush=True)
     await asyncio.to_thread(sys.stdin.read)
@@ -112,13 +218,12 @@ def pace(port: int, seconds: float, rate: float, token: str) -> None:
     due = time.perf_counter()
     for _ in range(int(seconds * rate)):
         due = max(due + 1 / rate, time.perf_counter())  # what is late is not made up for: it would be a burst
-        threading.Event().wait(max(0.0, due - time.perf_counter()))
-        began = time.perf_counter()
+        time.sleep(max(0.0, due - time.perf_counter()))
         sock.sendall(request)
         answer = sock.recv(65_536)
         if not answer.startswith(b"HTTP/1.1 200"):
             sys.exit(f"the paced client was not served: {answer!r}")
-        times.append((time.perf_counter() - began) * 1000)
+        times.append((time.perf_counter() - due) * 1000)
     times.sort()
     print(times[len(times) // 2], times[len(times) * 99 // 100], flush=True)
 

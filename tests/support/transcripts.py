@@ -12,7 +12,8 @@ A file begins with ``promise:`` and ``rfc:``, then a line of ten dashes, then th
 Lines of one mark that follow each other are one step; steps happen in their order. In a head that is expected, the
 first line must be the same, every field written must be there once with this value (``U> Host: *``: any value), and
 a field written with ``!`` must not be there at all: ``C< !Connection``. After an expected head nothing may follow
-that no step expects. ``{token}`` stands for Jane's bearer token.
+that no step expects. ``{token}`` stands for Jane's bearer token; ``app.test`` lets the trailers `X-Checksum` and
+`Grpc-Status` through, ``echo.test`` none.
 """
 
 from __future__ import annotations
@@ -94,6 +95,31 @@ def matches(expected: tuple[str, ...], head: bytes) -> str:
     return ""
 
 
+#: Where the door and the public suites of conformance and smuggling tests differ, and why the door's way was chosen.
+BY_CHOICE = (
+    ("`Content-Length` twice with one value, or `5, 5`", "refused, 400; of a service 502",
+     "RFC 9110 §8.6 allows to read it as one. Two lines are two chances to read another one."),
+    ("`Transfer-Encoding: gzip, chunked`, `identity`, `chunked` twice", "refused, 400; of a service 502",
+     "The next reader may know another coding than this one."),
+    ("Spaces around `;` or `=` in a chunk's extension", "refused, 400",
+     "RFC 9112 §7.1.1 has them as bad whitespace, and readers differ in where the size ends."),
+    ("A folded line (obs-fold)", "refused, 400; of a service 502",
+     "RFC 9112 §5.2 would also let it be unfolded."),
+    ("An absolute form whose authority is not the one in `Host`", "refused, 400",
+     "RFC 9112 §3.2.2 lets the target win; another reader may look at `Host`."),
+    ("HTTP/1.2 and above", "refused, 505", "It may be answered as 1.1; nobody sends it but to find out who does."),
+    ("Empty lines before a request", "ignored", "RFC 9112 §2.2. A lone CR or LF there is one, too."),
+    ("Several spaces between the parts of a request line", "read as one",
+     "RFC 9112 §3 allows it, there is one way to read it, and it goes up with one space each."),
+    ("GET, POST and OPTIONS of RTSP/1.x", "served as HTTP/1.x",
+     "The parser does not say under which name the version came. What goes up says HTTP/1.1."),
+    ("More bytes behind an answer to HEAD, to 204 or 304", "the connection to the service ends",
+     "Unless the next request is on its way before they come: nobody can tell those bytes from its answer."),
+    ("103 to a client of HTTP/1.1", "passed on",
+     "It comes only where the service sends it. Python's `http.client`, for one, takes it for the answer."),
+)
+
+
 def page() -> str:
     """`docs/http-behaviour.md`."""
     lines = [
@@ -110,6 +136,16 @@ def page() -> str:
     for each in transcripts():
         link = f"[{each.name}](../tests/golden/transcripts/{each.name}.case)"
         lines.append(f"| {each.promise} | {each.rfc} | {link} |")
+    lines += [
+        "",
+        "## By choice",
+        "",
+        "Where public suites of conformance or smuggling tests expect something else, or allow more than one thing:",
+        "",
+        "| what comes | what happens | why |",
+        "|---|---|---|",
+        *(f"| {what} | {happens} | {why} |" for what, happens, why in BY_CHOICE),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ from tests.support.upstream import Upstream
 
 CONFIG = """\
 workers: {workers}
-listeners: [{{name: main, address: "127.0.0.1:{port}"}}]
+listeners: [{{name: main, address: "127.0.0.1:{port}", trusted_peers: {trusted}}}]
 admin: {{address: "127.0.0.1:{admin}"}}
 issuers:
   - {{name: idp, issuer: "http://127.0.0.1:{issuer}", audiences: [api], match: {{sub: metadata.name}}}}
@@ -68,9 +68,10 @@ spec: {{type: website, lifecycle: production, owner: team}}
 class WholeNode:
     """Started by :func:`whole_node`; `log` holds the supervisor's and the roles' lines."""
 
-    def __init__(self, folder: Path, upstream: Upstream, workers: int) -> None:
+    def __init__(self, folder: Path, upstream: Upstream, workers: int, service: str, trusted: str) -> None:
         self.folder = folder
         self.upstream = upstream
+        self.service = service or upstream.url
         self.signers: tuple[Signer, ...] = (RS256,)
         self.issuer_up = True
         self.words: dict[str, dict[str, Any]] = {}  # what the issuer says about opaque tokens
@@ -82,7 +83,7 @@ class WholeNode:
         self.publish()
         (folder / "access.yaml").write_text(ACCESS)
         (folder / "stagedoor.yaml").write_text(
-            CONFIG.format(workers=workers, port=self.port, admin=self.admin, issuer=issuer_port)
+            CONFIG.format(workers=workers, port=self.port, trusted=trusted, admin=self.admin, issuer=issuer_port)
         )
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
@@ -93,7 +94,7 @@ class WholeNode:
     def publish(self, access: str = "everyone") -> None:
         """Save the catalog, as an editor does: a new file takes the old one's place."""
         draft = self.folder / "draft"
-        draft.write_text(CATALOG.format(upstream=self.upstream.url, access=access))
+        draft.write_text(CATALOG.format(upstream=self.service, access=access))
         draft.rename(self.folder / "catalog" / "all.yaml")
 
     def token(self, sub: str = "jane", signer: Signer = RS256) -> bytes:
@@ -181,10 +182,11 @@ class _Issuer:
 
 
 @contextmanager
-def whole_node(folder: Path, *, workers: int = 2) -> Iterator[WholeNode]:
+def whole_node(folder: Path, *, workers: int = 2, service: str = "", trusted: str = "[]") -> Iterator[WholeNode]:
+    """``service``: the URL of another upstream than the scripted one; ``trusted``: networks of `trusted_peers`."""
     thread = LoopThread("upstream")
     upstream = Upstream(thread).start()
-    node = WholeNode(folder, upstream, workers)
+    node = WholeNode(folder, upstream, workers, service, trusted)
     try:
         until(node.ready, 20)
         yield node

@@ -84,7 +84,7 @@ def test_it_is_a_schema() -> None:
     "text",
     [
         pytest.param((ROOT / "examples" / "stagedoor.yaml").read_text(), id="example"),
-        pytest.param(CONFIG.format(workers=1, port=8443, admin=9440, issuer=1), id="whole-node"),
+        pytest.param(CONFIG.format(workers=1, port=8443, trusted="[]", admin=9440, issuer=1), id="whole-node"),
         pytest.param(MINIMAL, id="minimal"),
         pytest.param(MINIMAL + FULL, id="full"),
     ],

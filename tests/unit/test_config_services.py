@@ -58,6 +58,14 @@ def test_a_protocol_is_a_token_and_no_other_http(tmp_path: Path, protocol: str, 
     assert why in fault(tmp_path, f"{{upgrades: [{protocol}]}}")
 
 
+def test_trailers_are_names_of_the_service_itself(tmp_path: Path) -> None:
+    """A field that the door has judged in the head must not come again behind the body."""
+    assert load(tmp_path, "{trailers: [Grpc-Status, x-checksum]}").trailers == ("grpc-status", "x-checksum")
+    for name in ("Host", "content-length", "X_Stagedoor-User", "set-cookie", "transfer-encoding"):
+        said = fault(tmp_path, f"{{trailers: [x-checksum, {name}]}}")
+        assert said.startswith(f"`{name.lower()}` counts in a head alone") and "grpc-status" in said
+
+
 def test_a_check_needs_a_path_alone(tmp_path: Path) -> None:
     assert load(tmp_path, "{check: {path: /healthz}}").check == config.Check("/healthz", 10.0)
     assert load(tmp_path, "{connections: 1}").check is None

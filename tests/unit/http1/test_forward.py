@@ -21,7 +21,6 @@ from gateway.http1.forward import (
     interim_head,
     read_answer,
     request_head,
-    trailer_block,
 )
 from gateway.http1.head import read_head
 from gateway.http1.request import Head
@@ -281,9 +280,3 @@ def test_an_interim_answer_that_announces_a_body_is_none(status: int) -> None:
 
 def test_an_unknown_status_has_an_empty_phrase() -> None:
     assert read(299, FIVE).lines == b"HTTP/1.1 299 \r\n"
-
-
-def test_trailers_pass_by_name_and_only_whole() -> None:
-    trailers = [(b"Grpc-Status", b"0"), (b"X-Stagedoor-User", b"evil"), (b"grpc-status", b"1\r\nX: 2"), (b"x y", b"1")]
-    assert trailer_block(trailers, frozenset((b"grpc-status", b"x y"))) == b"Grpc-Status: 0\r\n"
-    assert trailer_block(trailers, frozenset()) == b""

@@ -136,6 +136,25 @@ def test_an_odd_request_id_is_not_taken(request_id: bytes) -> None:
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+@pytest.mark.parametrize(
+    ("te", "connection", "version", "takes"),
+    [
+        (b"trailers", b"TE", "1.1", True),
+        (b"deflate;q=0.5, Trailers ", b"keep-alive, te", "1.1", True),
+        (b"trailers", b"keep-alive", "1.1", False),  # RFC 9110, 10.1.4: perhaps the word of somebody further away
+        (b"trailers", None, "1.1", False),
+        (b"trailers", b"TE", "1.0", False),
+        (b"trailers;q=1", b"TE", "1.1", False),
+        (b"deflate", b"TE", "1.1", False),
+        (b"", b"TE", "1.1", False),
+    ],
+)
+def test_trailers_are_welcome_by_te_alone(te: bytes, connection: bytes | None, version: str, takes: bool) -> None:
+    fields = [(b"TE", te)] + ([(b"Connection", connection)] if connection else [])
+    head = read(*fields, version=version)
+    assert (head.takes_trailers, head.passed) == (takes, [])
+
+
 def test_a_trace_passes_if_it_is_well_formed() -> None:
     head = read((b"traceparent", TRACE), (b"tracestate", b"a=1"), (b"tracestate", b"b=2"))
     assert head.traceparent == TRACE

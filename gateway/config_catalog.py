@@ -1,0 +1,188 @@
+"""The key `catalog` of `stagedoor.yaml`: where entities are read, and who may define people and teams.
+
+With one source its own rules say who may write Users and Groups. With several, whoever can write into one of them
+could make people and teams that another one is trusted for; so then nothing is trusted until `origins` says it.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from gateway import config
+from gateway.config_identity import is_loopback
+from gateway.config_sources import FILES, Backstage, Origins
+from gateway.config_values import MAPPING, Duration, EndpointAddress, Name, Prefix, Text
+from gateway.secret_files import secret_fault
+from policy.reading import Fault, did_you_mean
+
+if TYPE_CHECKING:
+    from gateway.config_settings import Locate
+
+SHORTEST_POLL_S = 1.0
+LONGEST_POLL_S = 300.0
+API_PATH = "/api/catalog"
+
+
+class Keys(BaseModel):
+    model_config = MAPPING
+
+
+def _named_once(values: list[Any]) -> list[Any]:
+    names = [value.name for value in values]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"name `{twice[0]}` is used twice; give each its own")
+    if FILES in names:
+        raise ValueError(f"name `{FILES}` is what origins call the files; give it another")
+    return values
+
+
+class BackstageModel(Keys):
+    name: Name = "backstage"
+    """How logs, faults and `origins` call this catalog. What is remembered of it goes by this name."""
+    url: EndpointAddress
+    """Of the Backstage backend, as in its `backend.baseUrl`: without `/api/catalog`."""
+    token_file: Text
+    """File with the token of `backend.auth.externalAccess` and nothing else, readable by Stagedoor's user alone. It is
+    read for every call, so a rotated token counts at once."""
+    ca: Text | None = None
+    """PEM file with the authorities of its certificate. Default: the system's."""
+    poll: Duration | None = None
+    """Between two looks at what has changed. Longer by itself while the catalog is slow. Default: 5s."""
+    full: Duration | None = None
+    """Between two readings of everything but definitions. Default: 60s."""
+    definitions: Duration | None = None
+    """After which definitions are read again though nothing says that they changed. Default: 30m."""
+
+
+class OriginsModel(Keys):
+    """`CATALOG` or `CATALOG LOCATION`: a name of `catalog.backstage` or `files`, and the origin location (or the
+    file), which may end in `*`. Who is in no list may define none."""
+
+    users: list[Text] = []
+    """Who may define Users: `backstage ldap://*`."""
+    groups: list[Text] = []
+    """Who may define Groups: `backstage url:https://git.example.com/org/*`."""
+
+
+class CatalogModel(Keys):
+    prefix: Prefix = "stagedoor.dev/"
+    """Of the annotations; a domain you own."""
+    files: Annotated[list[Text], Field(json_schema_extra={"minItems": 1})] = []
+    """Files, folders and globs with Backstage entities. Changes count as soon as they are written."""
+    backstage: Annotated[list[BackstageModel], AfterValidator(_named_once)] = []
+    """Backstage catalogs that are read over their API."""
+    origins: OriginsModel | None = None
+    """Who may define Users and Groups. Default: the only source; of several nobody."""
+
+
+def catalog_settings(model: CatalogModel, absolute: Callable[[str | None], str]) -> config.Catalog:
+    """``absolute`` makes a path of the file's folder whole."""
+    origins = model.origins
+    return config.Catalog(
+        prefix=model.prefix,
+        files=tuple(absolute(each) for each in model.files),
+        backstage=tuple(_backstage(each, absolute) for each in model.backstage),
+        origins=Origins(tuple(origins.users), tuple(origins.groups)) if origins is not None else None,
+    )
+
+
+def _backstage(model: BackstageModel, absolute: Callable[[str | None], str]) -> Backstage:
+    default = Backstage("", "", "")
+    return Backstage(
+        name=model.name,
+        url=model.url.rstrip("/"),
+        token_file=absolute(model.token_file),
+        ca=absolute(model.ca),
+        poll_s=model.poll or default.poll_s,
+        full_s=model.full or default.full_s,
+        definitions_s=model.definitions or default.definitions_s,
+    )
+
+
+# === what values mean together ===
+
+
+def catalog_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
+    catalog = settings.catalog
+    if not catalog.files and not catalog.backstage:
+        message = "`catalog` names no source"
+        return [Fault(locate(("catalog",)), message, "name `files`, or a catalog under `backstage`")]
+    faults = []
+    for position, backstage in enumerate(catalog.backstage):
+        for key, message, hint in _backstage_faults(backstage):
+            faults.append(Fault(locate(("catalog", "backstage", position, key)), message, hint))
+    return [*faults, *_origin_faults(catalog, locate)]
+
+
+def _backstage_faults(backstage: Backstage) -> list[tuple[str, str, str]]:
+    """Key, message, what to do."""
+    faults = []
+    parts = urlsplit(backstage.url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        faults.append(("url", f"catalog `{backstage.name}` is reached without TLS: who is in between sees the token "
+                              "and says who people are", "use https"))  # fmt: skip
+    if parts.query:
+        faults.append(("url", f"`{backstage.url}` has a query", "write the address of the backend alone"))
+    if API_PATH in parts.path:
+        faults.append(("url", f"`{backstage.url}` is the address of the API", f"leave out `{API_PATH}`"))
+    if not SHORTEST_POLL_S <= backstage.poll_s <= LONGEST_POLL_S:
+        faults.append(("poll", f"`poll` of catalog `{backstage.name}` is {backstage.poll_s:g}s", "write 1s to 5m"))
+    if backstage.full_s < backstage.poll_s:
+        faults.append(("full", f"`full` of catalog `{backstage.name}` is shorter than `poll`", "leave it out"))
+    if backstage.definitions_s < backstage.full_s:
+        message = f"`definitions` of catalog `{backstage.name}` is shorter than `full`"
+        faults.append(("definitions", message, "leave it out"))
+    return faults
+
+
+def _origin_faults(catalog: config.Catalog, locate: Locate) -> list[Fault]:
+    names = [FILES] if catalog.files else []
+    names += [each.name for each in catalog.backstage]
+    if catalog.origins is None:
+        if len(names) < 2:
+            return []
+        message = "`catalog` has several sources, and nothing says which of them may define people and teams"
+        hint = f"write `origins: {{users: [{names[0]}], groups: [{names[0]}]}}`, or the locations you trust"
+        return [Fault(locate(("catalog",)), message, hint)]
+    faults = []
+    for key, entries in (("users", catalog.origins.users), ("groups", catalog.origins.groups)):
+        for position, entry in enumerate(entries):
+            name, _, location = entry.partition(" ")
+            place = locate(("catalog", "origins", key, position))
+            if name not in names:
+                hint = did_you_mean(name, names) or f"known here: {', '.join(names)}"
+                faults.append(Fault(place, f"`{entry}` begins with no name of a source", hint))
+            elif "*" in location[:-1]:
+                faults.append(Fault(place, f"`{entry}` has a `*` that is not its end", "one `*`, at the end"))
+    return faults
+
+
+# === files ===
+
+
+def unusable_catalog_files(settings: config.Settings, locate: Locate) -> list[Fault]:
+    """A fault for every token and every file of authorities that cannot be used."""
+    faults = []
+    for position, backstage in enumerate(settings.catalog.backstage):
+        at = ("catalog", "backstage", position)
+        if message := secret_fault(backstage.token_file):
+            hint = "write the token into it, one line and nothing else"
+            faults.append(Fault(locate((*at, "token_file")), message, hint))
+        if backstage.ca and (message := _authorities_fault(backstage.ca)):
+            faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
+    return faults
+
+
+def _authorities_fault(file: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except ssl.SSLError as error:
+        return f"`{file}` holds no certificates: {error.reason or type(error).__name__}"
+    except OSError as error:
+        return f"cannot read `{file}`: {str(error.strerror).lower()}"
+    return ""
