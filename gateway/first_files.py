@@ -44,9 +44,7 @@ issuers:
     audiences: [{audience}]  # a token must be meant for one of these
 {match}
 
-# Backstage entities: files, folders or globs. Changes count as soon as they are written.
-catalog:
-  files: [{catalog}]
+{catalog}
 
 # What the owners of services may claim: public hosts, and where their services run.
 environments:
@@ -61,6 +59,16 @@ access_policy: {access}
 state:
   folder: {state}
 """
+_FILES: Final = """\
+# Backstage entities: files, folders or globs. Changes count as soon as they are written.
+catalog:
+  files: [{files}]"""
+_BACKSTAGE: Final = """\
+# The Backstage catalog, looked at every 5s. The token is one of its `backend.auth.externalAccess`, restricted to
+# plugin `catalog` and permission `catalog.entity.read`.
+catalog:
+  backstage:
+    - {{url: {url}, token_file: {token}}}"""
 ACCESS: Final = """\
 # What the platform team allows, environment by environment; nothing that is not allowed here or opened by an owner
 # within these bounds is possible. Written by `stagedoor init`.
@@ -75,11 +83,13 @@ rules: []
 
 
 class Answers(NamedTuple):
-    """Paths are as they are to stand in the file; ``match`` is empty where the preset knows better."""
+    """Paths are as they are to stand in the file; ``match`` is empty where the preset knows better. ``catalog`` is a
+    folder, or with ``token`` the address of a Backstage."""
 
     host: str
     issuer: str
     catalog: str
+    token: str = ""
     audience: str = "stagedoor"
     upstreams: tuple[str, ...] = (".internal",)
     preset: str = ""
@@ -111,7 +121,7 @@ def configuration_of(answers: Answers) -> str:
         issuer=_yaml(answers.issuer),
         audience=_yaml(answers.audience),
         match=_match_line(answers.match, preset),
-        catalog=_yaml(answers.catalog),
+        catalog=_catalog_lines(answers),
         hosts=_yaml(f".{answers.host}"),
         upstreams=", ".join(map(_yaml, answers.upstreams)),
         access=_yaml(answers.access),
@@ -181,6 +191,12 @@ def _tls_lines(answers: Answers) -> str:
         "    # Plain HTTP. For other machines: an address they reach, and a certificate with its key:\n"
         "    # tls: {certificate: tls/door.pem, key: tls/door.key}"
     )
+
+
+def _catalog_lines(answers: Answers) -> str:
+    if answers.token:
+        return _BACKSTAGE.format(url=_yaml(answers.catalog), token=_yaml(answers.token))
+    return _FILES.format(files=_yaml(answers.catalog))
 
 
 def _match_line(match: tuple[str, str] | None, preset: str) -> str:

@@ -15,6 +15,7 @@ from gateway.errors import StagedoorError
 from gateway.link import Message
 
 SILENT_S: Final = 5.0  # a worker speaks each second
+OLD_S: Final = 900.0  # a catalog nobody could read for so long says little about today
 STALE_S: Final = 15.0  # roles that are away longer than a restart takes
 
 
@@ -55,6 +56,22 @@ class Lost(NamedTuple):
     first: tuple[str, ...]
 
 
+class Followed(NamedTuple):
+    """A Backstage catalog that is followed. Times are seconds; ``age_s`` None: never read. ``delay_s``: what the
+    catalog itself took, after the last hint, to show what the hint was about; None: not known."""
+
+    name: str
+    url: str
+    entities: int
+    age_s: float | None
+    wait_s: float
+    took_ms: int
+    full_took_ms: int
+    delay_s: float | None
+    fault: str
+    fix: str
+
+
 class Catalog(NamedTuple):
     """What the engine says. Ages are seconds, None: never."""
 
@@ -69,6 +86,7 @@ class Catalog(NamedTuple):
     faults: tuple[str, ...]
     held: tuple[Lost, ...]
     mark: str  # of exactly these losses
+    followed: tuple[Followed, ...]
 
 
 class NodeStatus(NamedTuple):
@@ -93,7 +111,11 @@ class NodeStatus(NamedTuple):
         plain["issuers"] = [each._asdict() for each in self.issuers]
         plain["catalog"] = None
         if self.catalog is not None:
-            plain["catalog"] = {**self.catalog._asdict(), "held": [each._asdict() for each in self.catalog.held]}
+            plain["catalog"] = {
+                **self.catalog._asdict(),
+                "held": [each._asdict() for each in self.catalog.held],
+                "followed": [each._asdict() for each in self.catalog.followed],
+            }
         return {**plain, "findings": list(self.findings())}
 
     def findings(self) -> Iterator[str]:
@@ -158,6 +180,12 @@ def _catalog_findings(catalog: Catalog) -> Iterator[str]:
         yield f"the catalog could not be compiled: {catalog.failure}"
     if not catalog.base:
         yield "nothing is published yet"
+    for each in catalog.followed:
+        if each.fault:
+            since = "it was never read" if each.age_s is None else f"what was read {each.age_s:.0f} s ago counts"
+            yield f"catalog {each.name} is away, {since}: {each.fault}" + (f"; {each.fix}" if each.fix else "")
+        elif each.age_s is not None and each.age_s > OLD_S:
+            yield f"catalog {each.name} was last read {each.age_s:.0f} s ago"
     if catalog.errors:
         first = next(iter(catalog.faults), "")
         more = " … (`stagedoor check` lists all that is in the files)" if catalog.errors > 1 else ""
@@ -223,6 +251,22 @@ def _catalog(said: Message) -> Catalog:
             if isinstance(each, dict)
         ),
         mark=_text(said, "mark"),
+        followed=tuple(_followed(each) for each in _objects(said, "catalogs")),
+    )
+
+
+def _followed(said: Message) -> Followed:
+    return Followed(
+        name=_text(said, "name"),
+        url=_text(said, "url"),
+        entities=_number(said, "entities") or 0,
+        age_s=_amount(said, "age_s"),
+        wait_s=_amount(said, "wait_s") or 0.0,
+        took_ms=_number(said, "took_ms") or 0,
+        full_took_ms=_number(said, "full_took_ms") or 0,
+        delay_s=_amount(said, "delay_s"),
+        fault=_text(said, "fault"),
+        fix=_text(said, "fix"),
     )
 
 

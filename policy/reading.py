@@ -28,8 +28,9 @@ class Fault:
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        place = f"{self.source.file}:{self.source.line}: " if self.source.line else f"{self.source.file}: "
-        return place + self.message + (f"; {self.suggestion}" if self.suggestion else "")
+        file, line, entity = self.source.file, self.source.line, self.source.entity
+        place = f"{file}:{line}" if line else f"{file} {entity}" if entity and entity not in self.message else file
+        return f"{place}: {self.message}" + (f"; {self.suggestion}" if self.suggestion else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -65,6 +65,28 @@ def accept_losses(file: Path | None, folder: Path | None, yes: bool, as_json: bo
     _tell(said, as_json, f"accepted; {said['base']} is published")
 
 
+@command.command("sync")
+@click.argument("name", required=False, default="")
+@config_option
+@state_option
+@json_option
+def sync(name: str, file: Path | None, folder: Path | None, as_json: bool) -> None:
+    """Have the node look at its Backstage catalogs now, or at the one called NAME.
+
+    For who has just changed something and does not want to wait for the next look. It is answered before the look:
+    what came of it is in `stagedoor status`. Files need none of this.
+    """
+    from gateway.asking import ENGINE, ask
+
+    state = state_folder_at(file, folder)
+    answer = ask(state, ENGINE, {"t": "read_catalogs", "name": name}, "catalogs_hurried")
+    names = [str(each) for each in answer.get("catalogs", ())]
+    if not names:
+        which = f"no catalog called `{name}`" if name else "no Backstage catalog"
+        raise click.UsageError(f"the node follows {which}")
+    _tell({"catalogs": names}, as_json, f"looking at {', '.join(names)}")
+
+
 def _confirm(catalog: Catalog, yes: bool) -> None:
     for lost in catalog.held:
         names = ", ".join(lost.first) + (", …" if lost.gone > len(lost.first) else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +14,13 @@ import click
 from gateway.commands.terminal import USUAL_PLACES, from_here, json_option, plain, write_json
 
 if TYPE_CHECKING:
-    from gateway.config import Issuer
+    from gateway.config import Settings
     from gateway.doctor.lines import Line
     from gateway.first_files import Answers, Written
 
 PROVIDERS: Final = ("auth0", "entra", "generic", "google", "keycloak", "okta")  # those that people sign in with
 DEFAULT_CATALOG: Final = "catalog"
+DEFAULT_TOKEN: Final = "backstage.token"
 DEFAULT_AUDIENCE: Final = "stagedoor"
 DEFAULT_UPSTREAMS: Final = ".internal"
 
@@ -26,15 +28,16 @@ DEFAULT_UPSTREAMS: Final = ".internal"
 @click.command("init")
 @click.option("--host", help="Public host of Stagedoor; services are published below it.")
 @click.option("--issuer", help="Issuer of the tokens: their exact `iss`.")
-@click.option("--catalog", help=f"Folder with the Backstage entities.  [default: {DEFAULT_CATALOG}]")
+@click.option(
+    "--catalog", help=f"Folder with the Backstage entities, or address of a Backstage.  [default: {DEFAULT_CATALOG}]"
+)
+@click.option("--token-file", help=f"File with the token for that Backstage.  [default: {DEFAULT_TOKEN}]")
 @click.option("--audience", help=f"What a token's `aud` must name.  [default: {DEFAULT_AUDIENCE}]")
 @click.option(
     "--upstream", "upstreams", multiple=True,
     help=f"Network or name where services run; may be repeated.  [default: {DEFAULT_UPSTREAMS}]",
 )  # fmt: skip
-@click.option(
-    "--preset", type=click.Choice(PROVIDERS), help="Identity provider.  [default: by the issuer's address]"
-)
+@click.option("--preset", type=click.Choice(PROVIDERS), help="Identity provider.  [default: by the issuer's address]")
 @click.option("--match", help="CLAIM=FIELD: which claim equals which field of a User.")
 @click.option("--listen", default="", help="Address and port.  [default: 127.0.0.1:8080, with TLS 0.0.0.0:8443]")
 @click.option("--certificate", default="", help="PEM file with the certificate chain; needs --key.")
@@ -50,8 +53,8 @@ DEFAULT_UPSTREAMS: Final = ".internal"
 def command(file: Path, force: bool, yes: bool, as_json: bool, **said: Any) -> None:
     """Write a first configuration and access policy.
 
-    Asks for what no flag says, tries the issuer, and ends with the two commands that come next. An access policy that
-    is there already is kept.
+    Asks for what no flag says, tries the issuer and the Backstage, and ends with the two commands that come next. An
+    access policy that is there already is kept.
     """
     if file.exists() and not force:
         raise click.UsageError(f"`{file}` is there: replace it with --force, or write another with --config")
@@ -59,8 +62,8 @@ def command(file: Path, force: bool, yes: bool, as_json: bool, **said: Any) -> N
         raise click.UsageError("--certificate and --key belong together")
     answers = _answers(file, said, yes)
     written = _written(file, answers, force)
-    told = asyncio.run(_asked(written.settings.issuers[0]))
-    report = _report(written, answers, told)
+    issuer, catalog = asyncio.run(_asked(written.settings))
+    report = _report(written, answers, issuer, catalog)
     write_json(report) if as_json else _show(report)
 
 
@@ -77,14 +80,21 @@ def _answers(file: Path, said: dict[str, Any], yes: bool) -> Answers:
     ask = _Questions(yes).ask
     host = ask("Public host of Stagedoor; services are published below it", "--host", said["host"], None, host_name)
     issuer = ask("Issuer of the tokens, their exact `iss`", "--issuer", said["issuer"], None, issuer_url)
-    catalog = ask("Folder with the Backstage entities", "--catalog", said["catalog"], DEFAULT_CATALOG, _text)
+    catalog = ask(
+        "Folder with the Backstage entities, or address of a Backstage", "--catalog", said["catalog"], DEFAULT_CATALOG,
+        _catalog,
+    )  # fmt: skip
+    token = ""
+    if _is_address(catalog):
+        token = ask("File with the token for that Backstage", "--token-file", said["token_file"], DEFAULT_TOKEN, _token)
     audience = ask("Audience that a token must name", "--audience", said["audience"], DEFAULT_AUDIENCE, _text)
     where = " ".join(said["upstreams"]) or None
     upstreams = ask("Networks or names where services run", "--upstream", where, DEFAULT_UPSTREAMS, networks)
     return Answers(
         host=host,
         issuer=issuer,
-        catalog=_beside(file, catalog),
+        catalog=catalog if token else _beside(file, catalog),
+        token=_beside(file, token),
         audience=audience,
         upstreams=tuple(upstreams.split()),
         preset=said["preset"] or "",
@@ -126,6 +136,29 @@ class _Questions:
         return answer
 
 
+def _is_address(catalog: str) -> bool:
+    return catalog.startswith(("https://", "http://"))
+
+
+def _catalog(text: str) -> str:
+    from gateway.config_values import endpoint_address
+
+    if not _is_address(text):
+        return _text(text)
+    try:
+        return endpoint_address(text).rstrip("/").removesuffix("/api/catalog")
+    except ValueError:
+        raise ValueError(f"`{text}` is no address of a Backstage; write `https://backstage.example.com`") from None
+
+
+def _token(text: str) -> str:
+    from gateway.secret_files import secret_fault
+
+    if fault := secret_fault(_text(text)):
+        raise ValueError(f"{fault}; write the token into it, one line and nothing else")
+    return text
+
+
 def _text(text: str) -> str:
     if not text or not text.isprintable():
         raise ValueError("is empty or holds control characters")
@@ -164,30 +197,39 @@ def _written(file: Path, answers: Answers, force: bool) -> Written:
         raise ConfigError(f"`{file.parent}` cannot be written: {error.strerror}") from None
 
 
-async def _asked(issuer: Issuer) -> Line:
-    """Whether the issuer answers; for at most as long as control would wait."""
+async def _asked(settings: Settings) -> tuple[Line, Line | None]:
+    """Whether the issuer answers, and the Backstage if there is one; for at most as long as a node would wait."""
+    from gateway.doctor.catalogs import catalog
     from gateway.doctor.issuers import keys
     from gateway.doctor.names import Names
     from gateway.doctor.running import Check, run_checks
 
     names = Names()
-    async for lines in run_checks([Check("issuer", issuer.name, lambda: keys(issuer, names))]):
-        return lines[0]
-    raise AssertionError("a check tells at least one line")
+    (issuer,) = settings.issuers
+    checks = [Check("issuer", issuer.name, lambda: keys(issuer, names))]
+    checks += [Check("catalog", each.name, partial(catalog, each, names)) for each in settings.catalog.backstage]
+    told = [lines[0] async for lines in run_checks(checks)]
+    return told[0], told[1] if len(told) > 1 else None
 
 
-def _report(written: Written, answers: Answers, told: Line) -> dict[str, Any]:
+def _report(written: Written, answers: Answers, issuer: Line, catalog: Line | None) -> dict[str, Any]:
     files = [written.file, *([written.access] if written.access_is_new else [])]
     named = [] if written.file == USUAL_PLACES[0] else ["--config", from_here(str(written.file.absolute()))]
     notes = []
-    if not os.path.exists(written.settings.catalog.files[0]):
-        notes.append(f"`{from_here(written.settings.catalog.files[0])}` is not there yet: nothing is published before")
+    notes += [
+        f"`{from_here(folder)}` is not there yet: nothing is published before"
+        for folder in written.settings.catalog.files
+        if not os.path.exists(folder)
+    ]
     if not answers.certificate:
         notes.append("the listener speaks plain HTTP on loopback: for other machines, give it a certificate")
     return {
         "written": [str(file.absolute()) for file in files],
         "kept": [] if written.access_is_new else [str(written.access.absolute())],
-        "issuer": {"reached": told.verdict == "OK", "found": told.found, "fix": told.fix},
+        "issuer": {"reached": issuer.verdict == "OK", "found": issuer.found, "fix": issuer.fix},
+        "catalog": None
+        if catalog is None
+        else {"reached": catalog.verdict != "FAIL", "found": catalog.found, "fix": catalog.fix},
         "notes": notes,
         "next": [" ".join(["stagedoor", word, *named]) for word in ("check", "serve")],
     }
@@ -204,6 +246,10 @@ def _show(report: dict[str, Any]) -> None:
     else:
         click.echo(plain(f"issuer  could not be asked: {issuer['found']}"))
         click.echo(plain(f"        {issuer['fix']}"))
+    if (catalog := report["catalog"]) is not None:
+        click.echo(plain(f"catalog {'answers' if catalog['reached'] else 'cannot be read'}: {catalog['found']}"))
+        if catalog["fix"]:
+            click.echo(plain(f"        {catalog['fix']}"))
     for note in report["notes"]:
         click.echo(plain(f"note    {note}"))
     click.echo("\nnext:")

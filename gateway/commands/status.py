@@ -21,11 +21,14 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.status import Catalog, NodeStatus, Worker
+    from gateway.status import Catalog, Followed, NodeStatus, Worker
 
 _COLUMNS: Final = (
     "worker", "pid", "snapshot", "its age", "overlay age", "connections", "audit queue", "longest stall",
 )  # fmt: skip
+
+
+_FOLLOWED: Final = ("followed", "entities", "read", "looked at every", "a look, all of it", "its own delay")
 
 
 @click.command("status")
@@ -58,6 +61,10 @@ def _show(status: NodeStatus) -> None:
         screen.print(Text(f"{'overlay':<10}"), Text(f"{status.live_seq} of {status.seq} live"))
     for line in _catalog_lines(status.catalog):
         screen.print(Text(plain(line)))
+    if status.catalog is not None and status.catalog.followed:
+        screen.print()
+        for line in _table(_FOLLOWED, [_followed_row(each) for each in status.catalog.followed]):
+            screen.print(Text(plain(line)))
     if status.issuers:
         screen.print()
         rows = [(each.name, str(each.keys), _ago(each.age_s), each.fault) for each in status.issuers]
@@ -83,6 +90,17 @@ def _catalog_lines(catalog: Catalog | None) -> Iterator[str]:
     counts = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in counted.items())
     held = ", ".join(f"{lost.gone} of kind {lost.kind}" for lost in catalog.held)
     yield f"{'':<10} {counts}, held losses: {held or 'none'}"
+
+
+def _followed_row(each: Followed) -> tuple[str, ...]:
+    return (
+        each.name,
+        str(each.entities),
+        _ago(None if each.age_s is None else int(each.age_s)),
+        f"{each.wait_s:.0f}s",
+        f"{each.took_ms} ms, {each.full_took_ms} ms",
+        "-" if each.delay_s is None else f"{each.delay_s:.0f}s",
+    )
 
 
 def _row(worker: Worker) -> tuple[str, ...]:

@@ -42,6 +42,16 @@ class IssuerState(NamedTuple):
     fault: str
 
 
+class CatalogState(NamedTuple):
+    """What the admin listener shows of a Backstage catalog. Times are seconds; None: not known."""
+
+    name: str
+    entities: int
+    age_s: float | None  # since it was last read well
+    delay_s: float | None  # what it took itself to show what the last hint was about
+    fault: str
+
+
 class AdminView(NamedTuple):
     """What the admin listener asks control for, each time anew."""
 
@@ -50,6 +60,7 @@ class AdminView(NamedTuple):
     seq: Callable[[], int]
     live_seq: Callable[[], int]
     version: Callable[[], dict[str, Any]]
+    catalogs: Callable[[], list[CatalogState]] = list
 
 
 def make_app(view: AdminView, merged: counters.Merged) -> web.Application:
@@ -109,3 +120,26 @@ class _ControlGauges(Collector):
             count.add_metric([issuer.name], issuer.keys)
             up.add_metric([issuer.name], 0.0 if issuer.fault else 1.0)
         yield from (age, count, up)
+        yield from _catalog_gauges(self._view.catalogs())
+
+
+def _catalog_gauges(catalogs: list[CatalogState]) -> Iterator[Metric]:
+    age = GaugeMetricFamily(
+        "stagedoor_catalog_age_seconds", "Seconds since a Backstage catalog was last read well.", labels=["catalog"]
+    )
+    entities = GaugeMetricFamily("stagedoor_catalog_entities", "Entities of a Backstage catalog.", labels=["catalog"])
+    up = GaugeMetricFamily(
+        "stagedoor_catalog_reachable", "1 when the last reading of a Backstage catalog was good.", labels=["catalog"]
+    )
+    delay = GaugeMetricFamily(
+        "stagedoor_catalog_delay_seconds",
+        "Seconds a Backstage catalog took itself, after the last hint, to show a change.",
+        labels=["catalog"],
+    )
+    for catalog in catalogs:
+        age.add_metric([catalog.name], float("inf") if catalog.age_s is None else catalog.age_s)
+        entities.add_metric([catalog.name], catalog.entities)
+        up.add_metric([catalog.name], 0.0 if catalog.fault or catalog.age_s is None else 1.0)
+        if catalog.delay_s is not None:
+            delay.add_metric([catalog.name], catalog.delay_s)
+    yield from (age, entities, up, delay)

@@ -42,6 +42,7 @@ class Follower:
     tokens: int = 0
     values: list[int] = field(default_factory=list)  # its newest counters; none before the first
     stalls_us: deque[int] = field(default_factory=lambda: deque(maxlen=STALLS_KEPT))
+    catalogs: list[dict[str, Any]] = field(default_factory=list)  # of the engine: how its catalogs are
     heard_s: float = 0.0  # when the newest counters came, on the monotonic clock
 
 
@@ -79,9 +80,19 @@ class Doors:
         return sorted(self._followers.values(), key=lambda each: (each.role, each.slot, each.pid))
 
     @property
+    def catalogs(self) -> list[dict[str, Any]]:
+        """What the engine that is connected says of its catalogs."""
+        return [each for follower in self._followers.values() for each in follower.catalogs]
+
+    @property
     def connected(self) -> int:
         """How many doors follow."""
         return sum(each.role == "door" for each in self._followers.values())
+
+    @property
+    def serving(self) -> int:
+        """How many of them decide by a published base; the others refuse everything as `policy_unavailable`."""
+        return sum(each.role == "door" and bool(each.base) for each in self._followers.values())
 
     @property
     def live_seq(self) -> int:
@@ -108,6 +119,9 @@ class Doors:
                 self._ask_about(link, follower, message)
             case "stats" if follower is not None and follower.role == "door":
                 self._count(follower, message)
+            case "catalogs" if follower is not None and follower.role == "engine":
+                said = message.get("catalogs")
+                follower.catalogs = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
             case unknown:
                 telemetry.log("message_ignored", level="warning", type=unknown, peer_pid=link.peer.pid)
 

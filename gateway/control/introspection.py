@@ -38,6 +38,7 @@ INACTIVE_S: Final = 5
 SPARE_S: Final = 2  # an answer that ends sooner is no answer any more when it gets to the door
 ENDPOINT_S: Final = 3600.0  # until discovery is asked again
 MOVED_S: Final = 30.0  # after a failure
+NO_RESPONSE: Final = "what was answered is no introspection response: an object with `active` true or false"
 
 
 class Answer(NamedTuple):
@@ -93,6 +94,17 @@ class Introspector:
             flight = asyncio.get_running_loop().create_task(self._fly(digest, token))
             self._flights[digest] = flight
         return await asyncio.shield(flight)
+
+    async def is_active_now(self, token: str) -> bool:
+        """The issuer's word about the token, of which nothing is remembered or logged. Raises `FetchFault`."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                claims = read_answer(await self._call(token))
+        except TimeoutError:
+            raise FetchFault(f"no answer in {DEADLINE_S:g} s") from None
+        if claims is None:
+            raise FetchFault(NO_RESPONSE)
+        return is_active(claims)
 
     def close(self) -> None:
         for flight in self._flights.values():
@@ -154,7 +166,7 @@ class Introspector:
     def _take(self, digest: bytes, text: bytes, asked_at: float) -> Answer:
         claims = read_answer(text)
         if claims is None:
-            raise FetchFault("what was answered is no introspection response: an object with `active` true or false")
+            raise FetchFault(NO_RESPONSE)
         self._active.pop(digest, None)
         until = int(asked_at + self._asked.cache_s)
         if not is_active(claims):

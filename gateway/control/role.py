@@ -26,13 +26,13 @@ from gateway.control.doors import Doors
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
 from gateway.control.introspection import NONE, Answer, Introspector
 from gateway.control.keys import IssuerKeys
-from gateway.control.status import follower_status, issuer_status
+from gateway.control.status import catalog_states, follower_status, issuer_status
 from gateway.control.web import WebServer, make_app
 from gateway.counters import Merged
-from gateway.frames import MANIFEST
 from gateway.link import UP, RoleContext
 
 Pages = Callable[[web.Application], None]
+NO_BASE: Final = "no door serves one yet: every request is `policy_unavailable`"
 ADMIN: Final = "admin"  # name of the admin listener among the sockets the supervisor passes
 
 
@@ -147,8 +147,9 @@ class Control:
 
     async def _start_admin(self) -> None:
         view = admin.AdminView(
-            self._checks, self._issuers, lambda: self._doors.overlay.seq, lambda: self._doors.live_seq, self._version
-        )
+            self._checks, self._issuers, lambda: self._doors.overlay.seq, lambda: self._doors.live_seq, self._version,
+            self._catalogs,
+        )  # fmt: skip
         self._admin = web.AppRunner(admin.make_app(view, self._merged), access_log=None, shutdown_timeout=1.0)
         await self._admin.setup()
         passed: socket.socket | None = self.ctx.sockets.get(ADMIN)
@@ -165,11 +166,11 @@ class Control:
 
     def _checks(self) -> list[admin.Check]:
         doors = self._doors
-        base = (self.ctx.state_folder / MANIFEST).exists()
+        served = f"{doors.serving} of {doors.connected} doors serve one"
         checks = [
             admin.Check("node", self.ctx.node.value == UP, self.ctx.node.name),
             admin.Check("doors", doors.connected > 0, f"{doors.connected} of {self._settings.workers} connected"),
-            admin.Check("base", base, "published" if base else "none yet: every request is `policy_unavailable`"),
+            admin.Check("base", doors.connected == doors.serving > 0, served if doors.serving else NO_BASE),
             admin.Check(
                 "overlay", doors.live_seq == doors.overlay.seq, f"{doors.live_seq} of {doors.overlay.seq} live", False
             ),
@@ -177,12 +178,20 @@ class Control:
         for issuer in self._issuers():
             detail = f"{issuer.keys} keys" + (f", away: {issuer.fault}" if issuer.fault else "")
             checks.append(admin.Check(f"issuer {issuer.name}", issuer.keys > 0 and not issuer.fault, detail, False))
+        for catalog in self._catalogs():
+            detail = "never read" if catalog.age_s is None else f"read {catalog.age_s:.0f} s ago"
+            detail += f", away: {catalog.fault}" if catalog.fault else ""
+            good = not catalog.fault and catalog.age_s is not None
+            checks.append(admin.Check(f"catalog {catalog.name}", good, detail, False))
         for name, asked in sorted(self._introspectors.items()):
             checks.append(admin.Check(f"introspection {name}", not asked.fault, asked.fault or "answers", False))
         return checks
 
     def _issuers(self) -> list[admin.IssuerState]:
         return [admin.IssuerState(name, len(k.jwks), k.age_s, k.fault) for name, k in sorted(self._keys.items())]
+
+    def _catalogs(self) -> list[admin.CatalogState]:
+        return catalog_states(self._doors.catalogs)
 
     def _version(self) -> dict[str, Any]:
         return {"version": _own_version(), "seq": self._doors.overlay.seq}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.control.admin import IssuerState
+from gateway.control.admin import CatalogState, IssuerState
 from gateway.control.doors import Follower
 from gateway.counters import AUDIT_FAILED, AUDIT_QUEUED, DOWNSTREAM_OPEN, OVERLAY_AGE_S, SNAPSHOT_AGE_S
 
@@ -34,6 +34,22 @@ def follower_status(follower: Follower, now_s: float) -> dict[str, Any]:
         "seq": follower.seq,
         **(numbers if follower.role == "door" else {}),
     }
+
+
+def catalog_states(said: Iterable[dict[str, Any]]) -> list[CatalogState]:
+    """What the engine says of its catalogs, read with care: it may be of another version."""
+
+    def amount(each: dict[str, Any], name: str) -> float | None:
+        value = each.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    return [
+        CatalogState(
+            str(each.get("name", "")), int(amount(each, "entities") or 0), amount(each, "age_s"),
+            amount(each, "delay_s"), str(each.get("fault", "")),
+        )
+        for each in said
+    ]  # fmt: skip
 
 
 def issuer_status(issuers: Iterable[IssuerState]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
     dns          central host, issuers, names of services
     tls          what listeners show
     clock        this machine's against each issuer's
-    issuer       discovery and keys
+    issuer       discovery and keys; whether it may be asked about tokens
     catalog      readable, and something published
     upstream     the services' endpoints
     disk         state and audit folder
@@ -21,7 +21,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.config import Issuer, Settings
-from gateway.doctor import issuers, listeners, machine, names, upstreams
+from gateway.config_sources import Backstage
+from gateway.doctor import catalogs, issuers, listeners, machine, names, upstreams
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.names import Names
 from gateway.doctor.running import Check, in_thread, run_checks
@@ -66,10 +67,14 @@ def checks_of(settings: Settings) -> list[Check]:
         return await upstreams.upstreams(settings, compiled.table)
 
     async def catalog() -> Sequence[Line]:
-        return catalog_lines(await asyncio.shield(compiling))
+        compiled = await asyncio.shield(compiling)
+        return catalogs.unknown(settings, compiled.kinds) or catalog_lines(compiled)
 
     def host_of(issuer: Issuer) -> Callable[[], Lines]:
         return lambda: names.issuer_host(issuer.jwks_uri or issuer.issuer, known)
+
+    def asked(said: Backstage) -> Callable[[], Lines]:
+        return lambda: catalogs.catalog(said, known)
 
     return [
         Check(names.DNS, "central host", lambda: names.central_host(settings, known)),
@@ -78,6 +83,9 @@ def checks_of(settings: Settings) -> list[Check]:
         Check(listeners.TLS, "listeners", blocking(listeners.certificates)),
         *(Check(issuers.CLOCK, issuer.name, about(issuers.clock, issuer)) for issuer in settings.issuers),
         *(Check(issuers.ISSUER, issuer.name, about(issuers.keys, issuer), 30.0) for issuer in settings.issuers),
+        *(Check(CATALOG, f"catalog {each.name}", asked(each), 60.0) for each in settings.catalog.backstage),
+        *(Check(issuers.ISSUER, f"{issuer.name} introspection", about(issuers.introspection, issuer))
+          for issuer in settings.issuers if issuer.introspection is not None),
         Check(CATALOG, "files", catalog, COMPILE_S),
         Check(upstreams.UPSTREAM, "services", service_endpoints, COMPILE_S + upstreams.BUDGET_S),
         Check(machine.DISK, "folders", blocking(machine.folders)),

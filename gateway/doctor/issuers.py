@@ -1,4 +1,5 @@
-"""Issuers: discovery and keys fetched as control fetches them, and this machine's clock against theirs.
+"""Issuers: discovery and keys fetched as control fetches them, tokens asked about as control asks, and this machine's
+clock against theirs.
 
 A clock that is wrong by more than the leeway of tokens (30 s) refuses good ones; a wrong one by minutes believes
 revoked ones. The issuer's `Date` (RFC 9110 section 6.6.1) is exact to a second, and the answer's way takes half of
@@ -11,12 +12,14 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from secrets import token_urlsafe
 from typing import Final
 
 import aiohttp
 
 from gateway.config import Issuer
 from gateway.control.fetch import ALL_TENANTS, WELL_KNOWN, FetchFault, client_session, fetch_keys, is_allowed
+from gateway.control.introspection import Introspector
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.names import Names, client_connector
 from gateway.identity.issuers import TENANT
@@ -25,6 +28,7 @@ from gateway.identity.presets import key_uses
 
 ISSUER: Final = "issuer"
 CLOCK: Final = "clock"
+NOT_ACCEPTED: Final = (400, 401, 403)  # RFC 6749 section 5.2, RFC 7662 section 2.3
 SKEW_WARN_S: Final = 30.0
 SKEW_FAIL_S: Final = 300.0
 
@@ -42,6 +46,27 @@ async def keys(issuer: Issuer, names: Names) -> Sequence[Line]:
     if fetched.warnings:
         found += f"; {len(fetched.warnings)} left out ({fetched.warnings[0]})"
     return [ok(ISSUER, issuer.name, found)]
+
+
+async def introspection(issuer: Issuer, names: Names) -> Sequence[Line]:
+    """Whether the issuer lets this node ask about tokens: about one that nobody was ever given."""
+    asked = issuer.introspection
+    if asked is None:
+        return []
+    subject = f"{issuer.name} introspection"
+    async with client_session(client_connector(names)) as session:
+        asker = Introspector(issuer, asked, session, wall=time.time, monotonic=time.monotonic)
+        try:
+            believed = await asker.is_active_now(f"doctor-{token_urlsafe(24)}")
+        except FetchFault as fault:
+            fix = f"correct `client_id`, `client_secret_file` or `url` of issuer `{issuer.name}`'s `introspection`"
+            if not any(f"answered {status}" in str(fault) for status in NOT_ACCEPTED):
+                fix = f"make it reachable from here, or {fix}"
+            return [fail(ISSUER, subject, str(fault), fix)]
+    if believed:
+        fix = "ask the issuer's operators, and take `introspection` out until they have mended it"
+        return [fail(ISSUER, subject, "it calls a made-up token active", fix)]
+    return [ok(ISSUER, subject, f"answers, and accepts client `{asked.client_id}`")]
 
 
 async def clock(issuer: Issuer, names: Names) -> Sequence[Line]:

@@ -12,6 +12,7 @@ from typing import Final
 from gateway.config import Settings
 from gateway.doctor.lines import Line, fail, ok, warn
 from gateway.doctor.listeners import supervisor_of
+from gateway.supervisor import raised_descriptors
 
 DISK: Final = "disk"
 DESCRIPTORS: Final = "descriptors"
@@ -103,17 +104,19 @@ def _size(size: int) -> str:
 
 
 def descriptors(settings: Settings) -> Sequence[Line]:
-    """A client's connection takes one, and another while it waits for a service."""
+    """A client's connection takes one, and another while it waits for a service. A node raises what it starts with."""
     supervisor = supervisor_of(Path(settings.state_folder))
     limits = _limits_of(supervisor) if supervisor is not None else None
-    whose = "a worker of the running node" if limits else "a process started from here"
+    whose = "a worker of the running node" if limits else "a worker of a node started from here"
     soft, hard = limits or resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits is None:
+        soft = raised_descriptors(soft, hard)
     connections = settings.limits.connections
     found = f"{whose} may have {_number(soft)}; `limits.connections` is {connections:,} per worker"
     needed = 2 * connections + SPARE
     if _holds(soft, needed):
         return [ok(DESCRIPTORS, "workers", found)]
-    fix = f"set `LimitNOFILE={needed}` in the unit (or `ulimit -n {needed}`), or lower `limits.connections`"
+    fix = f"set `LimitNOFILE={needed}` in the unit (or `ulimit -Hn {needed}`), or lower `limits.connections`"
     verdict = warn if _holds(hard, connections) else fail
     return [verdict(DESCRIPTORS, "workers", found, fix)]
 

@@ -6,15 +6,14 @@ A name is asked once, whoever wants to know it.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
+from gateway.client_names import ClientNames
 from gateway.config import Settings
 from gateway.doctor.lines import Line, fail, ok, some, warn
 from gateway.doctor.running import in_thread
@@ -43,29 +42,9 @@ class Names:
             return await in_thread(lambda: system_look_up(host))
 
 
-class NamesOfClient(AbstractResolver):
-    """The same look-ups for aiohttp, whose own would keep the process waiting for a dead name server."""
-
-    def __init__(self, names: Names) -> None:
-        self._names = names
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, proto=0, flags=socket.AI_NUMERICHOST,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-            )
-            for address in await self._names.addresses(host)
-        ]  # fmt: skip
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
 def client_connector(names: Names) -> aiohttp.BaseConnector:
-    return aiohttp.TCPConnector(resolver=NamesOfClient(names))
+    """aiohttp's own look-ups would keep the process waiting for a dead name server."""
+    return aiohttp.TCPConnector(resolver=ClientNames(lambda host, port: names.addresses(host)))
 
 
 async def central_host(settings: Settings, names: Names) -> Sequence[Line]:

@@ -3,7 +3,8 @@
 A wrong mount, a token that may read nothing, a half-written folder all look like an empty company. So what is gone
 counts as gone only when two readings in a row say so; and when more than a fifth and more than ten entities of a
 kind are gone at once, or all of them, the kind is held: the lost stay as they were, additions of that kind wait, and
-single losses beside them still come through. A hold ends when the lost are back or an operator accepts the loss.
+single losses beside them still come through. A hold ends when the lost are back or an operator accepts the loss. Each
+catalog is judged by itself, and all files together: one that fails is not hidden by another that is well.
 
 Everything that is *there* takes effect at once, in particular each change that takes something away from somebody.
 """
@@ -12,15 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.engine.sources.entities import Entity, with_last_definition
-from gateway.engine.sources.files import Pull
+from gateway.engine.sources.pulls import CATALOG, Pull
 from policy.facts import Source
 from policy.reading import Fault
 
 SHARE = 0.2
 COUNT = 10
 CONFIRMATIONS = 2
+
+
+class Group(NamedTuple):
+    """What is judged together. ``catalog`` is "" for files."""
+
+    catalog: str
+    kind: str
 
 
 @dataclass(slots=True)
@@ -39,13 +48,16 @@ class Acceptance:
 
     def __init__(self) -> None:
         self._missing: dict[str, int] = {}  # ref -> readings in a row that lacked it
-        self._held: dict[str, frozenset[str]] = {}  # kind -> the refs whose loss is held
+        self._held: dict[Group, frozenset[str]] = {}  # the refs whose loss is held
         self._waived: frozenset[str] = frozenset()  # refs whose loss an operator accepts
 
     @property
     def held(self) -> Mapping[str, frozenset[str]]:
         """Kind to the refs whose loss is held now."""
-        return dict(sorted(self._held.items()))
+        kinds: dict[str, frozenset[str]] = {}
+        for group, refs in self._held.items():
+            kinds[group.kind] = kinds.get(group.kind, frozenset()) | refs
+        return dict(sorted(kinds.items()))
 
     def accept_losses(self) -> None:
         """An operator says that what is held is really gone."""
@@ -57,34 +69,35 @@ class Acceptance:
         kept = _kept(pull, accepted)
         entities.update((ref, accepted[ref]) for ref in kept)
         entities.update(_with_last_definitions(entities, accepted))
-        known, lost = _by_kind(accepted), _by_kind(ref for ref in accepted if ref not in entities)
+        known = _grouped(accepted.values())
+        lost = _grouped(entity for entity in accepted.values() if _is_lost(entity, entities, pull))
         missing: dict[str, int] = {}
         faults = []
-        for kind, every in lost.items():
+        for group, every in lost.items():
             gone = every - self._waived
-            held = self._hold(kind, gone, len(known[kind]))
+            held = self._hold(group, gone, len(known[group]))
             for ref in gone - held:
                 missing[ref] = self._missing.get(ref, 0) + 1
             entities.update((ref, accepted[ref]) for ref in gone if ref in held or missing[ref] < CONFIRMATIONS)
             if held:
-                _make_wait(entities, accepted, kind)
-                faults.append(_held_fault(kind, held, known[kind]))
-        for kind in self._held.keys() - lost.keys():
-            del self._held[kind]
+                _make_wait(entities, accepted, group)
+                faults.append(_held_fault(group, held, known[group]))
+        for group in self._held.keys() - lost.keys():
+            del self._held[group]
         self._waived = frozenset()
         self._missing = {ref: count for ref, count in missing.items() if count < CONFIRMATIONS}
-        held_counts = {kind: len(refs) for kind, refs in sorted(self._held.items())}
+        held_counts = {kind: len(refs) for kind, refs in self.held.items()}
         return Judgement(entities, bool(self._missing), held_counts, kept, tuple(faults))
 
-    def _hold(self, kind: str, gone: set[str], known: int) -> frozenset[str]:
+    def _hold(self, group: Group, gone: set[str], known: int) -> frozenset[str]:
         """Those of the ``gone`` whose loss is not believed."""
-        held = self._held.get(kind, frozenset()) & gone
+        held = self._held.get(group, frozenset()) & gone
         if _is_mass_loss(len(gone - held), known):
             held = frozenset(gone)
         if held:
-            self._held[kind] = held
+            self._held[group] = held
         else:
-            self._held.pop(kind, None)
+            self._held.pop(group, None)
         return held
 
 
@@ -98,6 +111,18 @@ def _incumbents(pull: Pull, accepted: Mapping[str, Entity]) -> dict[str, Entity]
             here = (each for each in (pull.entities[ref], *others) if each.source.file == file)
             found[ref] = next(here, accepted[ref])
     return found
+
+
+def _is_lost(entity: Entity, entities: Mapping[str, Entity], pull: Pull) -> bool:
+    """Whether who described it does so no more. Another catalog that describes it, too, is no substitute before the
+    loss is believed: it would only have to wait for this one to fail."""
+    if (entity.ref, entity.source.file) in pull.refused:
+        return False  # it is there, and the operator does not trust who says so
+    now = entities.get(entity.ref)
+    if now is None:
+        return True
+    before = _group_of(entity).catalog
+    return _group_of(now).catalog != before and before in pull.catalogs
 
 
 def _kept(pull: Pull, accepted: Mapping[str, Entity]) -> frozenset[str]:
@@ -123,23 +148,30 @@ def _with_last_definitions(entities: Mapping[str, Entity], accepted: Mapping[str
     return found
 
 
-def _by_kind(refs: Iterable[str]) -> dict[str, set[str]]:
-    kinds: dict[str, set[str]] = {}
-    for ref in refs:
-        kinds.setdefault(ref.partition(":")[0], set()).add(ref)
-    return kinds
+def _group_of(entity: Entity) -> Group:
+    file = entity.source.file
+    return Group(file if file.startswith(CATALOG) else "", entity.kind)
+
+
+def _grouped(entities: Iterable[Entity]) -> dict[Group, set[str]]:
+    groups: dict[Group, set[str]] = {}
+    for entity in entities:
+        groups.setdefault(_group_of(entity), set()).add(entity.ref)
+    return groups
 
 
 def _is_mass_loss(gone: int, known: int) -> bool:
     return gone > 0 and (gone == known or (gone > COUNT and gone > SHARE * known))
 
 
-def _make_wait(entities: dict[str, Entity], accepted: Mapping[str, Entity], kind: str) -> None:
-    for ref in [ref for ref in entities if ref.startswith(f"{kind}:") and ref not in accepted]:
+def _make_wait(entities: dict[str, Entity], accepted: Mapping[str, Entity], group: Group) -> None:
+    for ref in [ref for ref, entity in entities.items() if _group_of(entity) == group and ref not in accepted]:
         del entities[ref]
 
 
-def _held_fault(kind: str, held: frozenset[str], known: set[str]) -> Fault:
+def _held_fault(group: Group, held: frozenset[str], known: set[str]) -> Fault:
     first = ", ".join(f"`{ref}`" for ref in sorted(held)[:3]) + (", …" if len(held) > 3 else "")
-    message = f"{len(held)} of {len(known)} entities of kind `{kind}` are gone at once ({first}): held as they were"
-    return Fault(Source("catalog"), message, "bring them back, or run `stagedoor catalog accept-losses`")
+    counts = f"{len(held)} of {len(known)} entities of kind `{group.kind}`"
+    message = f"{counts} are gone at once ({first}): held as they were"
+    todo = "bring them back, or run `stagedoor catalog accept-losses`"
+    return Fault(Source(group.catalog or "catalog"), message, todo)

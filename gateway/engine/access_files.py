@@ -17,7 +17,7 @@ from policy.facts import Source
 from policy.reading import Fault
 
 MAX_BYTES = 4 * 1024 * 1024
-LISTS = ("defaults", "rules")
+LISTS = ("defaults", "rules", "waive")
 
 _Origin = tuple[documents.Document, int]  # document, how many entries of the joined list came before its own
 

@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway import config, telemetry
 from gateway.addresses import NotAllowed
+from gateway.client_names import ClientNames
 from gateway.resolve import Resolver
 from gateway.trust import Trust, TrustFault, full_reason
 from policy.claims import key_of
@@ -263,7 +263,10 @@ class _Asking:
         session = self._sessions.get(environment)
         if session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_Judged(self._resolver, environment), use_dns_cache=False, force_close=True, limit=0
+                resolver=ClientNames(partial(self._resolver.addresses, environment)),
+                use_dns_cache=False,
+                force_close=True,
+                limit=0,
             )
             session = self._sessions[environment] = aiohttp.ClientSession(
                 connector=connector,
@@ -276,25 +279,3 @@ class _Asking:
     async def close(self) -> None:
         for session in self._sessions.values():
             await session.close()
-
-
-class _Judged(AbstractResolver):
-    """aiohttp's view of our resolver: the addresses that one environment allows, judged for every connect."""
-
-    def __init__(self, resolver: Resolver, environment: str) -> None:
-        self._resolver = resolver
-        self._environment = environment
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, proto=0, flags=socket.AI_NUMERICHOST,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-            )
-            for address in await self._resolver.addresses(self._environment, host, port)
-        ]  # fmt: skip
-
-    async def close(self) -> None:
-        """Nothing is held."""

@@ -43,6 +43,7 @@ class Compiled:
     frames: Mapping[str, Any]
     past: Past  # what the next compile is told
     faults: tuple[Fault, ...]
+    published: tuple[Published, ...]
 
 
 def no_past() -> Past:
@@ -78,7 +79,7 @@ class Compiler:
         published = tuple(_shrunk(each, past) if each.key in facts.quarantined else each for each in derived.published)
         frames = self._frames(facts.catalog, replace(derived, published=published))
         faults = tuple(dict.fromkeys((*facts.faults, *derived.faults, *self._useless_client_ids(facts.catalog))))
-        return Compiled(facts.catalog, frames, _past(published), faults)
+        return Compiled(facts.catalog, frames, _past(published), faults, published)
 
     def _useless_client_ids(self, catalog: Catalog) -> Iterator[Fault]:
         if self._clients_unsaid:

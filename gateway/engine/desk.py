@@ -1,4 +1,4 @@
-"""What the command line asks of the engine: how it is, and to let go of losses that are held.
+"""What the command line asks of the engine: how it is, to look at the catalogs now, and to let go of losses.
 
 A loss is accepted as it was shown: whoever asks gives the mark of what they saw, and if more is held by now, nothing
 happens and they are told. The answer comes when the round after the acceptance is over, so it says what is published.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway import telemetry
+from gateway.engine.catalogs import Catalogs
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.frames import MANIFEST
 from gateway.link import Link, Message
@@ -28,9 +29,10 @@ Held = Mapping[str, frozenset[str]]
 
 
 class Desk:
-    """``rounds`` are set before the first question; ``hint`` starts a round."""
+    """``rounds`` and ``catalogs`` are set before the first question; ``hint`` starts a round."""
 
     rounds: Rounds
+    catalogs: Catalogs
 
     def __init__(self, worker: Executor, hint: asyncio.Event, folder: Path, base: Callable[[], str]) -> None:
         self._worker = worker
@@ -47,9 +49,14 @@ class Desk:
         self._errands: set[asyncio.Task[None]] = set()
 
     def take(self, link: Link, message: Message) -> None:
-        """`status` or `accept_losses`."""
+        """`status`, `read_catalogs` or `accept_losses`."""
         if message["t"] == "status":
             link.send(self._status())
+            return
+        if message["t"] == "read_catalogs":
+            names = self.catalogs.hurry(str(message.get("name", "")))
+            telemetry.log("catalogs_hurried", peer_pid=link.peer.pid, peer_uid=link.peer.uid, catalogs=names)
+            link.send({"t": "catalogs_hurried", "catalogs": names})
             return
         errand = asyncio.get_running_loop().create_task(self._accept(link, str(message.get("mark", ""))))
         self._errands.add(errand)
@@ -87,6 +94,7 @@ class Desk:
             "faults": [str(fault) for fault in worst_first[:NAMED]],
             "held": {kind: {"count": len(refs), "first": sorted(refs)[:NAMED]} for kind, refs in outcome.held.items()},
             "mark": mark_of(outcome.held),
+            "catalogs": self.catalogs.status(),
         }
 
     def _published_age_s(self) -> int | None:

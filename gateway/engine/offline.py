@@ -1,5 +1,6 @@
-"""What the files say now, compiled to the end without a running node: for `explain`, `check` and `doctor`.
+"""What the files say now, compiled to the end without a running node: for `explain`, `lint`, `check` and `doctor`.
 
+Nothing is contacted: of a catalog that is read over its API, what the node in this state folder remembers stands in.
 It is the engine's own reading and compile, with nothing published or remembered: no guard, no last good form, no
 incumbent. So a claim that a running node would refuse to a newcomer is seen here as it stands in the files.
 """
@@ -8,14 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import config
 from gateway.engine.access_files import AccessRead, read_access
+from gateway.engine.catalogs import Remembered, Sources
 from gateway.engine.compilation import Compiler, no_past
-from gateway.engine.sources.files import FileSource
+from gateway.engine.journal import Journal
+from gateway.engine.sources.entities import Entity
 from gateway.snapshot import WHY
+from policy.facts import Catalog
 from policy.reading import Fault
+from policy.rule import Published
 from policy.table import Table, TableBuilder
 
 
@@ -27,6 +33,9 @@ class Compilation(NamedTuple):
     kinds: Mapping[str, int]  # how many entities of each kind were read
     access: AccessRead
     catalog_faults: tuple[Fault, ...]  # of reading and of compiling, the access policy's own aside
+    entities: Mapping[str, Entity]
+    catalog: Catalog
+    published: tuple[Published, ...]
 
     @property
     def faults(self) -> list[Fault]:
@@ -38,11 +47,12 @@ class Compilation(NamedTuple):
 
 
 def compile_offline(settings: config.Settings) -> Compilation:
-    pull = FileSource(settings.catalog.files, settings.catalog.prefix).pull()
+    pull = _sources(settings.catalog, Path(settings.state_folder)).pull()
     kinds = Counter(ref.partition(":")[0] for ref in pull.entities)
     access = read_access(settings.access_policy)
     if access.policy is None:
-        return Compilation(Table.allow_none(), {}, kinds, access, tuple(pull.faults))
+        nothing = Catalog({}, {}, {})
+        return Compilation(Table.allow_none(), {}, kinds, access, tuple(pull.faults), pull.entities, nothing, ())
     compiled = Compiler(settings).compile(pull.entities, access.policy, no_past())
     builder = TableBuilder(Table.allow_none())
     why = {}
@@ -51,4 +61,13 @@ def compile_offline(settings: config.Settings) -> Compilation:
             why[name] = frame
         else:
             builder.put(name, frame)
-    return Compilation(builder.finish(), why, kinds, access, (*pull.faults, *compiled.faults))
+    faults = (*pull.faults, *compiled.faults)
+    table = builder.finish()
+    return Compilation(table, why, kinds, access, faults, pull.entities, compiled.catalog, compiled.published)
+
+
+def _sources(catalog: config.Catalog, state: Path) -> Sources:
+    if not catalog.backstage:
+        return Sources(catalog)
+    remembered = Journal(state).sections["entities"]
+    return Sources(catalog, [Remembered(each, remembered) for each in catalog.backstage])

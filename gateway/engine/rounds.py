@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 from gateway import config
 from gateway.engine.acceptance import Acceptance
 from gateway.engine.access_files import AccessRead, read_access, read_access_texts
+from gateway.engine.catalogs import Sources
 from gateway.engine.compilation import Compiler, Past
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.sources.entities import Entity
-from gateway.engine.sources.files import FileSource, Pull, root_of
+from gateway.engine.sources.files import root_of
+from gateway.engine.sources.pulls import Pull
 from policy.builtin import BUILTIN_SERVICE
 from policy.facts import Exposure, Source
 from policy.reading import Fault
@@ -39,11 +41,13 @@ class Outcome(NamedTuple):
 class Rounds:
     """Everything the engine keeps between two rounds, for one set of settings."""
 
-    def __init__(self, settings: config.Settings, publisher: Publisher, journal: Journal) -> None:
+    def __init__(
+        self, settings: config.Settings, publisher: Publisher, journal: Journal, sources: Sources | None = None
+    ) -> None:
         self._settings = settings
         self._publisher = publisher
         self._journal = journal
-        self._source = FileSource(settings.catalog.files, settings.catalog.prefix)
+        self._sources = sources or Sources(settings.catalog)
         self._acceptance = Acceptance()
         self._compiler = Compiler(settings)
         self._accepted: Mapping[str, Entity] = journal.sections["entities"]
@@ -84,7 +88,7 @@ class Rounds:
 
     def round(self) -> Outcome:
         began = time.monotonic()
-        pull = self._source.pull()
+        pull = self._sources.pull()
         access, access_faults = self._access()
         seen = (id(pull), access.digest if access is not None else "", access_faults)
         if seen == self._seen:
@@ -95,6 +99,9 @@ class Rounds:
         message = None
         if access is None or access.policy is None:
             pass
+        elif pull.unread and not self._accepted:
+            # Who is read first would stand against who is read later: at the very first, all are waited for.
+            faults = (*faults, Fault(Source("catalog"), "a catalog was never read: nothing is published before it is"))
         elif not judgement.entities and not self._accepted:
             faults = (*faults, Fault(Source("catalog"), "the catalog holds no entity: nothing is published"))
         else:

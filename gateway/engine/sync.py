@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 from gateway import config, telemetry
+from gateway.engine.catalogs import Catalogs, Reports
 from gateway.engine.checks import Checks
 from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
@@ -49,6 +50,7 @@ class Sync:
         self._desk = Desk(self._worker, self._hint, ctx.state_folder, lambda: self._publisher.base)
         self._watch: Watch | None = None
         self._checks: Checks
+        self._catalogs: Catalogs
         self._known_faults: set[Fault] = set()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -59,17 +61,22 @@ class Sync:
         for why in filter(None, (self._publisher.fault, self._journal.fault)):
             telemetry.log("state_fault", level="error", why=why)
         self._checks = Checks(self._server.broadcast)
+        self._catalogs = self._desk.catalogs = Catalogs(self._hint.set)
         self._adopt(self._settings)
+        reports = Reports(self._ctx.state_folder, self._catalogs.status)
         self._ctx.parent.on_line = self._on_line
         self._ctx.parent.start()
         await self._server.start()
+        reports.start()
         self._ctx.parent.ready()
         try:
             await self._follow()
         finally:
             if self._watch is not None:
                 self._watch.close()
+            reports.close()
             await self._checks.close()
+            await self._catalogs.close()
             self._server.close()
             self._ctx.parent.close()
             self._worker.shutdown(wait=False, cancel_futures=True)
@@ -126,7 +133,8 @@ class Sync:
 
     def _adopt(self, settings: config.Settings) -> None:
         self._settings = settings
-        self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal)
+        sources = self._catalogs.adopt(settings.catalog)
+        self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal, sources)
         self._checks.configure(settings)
         if self._watch is not None:
             self._watch.close()
@@ -160,7 +168,7 @@ class Sync:
                     link.send(news)
             case "ack":
                 telemetry.log("base_live", level="debug", door=link.name, base=message.get("base"))
-            case "status" | "accept_losses":
+            case "status" | "accept_losses" | "read_catalogs":
                 self._desk.take(link, message)
 
     def _send_whole(self, link: Link, *, mend: bool) -> None:

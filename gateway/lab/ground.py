@@ -24,8 +24,9 @@ from gateway.lab.provider import AUDIENCE
 from gateway.lab.upstreams import ENDPOINTS
 
 FIRST_UPSTREAM_PORT: Final = 18101  # as written in the example catalog
-PROVIDER_PORT: Final = 18100  # preferred, so that a token outlives a restart of the lab
-ADMIN_PORT: Final = 18109  # preferred
+# Preferred beside the first upstream's, so that a token outlives a restart of the lab, and of one on other ports, too.
+PROVIDER_BESIDE: Final = -1
+ADMIN_BESIDE: Final = 8
 CENTRAL_HOST: Final = "localhost"
 ENVIRONMENTS: Final = {"dev": [".dev.localhost"], "staging": [".staging.localhost"], "prod": [".localhost"]}
 
@@ -61,11 +62,11 @@ def lay(wishes: Wishes) -> Ground:
     folder = LabFolder(wishes.folder)
     folder.prepare()
     catalog = _catalog(wishes, folder)
-    provider_port = _free_port(PROVIDER_PORT)
+    provider_port = _free_port(wishes.upstream_port + PROVIDER_BESIDE, wishes.port)
     facts = LabFacts(
         port=wishes.port,
         provider=f"http://{LOOPBACK}:{provider_port}",
-        admin=f"{LOOPBACK}:{_free_port(ADMIN_PORT)}",
+        admin=f"{LOOPBACK}:{_free_port(wishes.upstream_port + ADMIN_BESIDE, wishes.port)}",
         catalog=str(catalog),
         access_policy=str(wishes.access_policy),
         command=own_command(),
@@ -122,8 +123,8 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _free_port(preferred: int) -> int:
-    if _is_free(preferred):
+def _free_port(preferred: int, door: int) -> int:
+    if preferred != door and _is_free(preferred):
         return preferred
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((LOOPBACK, 0))

@@ -2,12 +2,15 @@
 
 `files` reads it from YAML. `stitched` takes the same entities with the relations that Backstage's catalog would have
 stitched (both directions on both sides, `spec` left as it is), which is what a source over its API hands to the
-shared reader. A source that gives other facts than these two would let the way it reads decide who may do what.
+shared reader. `catalog` reads them over that API, from a socket. A source that gives other facts than these would let
+the way it reads decide who may do what.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,13 @@ from typing import Any
 import pytest
 
 from gateway.engine.sources.assembly import Assembler, Bounds
+from gateway.engine.sources.backstage import BackstageSource
 from gateway.engine.sources.entities import Entity, read_entity
 from gateway.engine.sources.openapi import Definition, read_definition
+from gateway.engine.sources.pulls import Pull
 from policy.facts import Catalog, Exposure, Operation, Person, Service, Source, Team
 from tests.support.catalogs import PREFIX, api, entity, environments, openapi, people, pull, service, write
+from tests.support.fake_catalog import FakeCatalog, fake_catalog, ref_of, relations_of, said
 
 Documents = list[dict[str, Any]]
 Read = Callable[[Path, Documents], dict[str, Entity]]
@@ -32,42 +38,8 @@ def from_files(folder: Path, documents: Documents) -> dict[str, Entity]:
     return found.entities
 
 
-# Backstage's own words: field of spec -> (relation, its inverse, default kind). Written down apart from the product's
-# table on purpose.
-STITCHED = {
-    ("component", "owner"): ("ownedBy", "ownerOf", "group"), ("api", "owner"): ("ownedBy", "ownerOf", "group"),
-    ("system", "owner"): ("ownedBy", "ownerOf", "group"), ("domain", "owner"): ("ownedBy", "ownerOf", "group"),
-    ("component", "system"): ("partOf", "hasPart", "system"), ("api", "system"): ("partOf", "hasPart", "system"),
-    ("system", "domain"): ("partOf", "hasPart", "domain"),
-    ("component", "providesApis"): ("providesApi", "apiProvidedBy", "api"),
-    ("component", "consumesApis"): ("consumesApi", "apiConsumedBy", "api"),
-    ("user", "memberOf"): ("memberOf", "hasMember", "group"), ("group", "members"): ("hasMember", "memberOf", "user"),
-    ("group", "parent"): ("childOf", "parentOf", "group"), ("group", "children"): ("parentOf", "childOf", "group"),
-}  # fmt: skip
-
-
-def ref_of(document: dict[str, Any]) -> str:
-    metadata = document["metadata"]
-    return f"{document['kind']}:{metadata.get('namespace', 'default')}/{metadata['name']}".lower()
-
-
-def target_of(text: str, kind: str, origin: str) -> str:
-    head, _, rest = text.rpartition(":")
-    namespace, _, name = rest.rpartition("/")
-    return f"{head or kind}:{namespace or origin.partition(':')[2].partition('/')[0]}/{name}".lower()
-
-
 def from_stitched(folder: Path, documents: Documents) -> dict[str, Entity]:
-    relations: dict[str, list[tuple[str, str]]] = {ref_of(document): [] for document in documents}
-    for document in documents:
-        origin = ref_of(document)
-        for (kind, name), (forward, inverse, default) in STITCHED.items():
-            if kind == document["kind"].lower():
-                said = document["spec"].get(name, [])
-                for text in said if isinstance(said, list) else [said]:
-                    target = target_of(text, default, origin)
-                    relations[origin].append((forward, target))
-                    relations.get(target, []).append((inverse, origin))
+    relations = relations_of(documents)
     entities = {}
     for document in documents:
         ref = ref_of(document)
@@ -78,11 +50,27 @@ def from_stitched(folder: Path, documents: Documents) -> dict[str, Entity]:
     return entities
 
 
+def from_catalog(folder: Path, documents: Documents) -> dict[str, Entity]:
+    """Over the API, from a socket, definitions by ref and all."""
+
+    async def reading(catalog: FakeCatalog) -> Pull:
+        with ThreadPoolExecutor(2) as worker:
+            source = BackstageSource(said(catalog, folder), PREFIX, worker, lambda: None)
+            await source.read()
+            await source.close()
+            return source.pull
+
+    with fake_catalog(*documents) as catalog:
+        found = asyncio.run(reading(catalog))
+    assert found.faults == []
+    return found.entities
+
+
 def define(definition: object, ref: str) -> Definition:
     return read_definition(str(definition), ref, "api", 1)
 
 
-@pytest.fixture(params=[from_files, from_stitched], ids=["files", "stitched"])
+@pytest.fixture(params=[from_files, from_stitched, from_catalog], ids=["files", "stitched", "catalog"])
 def read(request: pytest.FixtureRequest) -> Read:
     found: Read = request.param
     return found

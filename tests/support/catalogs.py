@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from gateway import config
-from gateway.engine.sources.files import FileSource, Pull
+from gateway.engine.sources.files import FileSource
+from gateway.engine.sources.pulls import Pull
 
 PREFIX = "stagedoor.dev/"
 

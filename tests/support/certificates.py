@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from cryptography import x509
+
 SCRIPT = Path(__file__).parents[2] / "certs" / "make.py"
 LEAF_DAYS = 90
 
@@ -30,3 +32,10 @@ def make(folder: Path, leaf: str, *names: str, days_left: int = LEAF_DAYS) -> tu
     age = timedelta(days=LEAF_DAYS - days_left) - timedelta(hours=1)
     _script().make_leaf(folder, leaf, names, now - max(age, timedelta()))
     return folder / f"{leaf}.pem", folder / f"{leaf}.key"
+
+
+def key_usage(*, signs: bool) -> x509.KeyUsage:
+    """Of an authority, or of a leaf."""
+    usage = _script().key_usage(signs_certificates=signs)
+    assert isinstance(usage, x509.KeyUsage)
+    return usage

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from tests.support.certificates import key_usage
+
 DAY_S = 86400
 CLIENT_AUTH, SERVER_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 
@@ -73,7 +75,7 @@ class ClientAuthority:
         builder = (
             self._begin(self.subject, signer.subject, self.key.public_key(), -DAY_S, 30 * DAY_S)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(signs=True), critical=True)
+            .add_extension(key_usage(signs=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
         )
         if parent is not None:
@@ -95,7 +97,7 @@ class ClientAuthority:
         builder = (
             self._begin(subject, self.subject, key.public_key(), begins_s, ends_s)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(_usage(signs=ca), critical=True)
+            .add_extension(key_usage(signs=ca), critical=True)
             .add_extension(_signed_by(self), critical=False)
         )
         if names:
@@ -131,17 +133,3 @@ def client_context(server_ca: str, shown: tuple[str, str] | None) -> ssl.SSLCont
 
 def _signed_by(authority: ClientAuthority) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-
-
-def _usage(*, signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )

@@ -24,14 +24,14 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 READY_S = 25.0  # the promise is ten; a shared machine may be slower than a person's
-PORTS_IN_A_ROW = 4  # the door's and three of the example applications
+PORTS_IN_A_ROW = 11  # the door's, the provider's, those of the example applications, and last the admin listener's
 
 
 class RunningLab:
     def __init__(self, folder: Path, first_port: int) -> None:
         self.folder = folder
         self.port = first_port
-        self.upstreams = first_port + 1
+        self.upstreams = first_port + 2
         self.root = folder / ".lab"
         self.text = ""
         self._terminal, child_side = pty.openpty()

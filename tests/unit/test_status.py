@@ -115,3 +115,39 @@ def test_an_answer_of_another_version_is_read_with_care(monkeypatch: pytest.Monk
 def test_the_engine_alone_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch)
     assert catalog_of(Path("state")).base == "abc"
+
+
+FOLLOWED = {
+    "name": "main", "url": "https://backstage.example.com", "entities": 300, "age_s": 3.2, "wait_s": 5.0, "took_ms": 40,
+    "full_took_ms": 90, "delay_s": None, "fault": "", "fix": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"fault": "it answered 503: it is not well"},
+            "catalog main is away, what was read 3 s ago counts: it answered",
+        ),
+        ({"fault": "no answer", "fix": "ask"}, "counts: no answer; ask"),
+        ({"fault": "x", "age_s": None}, "catalog main is away, it was never read: x"),
+        ({"age_s": 1000.0}, "catalog main was last read 1000 s ago"),
+    ],
+)
+def test_a_followed_catalog_that_is_not_well_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
+) -> None:
+    (found,) = findings(monkeypatch, engine={"catalogs": [FOLLOWED | changes]})
+    assert said in found
+
+
+def test_a_followed_catalog_that_is_well_is_none_and_stands_in_the_stable_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told(monkeypatch, engine=ENGINES | {"catalogs": [FOLLOWED]})
+    assert list(found.findings()) == []
+    assert found.as_json()["catalog"]["followed"] == [FOLLOWED]
+
+
+@pytest.mark.parametrize("catalogs", [None, 5, [5], [{}], [{"age_s": "x", "entities": "y"}]])
+def test_what_another_version_says_of_catalogs_breaks_nothing(monkeypatch: pytest.MonkeyPatch, catalogs: Any) -> None:
+    assert told(monkeypatch, engine=ENGINES | {"catalogs": catalogs}).as_json()

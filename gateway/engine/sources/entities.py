@@ -63,14 +63,13 @@ _FIELDS: Mapping[str, Mapping[str, _Field]] = {
     "domain": {"owner": _Field("ownedBy", "group"), "subdomainOf": _Field("partOf", "domain")},
 }
 
-# Backstage's stitched relations: (our relation, said from the other side).
+# Backstage's stitched relations: (our relation, said from the other side). Only teams say something of others; the
+# rest counts where its origin says it, so that no second catalog gives a service an API, an owner or a place.
 _STITCHED: Mapping[str, tuple[Relation, bool]] = {
     "memberOf": ("memberOf", False), "hasMember": ("memberOf", True),
     "childOf": ("childOf", False), "parentOf": ("childOf", True),
-    "ownedBy": ("ownedBy", False), "ownerOf": ("ownedBy", True),
-    "partOf": ("partOf", False), "hasPart": ("partOf", True),
-    "providesApi": ("providesApi", False), "apiProvidedBy": ("providesApi", True),
-    "consumesApi": ("consumesApi", False), "apiConsumedBy": ("consumesApi", True),
+    "ownedBy": ("ownedBy", False), "partOf": ("partOf", False),
+    "providesApi": ("providesApi", False), "consumesApi": ("consumesApi", False),
 }  # fmt: skip
 
 
@@ -190,10 +189,11 @@ def _reduced(
         if kind == "component"
         else {},
     )
-    return _digested(entity)
+    return digested(entity)
 
 
-def _digested(entity: Entity) -> Entity:
+def digested(entity: Entity) -> Entity:
+    """The same with the digest of what is in it."""
     definition = entity.definition.digest if entity.definition else ""
     content = (
         entity.ref, entity.title, entity.type, entity.tags, sorted(entity.annotations.items()),
@@ -207,7 +207,7 @@ def with_last_definition(entity: Entity, last: Definition) -> Entity:
     """An API whose definition cannot be read, with the operations it had; what is wrong with it stays said."""
     faults = entity.definition.faults if entity.definition is not None else ()
     kept = replace(last, faults=faults, broken=False, kept=True, digest=f"kept {last.digest.removeprefix('kept ')}")
-    return _digested(replace(entity, definition=kept))
+    return digested(replace(entity, definition=kept))
 
 
 # ---- parts ----

@@ -13,13 +13,13 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import documents
 from gateway.engine.sources import openapi
 from gateway.engine.sources.entities import Entity, read_entity
+from gateway.engine.sources.pulls import Pull
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -29,18 +29,6 @@ INCLUDES = ("$text", "$openapi")
 OPENAPI_TYPES = ("openapi",)
 
 Stamp = tuple[int, int, int, int]  # device, inode, size, modification time
-
-
-@dataclass(slots=True)
-class Pull:
-    """One reading of a source. Of several descriptions ``entities`` holds the first. ``broken``: refs that are there
-    and cannot be read; ``broken_files``: whatever was in them is there and cannot be read."""
-
-    entities: dict[str, Entity] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
-    broken_files: set[str] = field(default_factory=set)
-    rivals: dict[str, list[Entity]] = field(default_factory=dict)  # further descriptions of what is in ``entities``
-    faults: list[Fault] = field(default_factory=list)
 
 
 class _FileRead(NamedTuple):

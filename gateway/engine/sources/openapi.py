@@ -37,7 +37,8 @@ Locate = Callable[[Sequence[str | int]], Source]
 @dataclass(frozen=True, slots=True)
 class Definition:
     """``broken``: it could not be read and has no operations. ``kept``: it could not be read, the operations are those
-    of its last good form. ``openapi``: it is of this family at all; other types (GraphQL, gRPC) have no operations."""
+    of its last good form. ``openapi``: it is of this family at all; other types (GraphQL, gRPC) have no operations.
+    ``schemes``: the kinds of security that some operation names, of `http` its scheme."""
 
     operations: tuple[Operation, ...]
     faults: tuple[Fault, ...] = ()
@@ -45,6 +46,7 @@ class Definition:
     kept: bool = False
     openapi: bool = True
     digest: str = ""
+    schemes: tuple[str, ...] = ()
 
 
 class _Unreadable(Exception):
@@ -87,7 +89,7 @@ def read_definition(text: str, api: str, file: str, first_line: int) -> Definiti
         for each in operations
     ]
     digest = blake2b(marshal.dumps((file, content), 2), digest_size=16).hexdigest()
-    return Definition(operations, tuple(reader.faults), digest=digest)
+    return Definition(operations, tuple(reader.faults), digest=digest, schemes=tuple(sorted(reader.named_schemes)))
 
 
 class _Reader:
@@ -107,6 +109,7 @@ class _Reader:
         schemes = holder.get(name) if isinstance(holder, Mapping) else None
         self._schemes: Mapping[str, Any] = schemes if isinstance(schemes, Mapping) else {}
         self._plain_schemes: set[str] = set()
+        self.named_schemes: set[str] = set()
         self.faults: list[Fault] = []
 
     def operations(self) -> Iterator[Operation]:
@@ -204,6 +207,7 @@ class _Reader:
                 if kind is None:
                     self._warn((*place, "security"), f"security scheme `{scheme}` is not defined: refused")
                     return (), True
+                self.named_schemes.add(self._http_scheme(scheme) if kind == "http" else kind)
                 if kind in _SCOPED:
                     if not isinstance(scopes, list) or not all(isinstance(scope, str) and scope for scope in scopes):
                         raise _Unreadable((*place, "security"), f"scopes of `{scheme}` are no list of texts")
@@ -219,6 +223,10 @@ class _Reader:
         scheme = self._resolved(self._schemes.get(name))
         kind = scheme.get("type") if isinstance(scheme, Mapping) else None
         return kind.lower() if isinstance(kind, str) else None
+
+    def _http_scheme(self, name: str) -> str:
+        scheme = self._resolved(self._schemes.get(name))
+        return str(scheme.get("scheme", "http")).lower() if isinstance(scheme, Mapping) else "http"
 
     def _note_plain(self, scheme: str, kind: str) -> None:
         if scheme not in self._plain_schemes:

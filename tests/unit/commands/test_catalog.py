@@ -84,3 +84,28 @@ def test_a_round_that_fails_afterwards_is_partly_done(engine: Engine) -> None:
     result = run("catalog", "accept-losses", "--state", "s", "--yes")
     assert result.exit_code == 5
     assert "disk full" in result.stdout
+
+
+# === sync ===
+
+
+def test_catalogs_are_looked_at_now_and_named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Message] = []
+
+    def ask(_folder: Path, _name: str, question: Message, *answers: str, within_s: float = 5.0) -> Message:
+        asked.append(question)
+        return {"t": "catalogs_hurried", "catalogs": ["main", "other"]}
+
+    monkeypatch.setattr(asking, "ask", ask)
+    assert run("catalog", "sync", "--state", "s").stdout == "looking at main, other\n"
+    assert told("catalog", "sync", "main", "--state", "s") == {"catalogs": ["main", "other"]}
+    assert asked == [{"t": "read_catalogs", "name": ""}, {"t": "read_catalogs", "name": "main"}]
+
+
+@pytest.mark.parametrize(("name", "said"), [([], "no Backstage catalog"), (["x"], "no catalog called `x`")])
+def test_a_catalog_that_the_node_does_not_follow_is_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, name: list[str], said: str
+) -> None:
+    monkeypatch.setattr(asking, "ask", lambda *_, **__: {"t": "catalogs_hurried", "catalogs": []})
+    result = run("catalog", "sync", *name, "--state", "s")
+    assert (result.exit_code, said in result.stderr) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from gateway import config_load
 from gateway.config import Settings
 from gateway.first_files import preset_of
+from tests.support.catalogs import people, service
 from tests.support.certificates import make
 from tests.support.commands import run, told
+from tests.support.fake_catalog import FakeCatalog, fake_catalog
 from tests.support.node import free_port
 
 
@@ -213,3 +216,63 @@ def test_a_folder_that_is_not_there_is_said(issuer: str) -> None:
 def test_a_path_is_read_back_as_it_was_said(tmp_path: Path, issuer: str, name: str) -> None:
     init(issuer, "--catalog", name)
     assert settings().catalog.files == (str((tmp_path / name).resolve()),)
+
+
+# === a Backstage instead of a folder ===
+
+
+@pytest.fixture
+def backstage() -> Iterator[FakeCatalog]:
+    with fake_catalog(*people("team"), service("a")) as made:
+        yield made
+
+
+def test_a_backstage_is_asked_for_with_its_token_and_what_it_says_is_told(issuer: str, backstage: FakeCatalog) -> None:
+    Path("backstage.token").write_text(f"{backstage.token}\n")
+    report = init(issuer, "--catalog", f"{backstage.url}/api/catalog")
+    assert report["catalog"]["reached"] is True
+    assert report["catalog"]["found"].startswith("3 entities")
+    (said,) = settings().catalog.backstage
+    assert (said.url, Path(said.token_file).name) == (backstage.url, "backstage.token")
+    assert settings().catalog.files == ()
+    lines = Path("stagedoor.yaml").read_text().splitlines()
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= 120
+    assert backstage.token not in "".join(lines)
+    assert told("check")["usable"] is True
+
+
+def test_a_blind_token_keeps_no_file_from_being_written_and_is_told(issuer: str, backstage: FakeCatalog) -> None:
+    backstage.blind = True
+    Path("t").write_text(backstage.token)
+    result = run(
+        "init", "--host", "apps.example.com", "--issuer", issuer, "--catalog", backstage.url, "--token-file", "t",
+        "--yes",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "cannot be read" in result.stdout
+    assert "200 and shows no entity" in result.stdout
+    assert "catalog.entity.read" in result.stdout
+
+
+def test_a_folder_has_no_word_about_a_backstage(issuer: str) -> None:
+    assert init(issuer)["catalog"] is None
+
+
+def test_a_token_file_is_asked_for_until_there_is_a_token_in_it(issuer: str, backstage: FakeCatalog) -> None:
+    Path("good").write_text(backstage.token)
+    Path("empty").touch()
+    typed = f"apps.example.com\n{issuer}\nhttps://\n{backstage.url}\nabsent\nempty\ngood\n\n\n"
+    result = run("init", typed=typed)
+    assert result.exit_code == 0, result.output
+    assert "is no address of a Backstage" in result.stderr
+    assert "`absent`: no such file" in result.stderr
+    assert "`empty` holds no secret" in result.stderr
+    assert Path(settings().catalog.backstage[0].token_file).name == "good"
+
+
+def test_without_a_token_nothing_is_written(tmp_path: Path, issuer: str) -> None:
+    result = run("init", "--host", "a.example.com", "--issuer", issuer, "--catalog", "https://b.example", "--yes")
+    assert result.exit_code == 2
+    assert "--token-file: cannot read `backstage.token`" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["catalog"]

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.control.admin import AdminView, Check, IssuerState, make_app
+from gateway.control.admin import AdminView, CatalogState, Check, IssuerState, make_app
 from gateway.counters import Merged
 
 Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
@@ -15,7 +15,10 @@ Client = TestClient  # type: ignore[type-arg]  # its parameters are private to a
 
 def ask(checks: list[Check], story: Callable[[Client], Awaitable[None]]) -> None:
     issuers = [IssuerState("marlow", 2, 12.0, ""), IssuerState("partner", 0, float("inf"), "away")]
-    view = AdminView(lambda: checks, lambda: issuers, lambda: 7, lambda: 6, lambda: {"version": "1.2.3"})
+    catalogs = [CatalogState("main", 300, 4.5, 12.0, ""), CatalogState("new", 0, None, None, "it answered 401")]
+    view = AdminView(
+        lambda: checks, lambda: issuers, lambda: 7, lambda: 6, lambda: {"version": "1.2.3"}, lambda: catalogs
+    )  # fmt: skip
 
     async def whole() -> None:
         async with TestClient(TestServer(make_app(view, Merged()))) as client:
@@ -66,5 +69,19 @@ def test_metrics_hold_the_doors_counts_and_the_age_of_each_issuers_keys() -> Non
 def test_the_version() -> None:
     async def story(client: Client) -> None:
         assert await (await client.get("/version")).json() == {"version": "1.2.3"}
+
+    ask([], story)
+
+
+def test_each_catalog_shows_its_age_its_size_whether_it_is_well_and_its_own_delay() -> None:
+    async def story(client: Client) -> None:
+        text = await (await client.get("/metrics")).text()
+        for line in (
+            'stagedoor_catalog_age_seconds{catalog="main"} 4.5', 'stagedoor_catalog_age_seconds{catalog="new"} +Inf',
+            'stagedoor_catalog_entities{catalog="main"} 300.0', 'stagedoor_catalog_reachable{catalog="main"} 1.0',
+            'stagedoor_catalog_reachable{catalog="new"} 0.0', 'stagedoor_catalog_delay_seconds{catalog="main"} 12.0',
+        ):  # fmt: skip
+            assert line in text
+        assert 'stagedoor_catalog_delay_seconds{catalog="new"}' not in text
 
     ask([], story)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.control.doors import SOCKET, TOKENS_LIMIT, WANTS_LIMIT, Doors
 from gateway.control.introspection import Answer
 from gateway.counters import LENGTH, LOOP_LAG_MAX_US, REQUEST_BYTES, Merged
@@ -255,6 +257,30 @@ def test_the_engine_follows_but_is_no_door(tmp_path: Path) -> None:
         assert (await heard.get())["t"] == "overlay"
         assert node.doors.connected == 0
         assert node.doors.live_seq == node.doors.overlay.seq
+
+    node.run(story)
+
+
+@pytest.mark.parametrize(("role", "shown"), [("engine", [{"name": "main"}]), ("door", [])])
+def test_the_engine_alone_says_how_the_catalogs_are_and_while_it_is_there(
+    tmp_path: Path, role: str, shown: list[dict[str, Any]]
+) -> None:
+    node = Node(tmp_path)
+
+    async def story() -> None:
+        client, heard = node.door(role=role)
+        await heard.get()
+        client.send({"t": "catalogs", "catalogs": "nonsense"})
+        client.send({"t": "catalogs", "catalogs": [5, {"name": "main"}]})
+        client.send({"t": "want_key", "id": 1, "issuer": "x", "kid": "y"})
+        while (await heard.get())["t"] != "key_done":
+            pass
+        assert node.doors.catalogs == shown
+        client.close()
+        async with asyncio.timeout(5):
+            while node.doors.followers:
+                await asyncio.sleep(0.005)
+        assert node.doors.catalogs == []
 
     node.run(story)
 

@@ -60,9 +60,9 @@ class Node:
             finally:
                 await control.close()
 
-    def door(self, seq: int = 0) -> tuple[LinkClient, asyncio.Queue[Message]]:
+    def door(self, seq: int = 0, base: str = "") -> tuple[LinkClient, asyncio.Queue[Message]]:
         heard: asyncio.Queue[Message] = asyncio.Queue()
-        hello = {"t": "hello", "role": "door", "slot": 0, "pid": 1, "base": "", "seq": seq}
+        hello = {"t": "hello", "role": "door", "slot": 0, "pid": 1, "base": base, "seq": seq}
         client = LinkClient(self.folder / SOCKET, lambda: hello, heard.put_nowait)
         client.start()
         return client, heard
@@ -174,6 +174,31 @@ def test_a_door_keeps_its_keys_when_control_lost_its_own_and_the_provider_is_awa
         assert (heard.qsize(), also_heard.qsize()) == (0, 0)
         for client in (first, second, new):
             client.close()
+
+    asyncio.run(node.with_control(story))
+
+
+def test_a_node_is_ready_once_every_door_decides_by_a_base(node: Node) -> None:
+    """A load balancer must send nobody where everything is refused as `policy_unavailable`."""
+
+    async def story(control: Control) -> None:
+        def check() -> tuple[bool, str]:
+            return next((each.good, each.detail) for each in control._checks() if each.name == "base" and each.needed)
+
+        assert not check()[0]
+        first, heard = node.door(base="")
+        await heard.get()
+        good, detail = check()
+        assert not good
+        assert "policy_unavailable" in detail
+        second, heard = node.door(base="b1")
+        await heard.get()
+        assert check() == (False, "1 of 2 doors serve one")
+        first.close()
+        while control._doors.connected > 1:
+            await asyncio.sleep(0)
+        assert check() == (True, "1 of 1 doors serve one")
+        second.close()
 
     asyncio.run(node.with_control(story))
 

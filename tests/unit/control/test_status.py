@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.control.admin import IssuerState
+from gateway.control.admin import CatalogState, IssuerState
 from gateway.control.doors import STALLS_KEPT, Follower
-from gateway.control.status import follower_status, issuer_status
+from gateway.control.status import catalog_states, follower_status, issuer_status
 from gateway.counters import AUDIT_FAILED, AUDIT_QUEUED, DOWNSTREAM_OPEN, LENGTH, OVERLAY_AGE_S, SNAPSHOT_AGE_S
 
 
@@ -41,3 +41,10 @@ def test_an_issuer_without_keys_has_no_age() -> None:
     known, unknown = issuer_status([IssuerState("a", 2, 12.7, ""), IssuerState("b", 0, float("inf"), "away")])
     assert known == {"name": "a", "keys": 2, "age_s": 12, "fault": ""}
     assert unknown == {"name": "b", "keys": 0, "age_s": None, "fault": "away"}
+
+
+def test_catalogs_are_read_with_care() -> None:
+    """The engine may be of another version."""
+    said = {"name": "main", "entities": 5, "age_s": 1.5, "delay_s": None, "fault": "away", "more": 1}
+    assert catalog_states([said]) == [CatalogState("main", 5, 1.5, None, "away")]
+    assert catalog_states([{}, {"age_s": "x", "entities": None}]) == [CatalogState("", 0, None, None, "")] * 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64encode
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,3 +115,82 @@ def test_the_clock_is_compared_with_the_issuers(ahead_s: float | None, verdict: 
     else:
         assert said.replace("20", str(line.found.split()[1])) in line.found
     assert ("NTP" in line.fix) is (verdict != "OK")
+
+
+# === asking about tokens ===
+
+SECRET = "s3cr3t-of-the-gateway"
+
+
+def examined(
+    tmp_path: Path, answer: dict[str, Any], *, status: int = 200, secret: str = SECRET, client_id: str = "gateway"
+) -> tuple[Line, list[tuple[str, str]]]:
+    """The line, and the credentials and form of each question."""
+    asked: list[tuple[str, str]] = []
+    (tmp_path / "secret").write_text(secret)
+    (tmp_path / "secret").chmod(0o600)
+
+    async def introspect(request: web.Request) -> web.Response:
+        asked.append((request.headers["Authorization"], await request.text()))
+        if request.headers["Authorization"] != "Basic " + b64encode(f"gateway:{SECRET}".encode()).decode():
+            return web.json_response({"error": "invalid_client"}, status=401)
+        return web.json_response(answer, status=status)
+
+    async def scene() -> Line:
+        app = web.Application()
+        app.router.add_post("/introspect", introspect)
+        async with TestServer(app) as server:
+            address = str(server.make_url("")).rstrip("/")
+            settings = config.Introspection(client_id, str(tmp_path / "secret"), f"{address}/introspect")
+            (line,) = await issuers.introspection(
+                config.Issuer("idp", address, ("api",), introspection=settings), Names()
+            )
+            return line
+
+    return asyncio.run(scene()), asked
+
+
+def test_an_issuer_that_may_be_asked_about_tokens_is_well(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line, asked = examined(tmp_path, {"active": False})
+    assert (line.check, line.subject, line.verdict) == ("issuer", "idp introspection", "OK")
+    assert line.found == "answers, and accepts client `gateway`"
+    assert "token=doctor-" in asked[0][1], "nobody's token is shown around"
+    assert capfd.readouterr() == ("", ""), "what is found is a line, not a log"
+
+
+@pytest.mark.parametrize("wrong", [{"secret": "another"}, {"client_id": "nobody"}])
+def test_credentials_that_are_not_accepted_are_said_and_not_shown(tmp_path: Path, wrong: dict[str, str]) -> None:
+    line, _ = examined(tmp_path, {"active": False}, **wrong)  # type: ignore[arg-type]  # names of texts only
+    assert line.verdict == "FAIL"
+    assert line.found.endswith("/introspect` answered 401")
+    assert line.fix.startswith("correct `client_id`, `client_secret_file`")
+    assert not any(word in str(line) for word in (SECRET, "another", "Basic"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "found"),
+    [
+        ({"active": "no"}, 200, "is no introspection response"),
+        ({"active": False}, 503, "answered 503"),
+        ({"active": True, "sub": "jane"}, 200, "calls a made-up token active"),
+    ],
+)
+def test_what_is_no_word_about_a_token_fails(tmp_path: Path, answer: dict[str, Any], status: int, found: str) -> None:
+    line, _ = examined(tmp_path, answer, status=status)
+    assert line.verdict == "FAIL"
+    assert found in line.found
+    assert line.fix
+
+
+def test_an_endpoint_that_nobody_serves_is_unreachable(tmp_path: Path) -> None:
+    async def scene() -> Line:
+        (tmp_path / "secret").write_text(SECRET)
+        (tmp_path / "secret").chmod(0o600)
+        settings = config.Introspection("gateway", str(tmp_path / "secret"), f"http://127.0.0.1:{free_port()}/")
+        (line,) = await issuers.introspection(
+            config.Issuer("idp", "https://idp.test", ("api",), introspection=settings), Names()
+        )
+        return line
+
+    line = asyncio.run(scene())
+    assert (line.verdict, line.fix.startswith("make it reachable from here")) == ("FAIL", True)

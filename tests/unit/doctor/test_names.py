@@ -10,7 +10,7 @@ import pytest
 
 from gateway.doctor import names
 from gateway.doctor.lines import Line
-from gateway.doctor.names import Names, NamesOfClient, central_host, issuer_host, upstream_hosts
+from gateway.doctor.names import Names, central_host, client_connector, issuer_host, upstream_hosts
 from tests.support.catalogs import settings
 
 ZONE = {
@@ -80,8 +80,10 @@ def test_a_name_is_asked_once_whoever_wants_to_know(asked: list[str]) -> None:
     async def scene() -> None:
         known = Names()
         await asyncio.gather(issuer_host("https://idp.example.com", known), upstream_hosts(["idp.example.com"], known))
-        (found,) = await NamesOfClient(known).resolve("idp.example.com", 443)
+        connector = client_connector(known)
+        (found,) = await connector._resolve_host("idp.example.com", 443)
         assert (found["host"], found["port"]) == ("10.0.0.9", 443)
+        await connector.close()
 
     asyncio.run(scene())
     assert asked == ["idp.example.com"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from gateway.config_sources import Origins
 from gateway.engine.acceptance import Acceptance, Judgement
-from gateway.engine.sources.entities import Entity
-from gateway.engine.sources.files import Pull
+from gateway.engine.sources.entities import Entity, read_entity
 from gateway.engine.sources.openapi import Definition, broken
+from gateway.engine.sources.pulls import Joined, Pull, file_of
 from policy.facts import Operation, Source
+from tests.support.catalogs import PREFIX, entity, service
 
 
 def one(ref: str, **changes: object) -> Entity:
@@ -155,3 +158,80 @@ def test_an_api_whose_definition_breaks_keeps_its_operations() -> None:
         catalog.reads({"api:default/a": one("api:default/a", definition=good)}).entities["api:default/a"].definition
         == good
     )
+
+
+# === several catalogs ===
+
+
+def from_catalog(name: str, *documents: dict[str, Any], **more: Any) -> Pull:
+    """One reading of a Backstage catalog."""
+    file = file_of(name)
+    found = [read_entity(document, lambda path: Source(file), PREFIX).entity for document in documents]
+    return Pull({each.ref: each for each in found if each is not None}, catalogs=frozenset((file,)), **more)
+
+
+def both(*pulls: Pull) -> Pull:
+    return Joined(None).pull(list(zip(("main", "other"), pulls, strict=True)))
+
+
+def test_a_catalog_that_goes_blind_is_not_hidden_by_another_that_is_well() -> None:
+    """Ten of a hundred services are no large loss, but they are all that one catalog had."""
+    acceptance = Acceptance()
+    small = from_catalog("main", *(service(f"m-{number}") for number in range(10)))
+    large = from_catalog("other", *(service(f"o-{number}") for number in range(90)))
+    accepted = acceptance.judge(both(small, large), {}).entities
+    for _ in range(3):
+        judged = acceptance.judge(both(from_catalog("main"), large), accepted)
+    assert len(judged.entities) == 100
+    assert judged.held == {"component": 10}
+    assert judged.faults[0].source.file == "catalog:main"
+
+
+def test_additions_of_another_catalog_do_not_wait_for_the_held_one() -> None:
+    acceptance = Acceptance()
+    main, other = from_catalog("main", service("m")), from_catalog("other", service("o"))
+    accepted = acceptance.judge(both(main, other), {}).entities
+    judged = acceptance.judge(both(from_catalog("main"), from_catalog("other", service("o"), service("new"))), accepted)
+    assert set(judged.entities) == {f"component:default/{name}" for name in ("m", "o", "new")}
+
+
+def test_another_catalog_takes_nothing_over_while_the_first_one_is_blind() -> None:
+    """It would only have to wait for the other to fail."""
+    acceptance = Acceptance()
+    mine, forged = service("a"), service("a", upstream="http://10.6.6.6:80")
+    accepted = acceptance.judge(both(from_catalog("main", mine), from_catalog("other", forged)), {}).entities
+    for _ in range(3):
+        judged = acceptance.judge(both(from_catalog("main"), from_catalog("other", forged)), accepted)
+    assert judged.entities["component:default/a"].source.file == "catalog:main"
+    acceptance.accept_losses()
+    judged = acceptance.judge(both(from_catalog("main"), from_catalog("other", forged)), accepted)
+    assert judged.entities["component:default/a"].source.file == "catalog:other"
+
+
+def test_a_catalog_that_was_never_read_or_is_away_loses_nothing() -> None:
+    acceptance = Acceptance()
+    main, other = from_catalog("main", service("a")), from_catalog("other", service("o"))
+    accepted = acceptance.judge(both(main, other), {}).entities
+    unread = Pull(unread=True, broken_files={"catalog:main"}, catalogs=frozenset(("catalog:main",)))
+    judged = acceptance.judge(both(unread, from_catalog("other", service("a", access="everyone"))), accepted)
+    assert judged.entities["component:default/a"].source.file == "catalog:main"
+    assert judged.held == {"component": 1}  # of the other catalog, whose own service is gone
+
+
+def test_who_moves_from_files_to_a_catalog_is_followed_at_once() -> None:
+    acceptance = Acceptance()
+    files = Pull({"component:default/a": from_catalog("x", service("a")).entities["component:default/a"]})
+    moved = replace(files.entities["component:default/a"], source=Source("/srv/a.yaml"))
+    judged = acceptance.judge(from_catalog("main", service("a", access="everyone")), {moved.ref: moved})
+    assert judged.entities["component:default/a"].annotations["access"] == "everyone"
+    assert judged.faults == ()
+
+
+def test_people_whom_the_operator_trusts_no_more_are_gone_at_once() -> None:
+    """However many: nothing failed, somebody decided."""
+    acceptance = Acceptance()
+    people = [entity("User", f"u-{number}") for number in range(30)]
+    pull = from_catalog("main", *people)
+    accepted = acceptance.judge(pull, {}).entities
+    judged = acceptance.judge(Joined(Origins((), ())).pull([("main", pull)]), accepted)
+    assert (judged.entities, judged.confirm, judged.held) == ({}, False, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from gateway import config_load
 from gateway.lab.folder import LabError
 from gateway.lab.ground import FIRST_UPSTREAM_PORT, Wishes, lay
-from tests.support.running_lab import PROJECT, free_ports
+from tests.support.running_lab import PORTS_IN_A_ROW, PROJECT, free_ports
 
 
 def wishes(folder: Path, port: int) -> Wishes:
@@ -34,6 +35,16 @@ def test_other_upstream_ports_work_on_a_copy_of_the_catalog(tmp_path: Path) -> N
     assert f"127.0.0.1:{ground.upstream_port}" in text
     assert f":{FIRST_UPSTREAM_PORT}" not in text
     assert f":{FIRST_UPSTREAM_PORT}" in (PROJECT / "examples/catalog/payments.yaml").read_text()
+
+
+def test_provider_and_admin_listener_have_their_ports_beside_the_applications(tmp_path: Path) -> None:
+    """Two labs on ports of their own do not meet, and the tokens of each outlive its restart."""
+    first = free_ports(PORTS_IN_A_ROW)
+    chosen = replace(wishes(tmp_path, first), upstream_port=first + 2)
+    for _ in range(2):
+        ground = lay(chosen)
+        assert (ground.provider_port, ground.facts.admin) == (first + 1, f"127.0.0.1:{first + 10}")
+    assert lay(wishes(tmp_path, first)).provider_port != first, "which is the door's"
 
 
 def test_everything_is_written_below_the_labs_folder(tmp_path: Path) -> None:

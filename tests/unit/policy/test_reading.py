@@ -19,6 +19,13 @@ def test_a_fault_reads_as_file_line_message_suggestion() -> None:
         "f.yaml:3: unknown key `a`; did you mean `b`?"
     )
     assert str(Fault(Source("f.yaml"), "unreadable")) == "f.yaml: unreadable"
+    assert str(Fault(Source("f.yaml", 3, "component:default/a"), "odd")) == "f.yaml:3: odd"
+
+
+def test_a_fault_without_a_line_names_its_entity_once() -> None:
+    place = Source("catalog:main", 0, "component:default/a")
+    assert str(Fault(place, "prod: no host")) == "catalog:main component:default/a: prod: no host"
+    assert str(Fault(place, "`component:default/a` is odd")) == "catalog:main: `component:default/a` is odd"
 
 
 def test_suggestions_come_from_what_is_known() -> None:

@@ -52,7 +52,12 @@ def test_stitched_relations_give_the_edges_of_spec() -> None:
         ("dependsOn", "component:default/y"),
     ]
     assert edges(component, stitched) == edges(component)
-    assert edges(entity("API", "a"), [("apiConsumedBy", "component:default/x")]) <= edges(component)
+
+
+@pytest.mark.parametrize("relation", ["apiConsumedBy", "apiProvidedBy", "ownerOf", "hasPart"])
+def test_what_is_said_of_another_entity_counts_where_that_one_says_it(relation: str) -> None:
+    """Else an API of one catalog could add its operations to a service of another."""
+    assert edges(entity("API", "a"), [(relation, "component:default/x")]) == set()
 
 
 def test_with_relations_at_hand_spec_is_not_read_for_them() -> None:

@@ -107,6 +107,16 @@ def test_a_scheme_that_is_not_oauth_adds_no_scope_and_is_noted_once() -> None:
     assert ["`key`" in fault.message for fault in read(document).faults] == [True]
 
 
+def test_a_definition_tells_which_kinds_of_security_its_operations_name() -> None:
+    schemes = {
+        "key": {"type": "apiKey"}, "basic": {"type": "http", "scheme": "Basic"}, "odd": {"type": "http"},
+        "unused": {"type": "openIdConnect"},
+    }  # fmt: skip
+    stated = [{"key": []}, {"basic": []}, {"odd": []}]
+    assert read(with_security(stated, None, schemes)).schemes == ("apikey", "basic", "http")
+    assert read(with_security([], None, schemes)).schemes == ()
+
+
 def test_a_scheme_behind_a_remote_reference_is_not_defined() -> None:
     schemes = {"oauth": {"$ref": "https://evil.example/schemes.json"}}
     assert security(with_security([{"oauth": ["r"]}], None, schemes)) == [([], True)]
