@@ -33,6 +33,7 @@ def access_schema() -> Schema:
                 "scopes": _named(_scope(), "Scopes that stand for those of many operations."),
                 "defaults": _list(_default(), "The access of services that do not state their own."),
                 "rules": _list(_rule(), "Rules that stand on their own. A deny wins over everything."),
+                "waive": _list(_waiver(), "Findings of `stagedoor lint` that are accepted for a time."),
             },
             required=["version", "environments"],
         ),
@@ -164,4 +165,20 @@ def _rule() -> Schema:
         },
         required=["because"],
         oneOf=[{"required": ["allow"]}, {"required": ["deny"]}],
+    )
+
+
+def _waiver() -> Schema:
+    return _mapping(
+        {
+            "finding": {"type": "string", "pattern": r"\S", "description": "Its id, or with `for` its kind."},
+            "for": {"type": "string", "pattern": r"\S", "description": "What it is about: a ref, a rule, …"},
+            "until": {
+                "type": "string",
+                "pattern": r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*$",
+                "description": "The last day.",
+            },
+            "because": {"type": "string", "pattern": r"\S", "description": "Why it is accepted."},
+        },
+        required=["finding", "until", "because"],
     )

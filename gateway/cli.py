@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,11 @@ COMMANDS: Final[Mapping[str, str]] = {
     "doctor": "gateway.commands.doctor",
     "explain": "gateway.commands.explain",
     "init": "gateway.commands.init",
+    "lint": "gateway.commands.lint",
     "status": "gateway.commands.status",
+    "what-can": "gateway.commands.what_can",
+    "who-can": "gateway.commands.who_can",
+    "why": "gateway.commands.why",
 }
 
 
@@ -86,15 +91,17 @@ def serve(file: Path) -> None:
 @main.command()
 @json_option
 def version(as_json: bool) -> None:
-    """Print the version."""
+    """Print the version, and whether the files that every request runs through are compiled."""
     try:
         number = installed_version("stagedoor")
     except PackageNotFoundError:  # run from a checkout that is not installed
         number = "unknown"
+    hot = find_spec("gateway.door.downstream")
+    door = "interpreted" if hot is None or str(hot.origin).endswith(".py") else "compiled"
     if as_json:
-        write_json({"stagedoor": number, "python": platform.python_version()})
+        write_json({"stagedoor": number, "python": platform.python_version(), "door": door})
     else:
-        click.echo(f"stagedoor {number}")
+        click.echo(f"stagedoor {number} (door {door})")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,15 @@ def decide(table: Table, why: WhyFrames, caller: Caller, method: str, address: A
         raise ConfigError("nothing can be decided: the access policy has faults")
     principal = principal_for(caller, table)
     who = principal.ref or caller.name or "nobody"
+    match = matched(table, method, address, who)
+    if isinstance(match, Answer):
+        return match
+    verdict = table.decide(match, method, principal, int(time.time()), caller.call)
+    return _decided(verdict, match, why.get(f"why/{match.exposure.key}", {}), who)
+
+
+def matched(table: Table, method: str, address: Address, who: str) -> Match | Answer:
+    """What the table is asked about; the refusal, whoever calls, where it need not be asked."""
     target = read_target(address.target, method)
     if isinstance(target, Refused):
         return _protocol(target.code, target.detail, who)
@@ -102,8 +111,7 @@ def decide(table: Table, why: WhyFrames, caller: Caller, method: str, address: A
         return _decided(Refusal(OPERATION_UNKNOWN), match, {}, who)
     if not is_accepted(target, match.exposure.options):
         return _protocol("path_malformed", "the exposure does not opt in to this form of path", who)
-    verdict = table.decide(match, method, principal, int(time.time()), caller.call)
-    return _decided(verdict, match, why.get(f"why/{match.exposure.key}", {}), who)
+    return match
 
 
 def principal_for(caller: Caller, table: Table) -> Principal:

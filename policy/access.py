@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeVar, cast
 
-from policy.demands import DemandReader
+from policy.demands import DemandReader, is_day
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS
+from policy.findings import CHECKS
 from policy.paths import METHODS, Template, template_fault, template_of
 from policy.reading import Fault, Locate, Path, did_you_mean, ref_of
 from policy.statements import (
@@ -28,6 +29,7 @@ from policy.statements import (
     Role,
     Selector,
     Temporary,
+    Waiver,
 )
 
 __all__ = ["AccessPolicy", "Fault", "read_policy"]
@@ -59,7 +61,7 @@ class _PolicyReader(DemandReader):
     known_environments: tuple[str, ...] = ()
 
     def policy(self, document: object) -> AccessPolicy:
-        top = self.mapping(document, (), ("version", "environments", "roles", "scopes", "defaults", "rules"))
+        top = self.mapping(document, (), ("version", "environments", "roles", "scopes", "defaults", "rules", "waive"))
         if top.get("version") != 1:
             self.fault(("version",) if "version" in top else (), "`version` must be `1`")
         environments = dict(self.named(top, "environments", self.environment))
@@ -73,6 +75,7 @@ class _PolicyReader(DemandReader):
             tuple(scope for _, scope in self.named(top, "scopes", self.scope)),
             tuple(self.default(node, path) for path, node in self.mappings(top.get("defaults"), ("defaults",))),
             tuple(self.rule(node, path) for path, node in self.mappings(top.get("rules"), ("rules",))),
+            tuple(self.waiver(node, path) for path, node in self.mappings(top.get("waive"), ("waive",))),
         )
 
     def named(
@@ -130,7 +133,7 @@ class _PolicyReader(DemandReader):
         self.filled(keys, path, keys)
         groups = self.texts(keys.get("groups"), (*path, "groups"))
         scopes = self.texts(keys.get("scopes"), (*path, "scopes"))
-        return Role(name, tuple(ref_of(group, "group") for group in groups), frozenset(scopes))
+        return Role(name, tuple(ref_of(group, "group") for group in groups), frozenset(scopes), self.locate(path))
 
     def scope(self, name: str, node: object, path: Path) -> NamedScope:
         keys = self.mapping(node, path, (*_SELECTOR_KINDS, "methods"))
@@ -173,6 +176,21 @@ class _PolicyReader(DemandReader):
             self.fault((*path, "methods"), "a rule has either `methods` or `operations`")
         (self.check_deny if effect == "deny" else self.check_allow)(rule, keys, path)
         return rule
+
+    def waiver(self, node: object, path: Path) -> Waiver:
+        keys = self.mapping(node, path, ("finding", "for", "until", "because"))
+        finding = self.text(keys.get("finding"), (*path, "finding"))
+        about = self.text(keys["for"], (*path, "for")) if "for" in keys else ""
+        until = self.text(keys.get("until"), (*path, "until"))
+        if finding.startswith("f-") == bool(about) and finding:
+            said = "is one finding already" if about else "is a kind of finding: say for what with `for`"
+            self.fault((*path, "finding"), f"`{finding}` {said}")
+        elif about and finding not in CHECKS:
+            self.fault((*path, "finding"), f"`{finding}` is no kind of finding", did_you_mean(finding, CHECKS))
+        if until and not is_day(until):
+            self.fault((*path, "until"), f"`{until}` is no day", "write the last day, such as `2027-01-31`")
+        because = self.text(keys.get("because"), (*path, "because"))
+        return Waiver(finding, about.lower(), until, because, self.locate(path))
 
     def check_allow(self, rule: PolicyRule, keys: Mapping[str, object], path: Path) -> None:
         """An allow says to what and where; what is open to anyone is listed and asks for nothing."""

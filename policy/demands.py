@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from ipaddress import ip_network
 from typing import Final
 
@@ -17,6 +18,14 @@ from policy.statements import Requirement
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ISSUER: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _OF_PROGRAMS: Final = ("issuer", "network", "certificate")
+
+
+def is_day(text: str) -> bool:
+    """Whether it is a day of the calendar, as in `2027-01-31`."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 class DemandReader(Reader):

@@ -73,6 +73,7 @@ class Role:
     name: str
     groups: tuple[str, ...]
     scopes: frozenset[str]
+    source: Source = Source("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,21 @@ class PolicyRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """Findings of `lint` that somebody accepts for a time: one id, or all of one kind about one thing."""
+
+    finding: str  # "f-…", or a kind of finding
+    about: str  # "" when ``finding`` is an id
+    until: str  # "2027-01-31": the last day, UTC
+    because: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class AccessPolicy:
     environments: Mapping[str, EnvironmentPolicy]
     roles: tuple[Role, ...] = ()
     scopes: tuple[NamedScope, ...] = ()
     defaults: tuple[Default, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
+    waivers: tuple[Waiver, ...] = ()

@@ -14,9 +14,9 @@ from gateway.commands.terminal import (
     FOUND,
     config_option,
     console,
-    from_here,
     json_option,
     mention,
+    place_of,
     plain,
     settings_at,
     write_json,
@@ -98,14 +98,12 @@ def _show(answer: Answer) -> None:
     else:
         screen.print(Text("refused", style="bold red"), Text(f"{answer.reason} ({answer.status})"))
     screen.print(Text(plain(answer.sentence)))
-    file = from_here(answer.source.file)
-    source = f"{file}:{answer.source.line}" if answer.source.line else file
     lines = {
         "caller": answer.caller,
         "exposure": answer.exposure,
         "operation": answer.operation,
         "rule": answer.rule,
-        "source": source,
+        "source": place_of(answer.source),
         "because": answer.because,
         "needs": ", ".join(answer.need),
         "to do": answer.todo,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gateway.config import Settings
+    from policy.facts import Source
     from policy.reading import Fault
 
 FOUND: Final = 1
@@ -86,3 +87,9 @@ def from_here(file: str) -> str:
     """A path as a person would type it: relative below the current folder, whole elsewhere."""
     path = Path(file)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def place_of(source: Source) -> str:
+    """File and line of a source, as a person would type the file."""
+    file = from_here(source.file)
+    return f"{file}:{source.line}" if source.line else file

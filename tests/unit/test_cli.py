@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.door.downstream import Downstream
 from tests.support.node import ROOT
 
 CONFIG = """\
@@ -291,9 +294,11 @@ def test_serve_names_what_is_wrong_with_the_configuration(tmp_path: Path) -> Non
 
 
 def test_version_is_data() -> None:
-    assert run("version").stdout.startswith("stagedoor ")
+    assert re.fullmatch(r"stagedoor \S+ \(door (compiled|interpreted)\)\n", run("version").stdout)
     assert run("version", "--json").exit_code == 0
-    assert set(json.loads(run("version", "--json").stdout)) == {"stagedoor", "python"}
+    assert set(json.loads(run("version", "--json").stdout)) == {"stagedoor", "python", "door"}
+    is_python = isinstance(Downstream.data_received, FunctionType)
+    assert json.loads(run("version", "--json").stdout)["door"] == ("interpreted" if is_python else "compiled")
 
 
 def commands(group: click.Group, *words: str) -> Iterator[tuple[str, ...]]:

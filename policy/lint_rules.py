@@ -1,0 +1,156 @@
+"""Checks of what the access policy states: too broad, said twice, about nothing, more than one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Final
+
+from policy.explain import LONGEST_WORDS, sentence_of, short_name
+from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, Operation, Source
+from policy.findings import Finding
+from policy.lint_ground import Ground, is_production
+from policy.paths import TAIL, WRITE, covers, template_of
+from policy.reasons import CONSUMER
+from policy.reasons import RULE as RULE_REACH
+from policy.rule import Rule
+from policy.statements import PolicyRule, Requirement
+
+_CONJUNCTION: Final = "and also"
+
+
+def lint_rules(ground: Ground) -> Iterator[Finding]:
+    yield from _environments(ground)
+    seen: dict[str, Source] = {}
+    for statement, rules in ground.stated:
+        yield from _because(statement, rules)
+        for rule in rules:
+            yield from _breadth(statement, rule)
+            if rule.id in seen:
+                first = f"{seen[rule.id].file}:{seen[rule.id].line}"
+                yield Finding(
+                    "rule_twice",
+                    rule.id,
+                    statement.source,
+                    f"{_quoted(rule)} is said at {first} too.",
+                    "remove one of the two",
+                )
+            elif complaint := _never(ground, rule):
+                yield Finding("rule_never_matches", rule.id, statement.source, *complaint)
+            seen.setdefault(rule.id, statement.source)
+    yield from _catalog_rules(ground)
+
+
+def _environments(ground: Ground) -> Iterator[Finding]:
+    for name, environment in sorted(ground.policy.environments.items()):
+        if is_production(name) and {"all", "write"} & set(environment.everyone):
+            sentence = f"Everyone may write to whatever service opens itself to everyone in {name}."
+            yield Finding("everyone_everything", name, environment.source, sentence, "write `everyone: [read]`")
+        for network in _everywhere(environment.requirements):
+            sentence = f"Network {network}, asked of programs in {name}, holds every address."
+            yield Finding("wildcard", name, environment.source, sentence, "name the networks programs call from")
+
+
+def _breadth(statement: PolicyRule, rule: Rule) -> Iterator[Finding]:
+    """Of an allow. What a deny covers too much is refused, which harms nobody in silence."""
+    if not rule.is_permit:
+        return
+    writes = rule.methods is None or bool(rule.methods & WRITE)
+    crowd = rule.subject in (ALL_PEOPLE, ALL_WORKLOADS)
+    if crowd and writes and not rule.operations and is_production(rule.environment):
+        fix = "name teams or services, or limit it with `methods: [GET, HEAD]`"
+        yield Finding("everyone_everything", rule.id, statement.source, f"{_quoted(rule)} lets everyone write.", fix)
+    if any(pattern == (TAIL,) for _, pattern in rule.operations):
+        sentence = f"{_quoted(rule)} names `/**`, which is every path."
+        yield Finding("wildcard", rule.id, statement.source, sentence, "name the operations, or use `methods`")
+    for network in _everywhere(statement.requirements):
+        sentence = f"{_quoted(rule)} asks for network {network}, which holds every address."
+        yield Finding("wildcard", rule.id, statement.source, sentence, "name the networks programs call from")
+
+
+def _everywhere(requirements: tuple[Requirement, ...]) -> list[str]:
+    networks = [text for need in requirements if need.name == "network" for text in str(need.argument).split(",")]
+    return [text for text in networks if ip_network(text).prefixlen == 0]
+
+
+def _never(ground: Ground, rule: Rule) -> tuple[str, str] | None:
+    """Why a rule is about nothing, and what to do; None when it is about something."""
+    if not ground.is_inhabited(rule.subject, rule.environment):
+        return f"{_quoted(rule)} is about nobody: {_absent(rule.subject)}.", _fix_of(rule.subject)
+    places = ground.where.get(rule.id, ())
+    if not places:
+        where = f" in {rule.environment}" if rule.environment else ""
+        return (
+            f"{_quoted(rule)} is about no service: nothing published{where} fits `to`.",
+            "correct `to` or `in`, or remove it",
+        )
+    if not any(_is_about(rule, operation) for published in places for operation in published.operations):
+        fix = "compare with the definition, or remove it"
+        return f"{_quoted(rule)} is about no operation of {places[0].key}.", fix
+    return None
+
+
+def _is_about(rule: Rule, operation: Operation) -> bool:
+    """OPTIONS and HEAD may ask for what other methods offer."""
+    if rule.is_permit:
+        return rule.covers(operation)
+    template = template_of(operation.template)
+    named = not rule.operations or any(covers(pattern, template) for _, pattern in rule.operations)
+    methods = rule.methods or frozenset(method for method, _ in rule.operations)
+    return named and (not methods or operation.method in methods or bool(methods & {"HEAD", "OPTIONS"}))
+
+
+def _absent(subject: str) -> str:
+    if subject.startswith("group:"):
+        return f"nobody is in `{subject}`, or there is no such team"
+    if subject.startswith("component:"):
+        return f"`{subject}` has no `client-id`, or there is no such component"
+    return f"there is no `{subject}`"
+
+
+def _fix_of(subject: str) -> str:
+    return (
+        "give it a `client-id`, or remove it" if subject.startswith("component:") else "correct the name, or remove it"
+    )
+
+
+def _because(statement: PolicyRule, rules: tuple[Rule, ...]) -> Iterator[Finding]:
+    """Who needs two reasons has two rules."""
+    if rules and _is_long(statement.because):
+        sentence = f"The reason of rule {rules[0].id} is no single sentence of at most {LONGEST_WORDS} words."
+        yield Finding(
+            "sentence_too_long", rules[0].id, statement.source, sentence, "make two rules, each with its reason"
+        )
+
+
+def _catalog_rules(ground: Ground) -> Iterator[Finding]:
+    """Of all rules the sentence; of those the catalog makes, whether they are about anybody."""
+    seen = set()
+    for published in ground.published:
+        for rule in published.rules:
+            if rule.id in seen:
+                continue
+            seen.add(rule.id)
+            if _is_long(sentence_of(rule)):
+                sentence = f"Rule {rule.id} takes more than {LONGEST_WORDS} words, or two sentences."
+                yield Finding(
+                    "sentence_too_long", rule.id, rule.source, sentence, "shorten its names, or make two rules"
+                )
+            if (
+                rule.origin == "catalog"
+                and rule.reason in (CONSUMER, RULE_REACH)
+                and not ground.is_inhabited(rule.subject, rule.environment)
+            ):
+                sentence = f"{_quoted(rule)} is about nobody: {_absent(rule.subject)}."
+                yield Finding("rule_never_matches", rule.id, rule.source, sentence, _fix_of(rule.subject))
+
+
+def _is_long(sentence: str) -> bool:
+    return len(sentence.split()) > LONGEST_WORDS or _CONJUNCTION in sentence.lower()
+
+
+def _quoted(rule: Rule) -> str:
+    """A rule as a finding speaks of it: who and what, in few words."""
+    effect = "allow" if rule.is_permit else "deny"
+    where = f" in {rule.environment}" if rule.environment else ""
+    return f"The {effect} for {short_name(rule.subject)} on {rule.target}{where}"
