@@ -48,6 +48,9 @@ def checks_of(rows: Mapping[str, Row], figures: Mapping[str, float]) -> list[Che
     def p99(ours: str, theirs: str) -> float | None:
         return ratio(ours, theirs, "p99_ms")
 
+    def rps(name: str) -> float | None:
+        return rows[name].rps if name in rows else None
+
     figure = figures.get
     return [
         Check("CPU ÷ envoy", cpu("stagedoor", "envoy"), 0.75, aim=0.6),
@@ -60,6 +63,10 @@ def checks_of(rows: Mapping[str, Row], figures: Mapping[str, float]) -> list[Che
         Check("p99 at 70 % of each one's saturation ÷ envoy", p99("stagedoor own 70%", "envoy own 70%"), 1.0),
         Check("p99 at 70 % of envoy's saturation ÷ envoy", p99("stagedoor at envoy's 70%", "envoy own 70%"), 1.0),
         Check("1 MiB throughput ÷ nginx", ratio("stagedoor 1MiB", "nginx 1MiB", "mib_s"), 0.8, ">="),
+        Check("WebSocket messages per CPU second ÷ nginx", cpu("nginx websocket", "stagedoor websocket"), 0.8, ">="),
+        Check("new connections on one core", rps("stagedoor new connections"), 2000, ">=", unit="/s"),
+        Check("new TLS connections on one core", rps("stagedoor new TLS connections"), 600, ">=", unit="/s"),
+        Check("new connections refused", figure("new_refused"), 0),
         Check("worker growth, GB 1 to GB 10, slow readers", figure("memory_growth_mib"), 8.0, "<", unit="MiB"),
         Check("match + decide, 100 services", figure("decide_100_us"), 1.0, "<", unit="µs"),
         Check("match + decide, 10,000 services", figure("decide_10000_us"), 1.0, "<", unit="µs"),
@@ -68,4 +75,5 @@ def checks_of(rows: Mapping[str, Row], figures: Mapping[str, float]) -> list[Che
         Check("worker after a full base was replaced", figure("worker_rss_after_swap_mib"), 120.0, "<", unit="MiB"),
         Check("idle connection, plain", figure("idle_plain_kib"), 6.0, "<", unit="KiB"),
         Check("idle connection, TLS", figure("idle_tls_kib"), 45.0, "<", unit="KiB"),
+        Check("idle tunnel, plain, both sides of it", figure("idle_tunnel_kib"), 8.0, "<", unit="KiB"),
     ]

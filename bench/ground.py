@@ -50,10 +50,11 @@ class Scale:
     first_seen: int  # tokens minted for the first-seen rows
     large_bytes: tuple[int, int]  # RSS is compared between these two totals
     idle: int  # connections held open
+    tunnels: int  # likewise
 
 
-FULL = Scale("full", 10.0, 2.0, 3, 10_000, 60_000, (1 << 30, 10 << 30), 5_000)
-QUICK = Scale("quick", 2.0, 0.5, 1, 10_000, 30_000, (1 << 28, 1 << 30), 5_000)
+FULL = Scale("full", 10.0, 2.0, 3, 10_000, 60_000, (1 << 30, 10 << 30), 5_000, 10_000)
+QUICK = Scale("quick", 2.0, 0.5, 1, 10_000, 30_000, (1 << 28, 1 << 30), 5_000, 10_000)
 
 
 def check_ports() -> None:

@@ -6,7 +6,11 @@
  * stalled server is charged for every request that should have been sent meanwhile (no coordinated omission).
  *
  * --fresh: a connection for each request, closed after its answer; latency then counts from before the connect.
- * One that is refused ends the run; one that the kernel drops shows as a latency of a second.
+ * One that is refused ends the run; one that the kernel drops shows as a latency of a second. Where the answer says
+ * `Connection: close`, the server's end is waited for and must be a clean one.
+ *
+ * --echo N: the request asks for a WebSocket, which must begin; from then on a message of N bytes is sent, its echo
+ * awaited and compared, and the next one sent. Messages are counted as requests are. With --hold, one each.
  *
  * Requests come prepared from a file of [u32 length][bytes] in this machine's byte order and are sent in turn.
  * A run of eight `#` in a request is replaced by a running number, which makes its path unlike any before.
@@ -35,6 +39,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -45,10 +50,11 @@
 #endif
 
 enum { HEAD_MAX = 16384, SEND_MAX = 16384, SCRATCH = 262144, MARKER = 8, OPENING_MAX = 64 };
+enum { ECHO_MAX = 125 }; /* of a WebSocket frame with a head of two bytes, and four of a client's mask */
 enum { SUB_BITS = 6, SUB = 1 << SUB_BITS, BUCKETS = 64 * SUB }; /* 64 steps per power of two: error < 1.6 % */
 static const int64_t SECOND = 1000000000, TICK = 20000000; /* TICK: how often a slow reader reads */
 
-enum state { CLOSED, CONNECTING, SHAKING, FREE, BUSY };
+enum state { CLOSED, CONNECTING, SHAKING, FREE, BUSY, ENDING };
 
 struct request {
     const char *bytes;
@@ -65,7 +71,7 @@ struct connection {
     uint32_t head_length;
     int64_t body_left;
     int64_t due;
-    bool in_body, closing, counted, watched;
+    bool in_body, closing, counted, watched, tunnelled, echoed;
 #ifdef WITH_TLS
     SSL *tls;
 #endif
@@ -78,6 +84,7 @@ static struct {
     int connections;
     double seconds, warm, rate;
     int64_t slow, stop_bytes, mark, length;
+    uint32_t echo;
     uint32_t first;
     bool tls, hold, fresh;
     const char *requests, *ca, *name;
@@ -94,6 +101,7 @@ static uint64_t histogram[BUCKETS], recorded;
 static int64_t slowest, latency_sum;
 static char first_fault[256];
 static char scratch[SCRATCH];
+static char message[6 + ECHO_MAX], echo[2 + ECHO_MAX];
 static bool measuring, sending = true;
 static volatile sig_atomic_t asked_to_stop; /* SIGTERM closes the window early; the result is still told */
 #ifdef WITH_TLS
@@ -175,6 +183,19 @@ static void read_requests(const char *path) {
     close(fd);
 }
 
+/* RFC 6455, 5.2: one binary message each, masked on the way there and plain on the way back. */
+static void prepare_messages(void) {
+    static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+    echo[0] = message[0] = (char)0x82;
+    echo[1] = (char)option.echo;
+    message[1] = (char)(0x80 | option.echo);
+    memcpy(message + 2, mask, sizeof mask);
+    for (uint32_t i = 0; i < option.echo; i++) {
+        echo[2 + i] = (char)('a' + i % 26);
+        message[6 + i] = (char)(echo[2 + i] ^ mask[i % 4]);
+    }
+}
+
 /* ---- one connection ---- */
 
 static void watch(struct connection *c, uint32_t events) {
@@ -189,7 +210,7 @@ static void watch(struct connection *c, uint32_t events) {
 static void disconnect(struct connection *c) {
     if (c->state == CLOSED) return;
     if (c->state == CONNECTING || c->state == SHAKING) connecting--;
-    if (c->state == BUSY) in_flight--;
+    if (c->state == BUSY || c->state == ENDING) in_flight--;
     open_count -= c->counted;
 #ifdef WITH_TLS
     if (c->tls) SSL_free(c->tls);
@@ -208,7 +229,7 @@ static void connect_again(struct connection *c) {
     if (option.slow) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     c->state = CONNECTING;
     c->head_length = c->out_left = 0;
-    c->in_body = c->closing = c->counted = false;
+    c->in_body = c->closing = c->counted = c->tunnelled = c->echoed = false;
     connecting++;
     if (connect(c->fd, (struct sockaddr *)&option.address, sizeof option.address) < 0 && errno != EINPROGRESS)
         die("cannot connect: %s", strerror(errno));
@@ -263,10 +284,23 @@ static void flush_request(struct connection *c) {
 
 static void connect_again(struct connection *c);
 
+static void send_message(struct connection *c, int64_t due) {
+    c->out = message;
+    c->out_left = 6 + option.echo;
+    c->due = due;
+    c->state = BUSY;
+    in_flight++;
+    flush_request(c);
+}
+
 static void send_next(struct connection *c, int64_t due) {
     if (c->state == CLOSED) { /* --fresh: comes back once it is open */
         c->due = due;
         connect_again(c);
+        return;
+    }
+    if (c->tunnelled) {
+        send_message(c, due);
         return;
     }
     struct request *r = &requests[request_next];
@@ -359,9 +393,18 @@ static bool read_field(const char *line, size_t length, const char *name, const 
 /* The head is whole and `size` bytes long. False when the answer is not one this bench accepts. */
 static bool read_answer_head(struct connection *c, size_t size) {
     int status = 0;
-    if (sscanf(c->head, "HTTP/1.1 %3d ", &status) != 1 || status < 200 || status > 599) {
+    if (sscanf(c->head, "HTTP/1.1 %3d ", &status) != 1 || (status < 200 && status != 101) || status > 599) {
         fault("malformed answer: `%.60s`", c->head);
         return false;
+    }
+    if (option.echo ? status != 101 : status == 101) {
+        fault("answer %d: `%.200s`", status, c->head);
+        return false;
+    }
+    if (option.echo) {
+        c->tunnelled = c->in_body = true;
+        c->body_left = 0;
+        return true;
     }
     int64_t length = -1;
     for (char *line = memchr(c->head, '\n', size) + 1, *end = c->head + size - 2; line < end;) {
@@ -387,26 +430,41 @@ static bool read_answer_head(struct connection *c, size_t size) {
     return true;
 }
 
+static void ended(struct connection *c) {
+    disconnect(c);
+    if (!sending) return;
+    if (option.rate)
+        free_list[free_count++] = (int)(c - connections);
+    else
+        send_next(c, now_ns());
+}
+
 static void answered(struct connection *c) {
     int64_t latency = now_ns() - c->due;
     in_flight--;
     c->in_body = false;
     c->head_length = 0;
-    if (measuring) {
+    bool opening = c->tunnelled && !c->echoed; /* the answer that began the WebSocket is no message */
+    if (measuring && !opening) {
         completed++;
         recorded++;
         histogram[bucket_of(latency)]++;
         latency_sum += latency;
         if (latency > slowest) slowest = latency;
     }
+    if (opening) {
+        c->echoed = true;
+        send_message(c, now_ns());
+        return;
+    }
+    if (option.fresh && c->closing) {
+        c->state = ENDING;
+        in_flight++;
+        return;
+    }
     if (option.fresh) {
         c->state = FREE;
-        disconnect(c);
-        if (!sending) return;
-        if (option.rate)
-            free_list[free_count++] = (int)(c - connections);
-        else
-            send_next(c, now_ns());
+        ended(c);
         return;
     }
     if (c->closing) { /* the server retires a connection: allowed, counted */
@@ -460,7 +518,29 @@ static ssize_t receive_head(struct connection *c) {
     return n;
 }
 
+static ssize_t receive_echo(struct connection *c) {
+    uint32_t size = 2 + option.echo;
+    ssize_t n = receive(c, c->head + c->head_length, size - c->head_length);
+    if (n <= 0) return n;
+    wire_bytes += (uint64_t)n;
+    c->head_length += (uint32_t)n;
+    c->in_body = c->head_length == size;
+    if (c->in_body && memcmp(c->head, echo, size)) {
+        fault("an echo is not what was sent");
+        return -2;
+    }
+    return n;
+}
+
 static void readable(struct connection *c, int64_t budget) {
+    if (c->state == ENDING) {
+        char byte;
+        ssize_t n = receive(c, &byte, 1);
+        if (n == -1) return;
+        if (n) fault(n > 0 ? "bytes behind an answer" : "a reset behind an answer");
+        ended(c);
+        return;
+    }
     if (c->state == FREE) { /* nothing was asked: only an end may come */
         char byte;
         ssize_t n = receive(c, &byte, 1);
@@ -476,7 +556,9 @@ static void readable(struct connection *c, int64_t budget) {
     }
     while (c->state == BUSY && budget > 0) {
         ssize_t n;
-        if (!c->in_body) {
+        if (c->tunnelled) {
+            n = receive_echo(c);
+        } else if (!c->in_body) {
             n = receive_head(c);
         } else {
             size_t room = (size_t)(c->body_left < budget ? c->body_left : budget);
@@ -628,6 +710,7 @@ static void read_options(int argc, char **argv) {
         {"port", 1, 0, 'p'}, {"requests", 1, 0, 'f'}, {"connections", 1, 0, 'n'}, {"seconds", 1, 0, 's'},
         {"warm", 1, 0, 'w'}, {"rate", 1, 0, 'r'}, {"slow", 1, 0, 'S'}, {"stop-bytes", 1, 0, 'b'},
         {"mark", 1, 0, 'm'}, {"length", 1, 0, 'l'}, {"first", 1, 0, 'F'}, {"hold", 0, 0, 'H'}, {"fresh", 0, 0, 'C'},
+        {"echo", 1, 0, 'e'},
         {"tls", 0, 0, 't'}, {"ca", 1, 0, 'c'}, {"name", 1, 0, 'N'}, {0}};
     option.address.sin_family = AF_INET;
     option.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -645,12 +728,14 @@ static void read_options(int argc, char **argv) {
         case 'F': option.first = (uint32_t)atoi(optarg); break;
         case 'H': option.hold = true; break;
         case 'C': option.fresh = true; break;
+        case 'e': option.echo = (uint32_t)atoi(optarg); break;
         case 't': option.tls = true; break;
         case 'c': option.ca = optarg; break;
         case 'N': option.name = optarg; break;
         default: die("unknown option");
     }
     if (!option.requests || !option.address.sin_port) die("--port and --requests are needed");
+    if (option.echo > ECHO_MAX) die("--echo is at most %d", ECHO_MAX);
 }
 
 static void on_term(int number) { asked_to_stop = number; }
@@ -661,6 +746,12 @@ int main(int argc, char **argv) {
     signal(SIGTERM, on_term);
     prctl(PR_SET_TIMERSLACK, 1000UL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct rlimit files;
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    prepare_messages();
     if (option.tls) prepare_tls();
     read_requests(option.requests);
     request_next = option.first % request_count;

@@ -68,12 +68,16 @@ def load_program() -> Path:
     return _compiled("load", ["-DWITH_TLS", "-lssl", "-lcrypto"], [])
 
 
+def upstream_program() -> Path:
+    return _compiled("upstream", [])
+
+
 def has_tls() -> bool:
     return b"libssl" in load_program().read_bytes()
 
 
 def start_upstream() -> Tree:
-    tree = Tree("upstream", [str(_compiled("upstream", [])), str(UPSTREAM)], LOAD_CORE, WORK / "upstream")
+    tree = Tree("upstream", [str(upstream_program()), str(UPSTREAM)], LOAD_CORE, WORK / "upstream")
     tree.wait_until(lambda: answers(UPSTREAM, "/"), 5.0)
     return tree
 
@@ -86,7 +90,7 @@ def _command(target: Target, options: dict[str, object]) -> list[str]:
             raise Missing("the load generator was built without OpenSSL (Debian: `apt install libssl-dev`)")
         command += ["--tls", "--ca", str(target.ca), "--name", f"svc-00000.{DOMAIN}"]
     for name, value in options.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
+        command += [f"--{name.replace('_', '-')}"] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     return command
 
 

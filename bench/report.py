@@ -54,15 +54,15 @@ def _cell(value: float | None, digits: int) -> str:
 def _table(rows: Sequence[Row]) -> str:
     reference = next((row.cpu_us_per_request for row in rows if row.name == "envoy"), None)
     lines = [
-        f"{'':28}{'CPU µs/req':>11}{'÷ envoy':>9}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'RSS MB':>8}{'busy':>6}"
+        f"{'':32}{'CPU µs/req':>11}{'÷ envoy':>9}{'req/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'RSS MB':>8}{'busy':>6}"
     ]
     for row in rows:
         if row.note:
-            lines.append(f"{row.name:28}{row.note}")
+            lines.append(f"{row.name:32}{row.note}")
             continue
         ratio = row.cpu_us_per_request / reference if row.cpu_us_per_request and reference else None
         lines.append(
-            f"{row.name:28}{_cell(row.cpu_us_per_request, 2):>11}{_cell(ratio, 2):>9}{_cell(row.rps, 0):>10}"
+            f"{row.name:32}{_cell(row.cpu_us_per_request, 2):>11}{_cell(ratio, 2):>9}{_cell(row.rps, 0):>10}"
             f"{_cell(row.p50_ms, 3):>10}{_cell(row.p99_ms, 3):>10}{_cell(row.rss_mb, 1):>8}{_cell(row.busy, 2):>6}"
         )
     return "\n".join(lines)

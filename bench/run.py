@@ -12,12 +12,12 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from bench import catalog, load, micro, provider, report, scenarios
+from bench import catalog, connections, load, micro, provider, report, scenarios
 from bench.goals import checks_of
 from bench.ground import FULL, LOAD_CORE, QUICK, ROOT, WORK, BenchFault, Missing, Scale, check_ports
 from bench.scenarios import STARTS, Stage
 
-PARTS = ("variants", "paced", "memory", "idle", "swap", "micro")
+PARTS = ("variants", "websocket", "new", "paced", "memory", "idle", "tunnels", "swap", "micro")
 
 
 def _options() -> argparse.Namespace:
@@ -41,12 +41,18 @@ def _measure(stage: Stage, skip: list[str]) -> None:
     scenarios.main_rows(stage)
     if "variants" not in skip:
         scenarios.variants(stage)
+    if "websocket" not in skip:
+        connections.websocket(stage)
+    if "new" not in skip and "stagedoor" in stage.up:
+        with stage.result.tolerating("new connections"):
+            connections.newcomers(stage)
     if "paced" not in skip:
         scenarios.paced(stage)
     stage.stop_all()
     alone: tuple[tuple[str, str, Callable[[], None]], ...] = (
-        ("idle", "idle connections", lambda: scenarios.idle(stage, "")),
-        ("idle", "idle TLS connections", lambda: scenarios.idle(stage, "tls")),
+        ("idle", "idle connections", lambda: connections.idle(stage, "")),
+        ("idle", "idle TLS connections", lambda: connections.idle(stage, "tls")),
+        ("tunnels", "idle tunnels", lambda: connections.idle_tunnels(stage)),
         ("memory", "memory growth", lambda: scenarios.memory_growth(stage)),
         ("swap", "base replaced under load", lambda: scenarios.base_swap(stage)),
     )

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import catalog, credentials, traffic
@@ -78,6 +78,7 @@ class Stage:
         self.many_tokens = traffic.write("2000-tokens", tokens[: credentials.PEOPLE] * 4, services)
         self.first_seen = traffic.write("first-seen", tokens, services)
         self.large = traffic.write("large", tokens[:1], services, "/v1/large")
+        self.sockets = traffic.write("sockets", tokens[:1], services, traffic.SOCKET, traffic.UPGRADE)
         self.ca = credentials.certificates()[0]
         self._first_request: dict[str, int] = {}
 
@@ -192,25 +193,6 @@ def memory_growth(stage: Stage) -> None:
     start, end = seen[1], seen[last // first]
     stage.result.figures["memory_growth_mib"] = round((end - start) / MIB, 2)
     stage.result.figures["memory_highest_mib"] = round(max(seen.values()) / MIB, 1)
-
-
-def idle(stage: Stage, variant: str) -> None:
-    """What one idle connection costs the worker: RSS before and with thousands open, each having asked once."""
-    gateway = stage.up["stagedoor"]
-    case = Case("stagedoor serving", "stagedoor", "", stage.one_token)
-    short = replace(stage.scale, seconds=min(stage.scale.seconds, 5.0))
-    one_round(gateway, stage.target(case), short)
-    held = Target(gateway.ports[variant], stage.one_token, stage.ca if variant else None)
-    worker = gateway.worker
-    before = rss_bytes([worker])
-    with Background(held, hold=True, connections=stage.scale.idle):
-        time.sleep(1.0)
-        opened = rss_bytes([worker])
-        name = f"stagedoor, {stage.scale.idle} idle {variant}".strip()
-        stage.result.add(row_of(name, [one_round(gateway, stage.target(case), short)]))
-        if gateway.worker != worker:
-            raise BenchFault("the worker was replaced while connections were idle")
-    stage.result.figures[f"idle_{variant or 'plain'}_kib"] = round((opened - before) / stage.scale.idle / 1024, 2)
 
 
 LAG = "stagedoor_loop_lag_max_seconds"

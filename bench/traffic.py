@@ -16,14 +16,19 @@ from bench.ground import DOMAIN, WORK
 
 TEAMS = 200
 RUNNING = "#" * 8  # replaced by the generator
+SOCKET = "/v1/reports/2026/11"  # a path that no other row asks for
+UPGRADE = (
+    "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",  # of RFC 6455, 1.3: the upstream knows its answer by heart
+)  # fmt: skip
 
 
 def host(service: int) -> str:
     return f"svc-{service:05}.{DOMAIN}"
 
 
-def head(service: int, path: str, token: str) -> bytes:
-    """One GET as a browser-like program behind a load balancer sends it: nine fields."""
+def head(service: int, path: str, token: str, added: Sequence[str] = ()) -> bytes:
+    """One GET as a browser-like program behind a load balancer sends it: nine fields, and those ``added``."""
     fields = (
         f"Host: {host(service)}",
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0",
@@ -34,6 +39,7 @@ def head(service: int, path: str, token: str) -> bytes:
         "Cache-Control: no-cache",
         "X-Forwarded-For: 203.0.113.57",
         "X-Forwarded-Proto: https",
+        *added,
     )
     return (f"GET {path} HTTP/1.1\r\n" + "\r\n".join(fields) + "\r\n\r\n").encode()
 
@@ -50,12 +56,12 @@ def service_of(who: int, number: int, services: int) -> int:
     return (who % PEOPLE) // 10 + TEAMS * (number % owned)
 
 
-def write(name: str, tokens: Sequence[str], services: int, path: str = "") -> Path:
+def write(name: str, tokens: Sequence[str], services: int, path: str = "", added: Sequence[str] = ()) -> Path:
     """A file that goes through all ``tokens`` in turn, in passes that differ in services, 4,000 requests or more."""
     target = WORK / f"{name}.requests"
     with target.open("wb") as out:
         for number in range(max(len(tokens), 4_000)):
             turn, who = divmod(number, len(tokens))
-            request = head(service_of(who, turn + who, services), path or _path(number), tokens[who])
+            request = head(service_of(who, turn + who, services), path or _path(number), tokens[who], added)
             out.write(struct.pack("=I", len(request)) + request)
     return target

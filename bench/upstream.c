@@ -2,7 +2,9 @@
  *
  * It shares a core with the load generator, so it must cost little: a request is a head that ends in an empty
  * line (no bodies are sent to it), the answer is one prepared block, or for a path that contains `/large` a head
- * and 1 MiB by sendfile from memory. Connections are kept open for ever.
+ * and 1 MiB by sendfile from memory. Connections are kept open for ever. One that asks for a WebSocket becomes one
+ * that echoes messages of up to 125 bytes; every client sends the key of RFC 6455's own example, so that nothing has to be
+ * computed here.
  *
  * upstream PORT
  */
@@ -19,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,6 +39,7 @@ struct connection {
     off_t large_at;    /* -1: no large answer is being sent */
     bool large;        /* the head being read asks for the large one */
     bool waiting;      /* EPOLLOUT is on */
+    bool tunnelled;    /* a WebSocket has begun */
     char *head;
 };
 
@@ -97,7 +101,40 @@ static void answer(struct connection *c, bool large) {
     }
 }
 
+static const char switching[] =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/* Unmasks every whole message in place, two bytes of head before it, and sends them all back; what is left is kept. */
+static char *echoed(struct connection *c, char *from, char *stop) {
+    char *out = from, *begin = from;
+    while (stop - from >= 6) {
+        size_t length = (unsigned char)from[1] & 0x7f;
+        if (length > 125 || !(from[1] & 0x80) || from[0] != (char)0x82) {
+            end(c);
+            return stop;
+        }
+        if ((size_t)(stop - from) < 6 + length) break;
+        char mask[4];
+        memcpy(mask, from + 2, sizeof mask);
+        *out++ = (char)0x82;
+        *out++ = (char)length;
+        for (size_t i = 0; i < length; i++) *out++ = (char)(from[6 + i] ^ mask[i % 4]);
+        from += 6 + length;
+    }
+    if (out > begin && send(c->fd, begin, (size_t)(out - begin), MSG_NOSIGNAL) != out - begin) {
+        end(c);
+        return stop;
+    }
+    return from;
+}
+
 static void requested(struct connection *c, const char *head, size_t length) {
+    if (memmem(head, length, "pgrade: websocket", 17)) {
+        c->tunnelled = true;
+        if (send(c->fd, switching, sizeof switching - 1, MSG_NOSIGNAL) < 0) end(c);
+        return;
+    }
     const char *line_end = memchr(head, '\r', length);
     answer(c, line_end && memmem(head, (size_t)(line_end - head), "/large", 6));
 }
@@ -112,6 +149,10 @@ static void readable(struct connection *c) {
     char *from = incoming, *stop = incoming + c->held + n;
     c->held = 0;
     while (from < stop && c->fd >= 0) {
+        if (c->tunnelled) {
+            from = echoed(c, from, stop);
+            break;
+        }
         char *last = memmem(from, (size_t)(stop - from), "\r\n\r\n", 4);
         if (!last) break;
         requested(c, from, (size_t)(last - from));
@@ -145,6 +186,11 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
+    struct rlimit files;
+    if (!getrlimit(RLIMIT_NOFILE, &files)) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     prepare();
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

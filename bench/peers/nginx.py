@@ -7,6 +7,7 @@ import shutil
 from bench.ground import GATEWAY_CORE, NGINX, UPSTREAM, WORK, Missing
 from bench.peers import Gateway, started, told_version
 from bench.processes import Tree
+from bench.traffic import SOCKET
 
 FOLDER = WORK / "nginx"
 
@@ -36,6 +37,16 @@ http {{
   }}
   server {{
     listen 127.0.0.1:{NGINX} backlog=4096;
+    location {SOCKET} {{
+      proxy_pass http://service;
+      proxy_http_version 1.1;
+      proxy_set_header Connection upgrade;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Host $host;
+      proxy_set_header X-Request-Id $request_id;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_read_timeout 1h;
+    }}
     location / {{
       proxy_pass http://service;
       proxy_http_version 1.1;
