@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -36,6 +34,7 @@ from gateway.door.limits import Guard, Paced
 from gateway.door.listener import Listening
 from gateway.door.pool import Pool
 from gateway.door.room import resident_bytes, room_of_process
+from gateway.door.tuning import settle
 from gateway.door.tunnels import Tunnels
 from gateway.door.turns import Turns
 from gateway.identity.jwks import KeyRing
@@ -50,9 +49,6 @@ SHEDDING_SAID: Final[dict[bool, tuple[str, telemetry.Level]]] = {
     True: ("memory_short", "error"), False: ("memory_recovered", "info")
 }  # fmt: skip
 LAST_TURNS: Final = 100  # of the loop, in which cut connections say that they are lost
-# Young objects are looked at rarely, old ones never: what is long-lived is frozen, connections break their cycles.
-COLLECT: Final = (4000, 2, 10**9)
-SWITCH_S: Final = 0.0005  # what the audit thread may keep the loop waiting; the interpreter would allow ten times that
 
 
 def run(ctx: RoleContext) -> None:
@@ -132,11 +128,7 @@ class Door:
         self.room.say_if_short(self.limits)
         for listening in self._listening:
             listening.start(self.ctx.sockets[listening.listener.name])
-        # What lives as long as the worker is never walked by the collector again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECT)
-        sys.setswitchinterval(SWITCH_S)
+        settle()
         parent.ready()
         telemetry.log("door_ready", slot=self.ctx.slot, base=self.snapshot.base, pid=os.getpid())
         await self._stopped.wait()
