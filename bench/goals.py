@@ -57,6 +57,7 @@ def checks_of(rows: Mapping[str, Row], figures: Mapping[str, float]) -> list[Che
         Check("CPU ÷ nginx", cpu("stagedoor", "nginx"), 2.0, aim=1.5),
         Check("CPU ÷ aiohttp", cpu("stagedoor", "aiohttp"), 0.35),
         Check("CPU with 2,000 tokens ÷ envoy", cpu("stagedoor 2000 tokens", "envoy"), 0.75, aim=0.6),
+        Check("CPU ÷ envoy, both with 2,000 tokens", cpu("stagedoor 2000 tokens", "envoy 2000 tokens"), 0.75, aim=0.6),
         Check("CPU with TLS ÷ envoy with TLS", cpu("stagedoor tls", "envoy tls"), 1.0, aim=0.7),
         Check("CPU, first-seen tokens ÷ envoy uncached", cpu("stagedoor first-seen tokens", "envoy no cache"), 1.3),
         Check("p99 at 70 % of our saturation ÷ envoy", p99("stagedoor 70%", "envoy 70%"), 1.0),
