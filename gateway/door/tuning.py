@@ -4,8 +4,8 @@ Collector: what is long-lived is frozen, young objects are looked at rarely and 
 break their own cycles. Threads: the audit thread may keep the loop waiting for half a millisecond, where the
 interpreter would allow five. Memory: by default glibc returns the top of the heap to the kernel whenever 128 KiB of it
 are free, and maps each larger piece anew. A worker takes and drops a quarter of a MiB with every read of a large body;
-pages that were given back are zeroed and handed out again one by one, which can take a third of such a request. So
-a little is kept: what this moment needs, the next one will (mallopt(3)).
+pages that were given back are zeroed and handed out again one by one, 64 for each read. So a little is kept: what
+this moment needs, the next one will (mallopt(3)).
 """
 
 from __future__ import annotations
