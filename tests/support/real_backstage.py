@@ -42,7 +42,7 @@ class RealBackstage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self.catalog = folder / "catalog-of-tests"
+        self.catalog = folder / f"catalog-of-tests-{self.port}"  # other processes test beside this one
         self.pid = 0
 
     @property
