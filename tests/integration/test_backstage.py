@@ -7,7 +7,6 @@ of a door has it): only the second is our promise.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 import time
@@ -35,7 +34,12 @@ from tests.support.real_backstage import BLIND, READ, RealBackstage, complete, w
 from tests.unit.engine.test_catalogs import status
 from tests.unit.engine.test_sync import Door, Stage, running
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "a real Backstage is at hand")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.backstage,
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "a real Backstage is at hand"),
+    pytest.mark.timeout(240),  # the first test waits for a backend to start and to fill
+]
 
 ENTITIES = 351
 POLL_S = 1.0
@@ -44,11 +48,8 @@ IN_FORCE_S = PROMISED_POLL_S + 1.0
 
 
 @pytest.fixture(scope="module")
-def backstage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBackstage]:
-    named = os.environ.get("BACKSTAGE_DIR")
-    folder = Path(named) if named else tmp_path_factory.mktemp("backstage")
-    made = RealBackstage(folder)
-    made.install()
+def backstage() -> Iterator[RealBackstage]:
+    made = RealBackstage()
     made.generate(ENTITIES)
     made.start()
     try:
@@ -57,8 +58,6 @@ def backstage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBackstag
     finally:
         made.stop()
         shutil.rmtree(made.catalog, ignore_errors=True)
-        if not named:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def filled(backstage: RealBackstage) -> None:

@@ -1,7 +1,8 @@
 """A real Backstage backend on loopback, from the recipe that lies beside the checkout, if it does.
 
-Installing takes a minute or two and 400 MB in a temporary folder; `BACKSTAGE_DIR` names one where it is installed
-already. Its database is in memory: every start begins empty and fills from the catalog's folder.
+`python -m tests.support.real_backstage` installs it into `.backstage/` (some minutes, 400 MB), once; no test does, for
+a test's time is no measure of a registry's. `BACKSTAGE_DIR` names a folder where it is installed already. Its database
+is in memory: every start begins empty and fills from the catalog's folder.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from tests.support.node import ROOT, free_port
 
 RECIPE = ROOT.parent / "shared" / "backstage-real"
 READ, BLIND, ADMIN = (f"stagedoor-{name}-token-for-tests" for name in ("static", "blind", "admin"))
-INSTALL_S = 600.0
+FOLDER = Path(os.environ.get("BACKSTAGE_DIR", ROOT / ".backstage"))
+INSTALLED = FOLDER / ".installed"
 START_S = 120.0
 
 
@@ -33,30 +35,33 @@ def why_not() -> str:
         return "the recipe of a real Backstage is not beside the checkout"
     if missing := [name for name in ("npm", "node", "curl") if shutil.which(name) is None]:
         return f"a real Backstage needs {', '.join(missing)}"
+    if "BACKSTAGE_DIR" not in os.environ and not INSTALLED.exists():
+        return "no Backstage is installed; `python -m tests.support.real_backstage` does it"
     return ""
 
 
-class RealBackstage:
-    """One backend, which can be started again with an empty database. ``folder`` is where it is installed."""
+def install() -> int:
+    """Anew, unless it is installed already. Returns the exit status of the recipe."""
+    if INSTALLED.exists():
+        return 0
+    status = subprocess.run([str(RECIPE / "install.sh"), str(FOLDER)], check=False).returncode
+    if status == 0:
+        INSTALLED.touch()
+    return status
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+
+class RealBackstage:
+    """One backend, which can be started again with an empty database."""
+
+    def __init__(self) -> None:
+        self.folder = FOLDER
         self.port = free_port()
-        self.catalog = folder / f"catalog-of-tests-{self.port}"  # other processes test beside this one
+        self.catalog = FOLDER / f"catalog-of-tests-{self.port}"  # other processes test beside this one
         self.pid = 0
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    def install(self) -> None:
-        if (self.folder / "node_modules").is_dir():
-            return
-        ran = subprocess.run(
-            [str(RECIPE / "install.sh"), str(self.folder)], capture_output=True, text=True, timeout=INSTALL_S,
-            check=False,
-        )  # fmt: skip
-        assert ran.returncode == 0, ran.stdout + ran.stderr
 
     def generate(self, entities: int) -> None:
         """Make the catalog that files hold."""
@@ -135,3 +140,7 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+if __name__ == "__main__":
+    sys.exit(install())
