@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -10,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from gateway import config
 from tests.integration.conftest import request
 from tests.support.door import LoopThread, RunningDoor, running_door, settings_for, until
+from tests.support.faulty import answer
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import Upstream
 from tests.support.wire import Client
@@ -68,6 +71,18 @@ def test_callers_are_served_over_tls_and_upstreams_are_told_so(
             assert got.status == 200
     assert upstream.seen[0].header("x-forwarded-proto") == "https"
     assert len(upstream.seen[1].body) == 200_000
+
+
+def test_a_long_answer_is_encrypted_before_its_buffer_is_used_again(
+    tls_door: RunningDoor, upstream: Upstream, certificates: Path
+) -> None:
+    upstream.answer = lambda seen: answer(Random(seen.target).randbytes(3_000_000))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(tls_client(tls_door, certificates / "ca.pem")) for _ in range(4)]
+        for n, client in enumerate(clients):
+            client.send(request(f"/{n}"))
+        for n, client in enumerate(clients):
+            assert client.answer().body == Random(f"/{n}").randbytes(3_000_000)
 
 
 def test_a_handshake_that_never_ends_and_plain_http_on_a_tls_port_harm_nobody(
