@@ -20,6 +20,7 @@ table of ten thousand services holds those bytes, and opens them where somebody 
 from __future__ import annotations
 
 import marshal
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from policy.paths import Segments, Template
@@ -64,6 +65,8 @@ class Rules(NamedTuple):
     denies: tuple[DenyFrame, ...]
 
 
+Trees = dict[bytes, NodeFrame]  # by their digests
+
 NO_RULES: Final = Rules(EMPTY_NODE, (), (), ())
 
 
@@ -73,6 +76,12 @@ def packed(rules: Rules) -> bytes:
 
 def unpacked(rules: bytes) -> Rules:
     return Rules(*marshal.loads(rules))
+
+
+def with_shared_tree(rules: Rules, trees: Trees) -> Rules:
+    """The same, on the tree that others with equal paths stand on: a service has one in all its environments."""
+    digest = blake2b(marshal.dumps(rules.tree, 2), digest_size=16).digest()
+    return rules._replace(tree=trees.setdefault(digest, rules.tree))
 
 
 def of_this_layout(frame: Any) -> ExposureFrame:

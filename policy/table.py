@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 from policy.directory import AMBIGUOUS, KINDS, Directory
 from policy.exposure import Exposure, RoleScopes, crowd_of, holds_one
 from policy.facts import UNSEEN, Circumstances, Permit, Principal, Refusal
-from policy.frames import Frame, LeafFrame, Rules
+from policy.frames import Frame, LeafFrame, Rules, Trees, with_shared_tree
 from policy.paths import Segments
 from policy.reasons import HOST_UNKNOWN
 from policy.requirements import all_met
@@ -79,7 +79,7 @@ class Site:
 class Table:
     """Who may do what where. Immutable; made by :meth:`allow_none` and by a :class:`TableBuilder`."""
 
-    __slots__ = ("directory", "exposures", "in_use", "people_version", "ready", "roles", "sites")
+    __slots__ = ("directory", "exposures", "in_use", "people_version", "ready", "roles", "sites", "trees")
 
     def __init__(
         self,
@@ -89,6 +89,7 @@ class Table:
         roles: RoleScopes,
         people_version: str,
         in_use: deque[Exposure],
+        trees: Trees,
         *,
         ready: bool,
     ) -> None:
@@ -98,12 +99,13 @@ class Table:
         self.roles = roles
         self.people_version = people_version  # changes when a person, team, workload or key value did
         self.in_use = in_use  # the exposures whose rules are open, oldest first; from one table to the next
+        self.trees = trees  # of those, by their digests; likewise
         self.ready = ready
 
     @classmethod
     def allow_none(cls) -> Table:
         """What is served before the first base: no host is known, so nothing is allowed."""
-        return cls({}, {}, Directory({}), {}, "0", deque(), ready=False)
+        return cls({}, {}, Directory({}), {}, "0", deque(), {}, ready=False)
 
     def match(self, host: str, segments: Segments) -> Match | Refusal:
         """The exposure with the longest prefix of the path. An exact host beats a one-label wildcard.
@@ -215,7 +217,9 @@ class Table:
 
     def _open(self, exposure: Exposure) -> Rules:
         """Open the exposure's rules and keep them while it is one of the last IN_USE that were opened."""
-        rules = exposure.opened = exposure.rules()
+        rules = exposure.opened = with_shared_tree(exposure.rules(), self.trees)
+        if len(self.trees) > IN_USE:
+            self.trees.clear()
         self.in_use.append(exposure)
         if len(self.in_use) > IN_USE:
             self.in_use.popleft().opened = None
@@ -251,6 +255,7 @@ class TableBuilder:
         self._people: dict[str, Any] | None = None
         self._roles = previous.roles
         self._in_use = previous.in_use
+        self._trees = previous.trees
         self._people_version = previous.people_version
 
     def put(self, name: str, frame: Frame) -> None:
@@ -282,8 +287,10 @@ class TableBuilder:
     def finish(self) -> Table:
         """The table. The builder must not be used after."""
         directory = self._directory if self._people is None else Directory(self._people)
-        people_version, in_use = self._people_version, self._in_use
-        return Table(self._exposures, self._sites, directory, self._roles, people_version, in_use, ready=True)
+        return Table(
+            self._exposures, self._sites, directory, self._roles, self._people_version, self._in_use, self._trees,
+            ready=True,
+        )  # fmt: skip
 
     def _withdraw(self, key: str) -> None:
         exposure = self._exposures.pop(key, None)

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from gateway import counters, telemetry
+from gateway.audit.line import Repeated
 from gateway.config import ServiceSettings, Settings
 from gateway.door.balance import candidates, reinstate_surplus
 from gateway.door.bulk import Buffer
@@ -57,13 +58,14 @@ class Route:
 
     __slots__ = (
         "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "trailers",
-        "repeatable", "troubled",
+        "repeatable", "repeated", "troubled",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, exposure: Exposure) -> None:
         door = pool.door
         service = service_of(door.settings, exposure)
         self.exposure = exposure
+        self.repeated = Repeated(exposure.key, exposure.host)  # in its records
         self.endpoints = [pool.endpoint(url, exposure, service) for url in exposure.upstreams]
         self.body_limit = service.body_limit_bytes or door.limits.body_bytes
         self.response_s = service.response_s or door.timeouts.response_s

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, way_piece
+from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, snapshot_piece, way_piece
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
+    from policy.facts import Permit
 
 SWITCHED: Final = 101  # only ever the status of an exchange that became a tunnel
 
@@ -16,26 +17,25 @@ def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
     """The record's line without its number."""
     head = exchange.head
     permit = exchange.permit
-    verdict = permit or exchange.refused
-    match = exchange.match
     endpoint = exchange.endpoint
+    if permit is not None and endpoint is not None:
+        repeated = exchange.route.repeated
+        asked = repeated.asked(exchange.method, head.host)
+        decided = repeated.permitted(reason, permit.rule, permit.operation)
+        url = endpoint.url
+    else:
+        asked = asked_piece(exchange.method, head.host)
+        decided = _decided(exchange, reason, permit)
+        url = "" if endpoint is None else endpoint.url
     record = line(
         (exchange.began_ns + exchange.door.wall_offset_ns) // 1_000_000,
         exchange.request_id,
         exchange.caller.record,
-        asked_piece(exchange.method, head.host),
+        asked,
         head.target.path,
-        decided_piece(
-            "refusal" if permit is None else "permit",
-            reason,
-            verdict.rule,
-            verdict.operation,
-            match.exposure.key if match is not None else "",
-            exchange.version,
-        ),
-        way_piece(
-            exchange.client.peer.address, exchange.client_address, endpoint.url if endpoint is not None else ""
-        ),
+        decided,
+        snapshot_piece(exchange.version),
+        way_piece(exchange.client.peer.address, exchange.client_address, url),
         exchange.status,
         exchange.bytes_in,
         exchange.bytes_out,
@@ -43,3 +43,15 @@ def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
         head.traceparent[3:35],
     )
     return of_tunnel(record, "opened") if exchange.status == SWITCHED else record
+
+
+def _decided(exchange: Exchange, reason: str, permit: Permit | None) -> bytes:
+    match = exchange.match
+    verdict = permit or exchange.refused
+    return decided_piece(
+        "refusal" if permit is None else "permit",
+        reason,
+        verdict.rule,
+        verdict.operation,
+        match.exposure.key if match is not None else "",
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, way_piece
+from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, snapshot_piece, way_piece
 from gateway.door.callers import Caller
 from gateway.door.client_certificates import certificate_of, circumstances
 from gateway.door.pool import service_of, upgrades_of
@@ -135,16 +135,15 @@ class Standing:
         permit = self.permit
         if refused.reason:
             decided = decided_piece(
-                "refusal", refused.reason, refused.rule, refused.operation or permit.operation, self.exposure,
-                self.door.snapshot.version,
+                "refusal", refused.reason, refused.rule, refused.operation or permit.operation, self.exposure
             )  # fmt: skip
+            snapshot = snapshot_piece(self.door.snapshot.version)
         else:
-            decided = decided_piece(
-                "permit", permit.reason, permit.rule, permit.operation, self.exposure, self.version
-            )
+            decided = decided_piece("permit", permit.reason, permit.rule, permit.operation, self.exposure)
+            snapshot = snapshot_piece(self.version)
         asked = asked_piece(METHOD, self.host)
         record = line(
-            self.time_ms, self.request_id, self.who, asked, self.target.path, decided, self.way, STATUS,
+            self.time_ms, self.request_id, self.who, asked, self.target.path, decided, snapshot, self.way, STATUS,
             bytes_in, bytes_out, spent_us, self.trace,
         )  # fmt: skip
         return of_tunnel(record, ended_by)

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.line import asked_piece, caller_piece, decided_piece, line, of_tunnel, way_piece
+from gateway.audit.line import (
+    Repeated,
+    asked_piece,
+    caller_piece,
+    decided_piece,
+    line,
+    of_tunnel,
+    snapshot_piece,
+    way_piece,
+)
 from gateway.audit.record import Record, line_of
 from tests.support.records import RECORD
 
@@ -20,9 +29,8 @@ def quick(record: Record) -> bytes:
         caller_piece(record.subject, record.issuer, record.sub, record.client_id, record.key_id),
         asked_piece(record.method, record.host),
         record.path,
-        decided_piece(
-            record.decision, record.reason, record.rule, record.operation, record.exposure, record.snapshot
-        ),
+        decided_piece(record.decision, record.reason, record.rule, record.operation, record.exposure),
+        snapshot_piece(record.snapshot),
         way_piece(record.peer, record.client, record.upstream),
         record.status,
         record.bytes_in,
@@ -36,6 +44,20 @@ def quick(record: Record) -> bytes:
 def test_the_quick_line_is_the_plain_line() -> None:
     assert quick(RECORD) == line_of(RECORD)
     assert quick(RECORD._replace(tunnel="opened")) == line_of(RECORD._replace(tunnel="opened"))
+
+
+def test_what_repeats_is_told_apart_by_all_that_it_says() -> None:
+    repeated = Repeated("component:default/a@prod", "a.test")
+    for _ in range(2):  # the second time from memory
+        for host in ("a.test", "b.test"):
+            for method in ("GET", "HEAD"):
+                assert repeated.asked(method, host) == asked_piece(method, host)
+        for reason, rule, operation in (
+            ("owner", "r-1", "GET /a"), ("owner", "r-2", "GET /a"), ("rule", "r-2", "GET /a"),
+            ("rule", "r-2", "GET /b"),
+        ):  # fmt: skip
+            piece = decided_piece("permit", reason, rule, operation, "component:default/a@prod")
+            assert repeated.permitted(reason, rule, operation) == piece
 
 
 def test_only_a_tunnels_line_speaks_of_a_tunnel() -> None:
@@ -63,8 +85,8 @@ def test_a_line_costs_at_most_two_microseconds() -> None:
     def make() -> bytes:
         return line(
             RECORD.time_ms, b"d0-1", caller, asked_piece("GET", "h"), "/refunds/1",
-            decided_piece("permit", "owner", "r-a", "GET /", "e", "b.1"), way_piece("127.0.0.1", "127.0.0.1", "u"),
-            200, 0, 1024, 800, b"",
+            decided_piece("permit", "owner", "r-a", "GET /", "e"), snapshot_piece("b.1"),
+            way_piece("127.0.0.1", "127.0.0.1", "u"), 200, 0, 1024, 800, b"",
         )  # fmt: skip
 
     assert min(timeit.repeat(make, number=20_000, repeat=5)) / 20_000 <= 2e-6

@@ -14,8 +14,9 @@ import pytest
 from policy import reference
 from policy.compile import compile_frames
 from policy.derive import Derived, derive
+from policy.exposure import Exposure
 from policy.facts import ANONYMOUS, Catalog, Operation, Permit, Principal, Refusal
-from policy.frames import Frame
+from policy.frames import Frame, packed
 from policy.paths import template_of
 from policy.statements import AccessPolicy, EnvironmentPolicy, PolicyRule, Requirement, Selector
 from policy.table import IN_USE, Match, Table, TableBuilder
@@ -349,6 +350,27 @@ def test_only_so_many_services_are_kept_open() -> None:
     opened = [exposure for exposure in table.exposures.values() if exposure.opened is not None]
     assert len(opened) == len(table.in_use) == IN_USE
     assert ask(0) == first
+
+
+def test_services_with_equal_paths_share_one_tree_and_nothing_else() -> None:
+    """In every environment a service has the same paths; who may is each exposure's own."""
+    frames = [frame for name, frame in many(3).items() if name.startswith("exposure/")]
+    rules = [Exposure(frame).rules() for frame in frames]
+    builder = TableBuilder(Table.allow_none())
+    for number, tree in enumerate((rules[0].tree, rules[0].tree, rules[1].tree)):
+        mixed = packed(rules[number]._replace(tree=tree))
+        key = f"component:default/s{number}@prod"
+        builder.put(f"exposure/{key}", (*frames[0][:1], key, *frames[number][2:-1], mixed))
+    table = builder.finish()
+    for each in table.exposures.values():
+        match = table.match(each.host, ("none",))
+        assert isinstance(match, Match)
+        table.decide(match, "GET", Principal("person", "u", frozenset({"u"})), 0)
+    one, other, third = [each.opened for each in table.exposures.values()]
+    assert one is not None and other is not None and third is not None
+    assert one.tree is other.tree and third.tree == rules[1].tree
+    assert (one.permits, other.permits) == (rules[0].permits, rules[1].permits) and one.permits != other.permits
+    assert len(table.trees) == 2
 
 
 def test_deciding_allocates_the_answer_and_nothing_else() -> None:
