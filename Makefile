@@ -53,6 +53,10 @@ check: $(STAMP) ## lint, types, and the rules of the house
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/house
 
+.PHONY: nightly
+nightly: $(READY) ## a million random decisions, doors' table against the definition (DECISIONS=, SEED=)
+	@nice $(BIN)/python -m tests.support.differential $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: bench
 bench: $(READY) ## measure against Envoy, nginx, HAProxy and aiohttp; writes bench/results/latest.json
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

@@ -14,8 +14,10 @@ from typing import Final, Literal, TypeVar, cast
 
 from policy.demands import DemandReader, is_day
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS
-from policy.findings import CHECKS
+from policy.lint.findings import CHECKS
 from policy.paths import METHODS, Template, template_fault, template_of
+from policy.promises.expectations import expectations_in
+from policy.promises.invariants import invariants_in
 from policy.reading import Fault, Locate, Path, did_you_mean, ref_of
 from policy.statements import (
     ANYONE,
@@ -45,6 +47,10 @@ _SELECTOR_KINDS: Final = {
     "type": "",
     "tag": "",
 }
+_TOP_KEYS: Final = (
+    "version", "environments", "roles", "scopes", "defaults", "rules", "waive", "tests", "never", "only",
+)  # fmt: skip
+_VERBS: Final = {"read": "[GET, HEAD]", "write": "[POST, PUT, PATCH, DELETE]"}  # of environments, not of rules
 _RULE_KEYS: Final = ("allow", "deny", "to", "in", "methods", "operations", "scopes", "require", "except", "because")
 
 
@@ -61,9 +67,10 @@ class _PolicyReader(DemandReader):
     known_environments: tuple[str, ...] = ()
 
     def policy(self, document: object) -> AccessPolicy:
-        top = self.mapping(document, (), ("version", "environments", "roles", "scopes", "defaults", "rules", "waive"))
+        top = self.mapping(document, (), _TOP_KEYS)
         if top.get("version") != 1:
-            self.fault(("version",) if "version" in top else (), "`version` must be `1`")
+            hint = "without quotes" if top.get("version") == "1" else ""
+            self.fault(("version",) if "version" in top else (), "`version` must be `1`", hint)
         environments = dict(self.named(top, "environments", self.environment))
         self.known_environments = tuple(environments)
         if not environments:
@@ -76,6 +83,8 @@ class _PolicyReader(DemandReader):
             tuple(self.default(node, path) for path, node in self.mappings(top.get("defaults"), ("defaults",))),
             tuple(self.rule(node, path) for path, node in self.mappings(top.get("rules"), ("rules",))),
             tuple(self.waiver(node, path) for path, node in self.mappings(top.get("waive"), ("waive",))),
+            expectations_in(self, top.get("tests"), self.known_environments),
+            invariants_in(self, top, self.known_environments),
         )
 
     def named(
@@ -100,7 +109,7 @@ class _PolicyReader(DemandReader):
         allowed = {key: self.verbs(keys.get(key), (*path, key)) for key in verbs}
         requirements: list[Requirement] = []
         for kind in ("people", "workloads"):
-            inner = self.mapping(keys.get(kind), (*path, kind), ("require",))
+            inner = self.mapping(keys.get(kind), (*path, kind), ("require",), "{require: […]}")
             requirements += self.requirements(inner.get("require"), (*path, kind, "require"), kind)
         consent = self.word(keys.get("consent", "named"), (*path, "consent"), ("named", "same-system", "any"), "named")
         public = self.word(keys.get("public", "never"), (*path, "public"), ("never", "declared"), "never")
@@ -119,7 +128,7 @@ class _PolicyReader(DemandReader):
         return self.words(node, path, known)
 
     def temporary(self, node: object, path: Path) -> Temporary:
-        keys = self.mapping(node, path, ("longest", "approvers", "reason"))
+        keys = self.mapping(node, path, ("longest", "approvers", "reason"), "{longest: 8h}")
         approvers = self.texts(keys.get("approvers", "owners"), (*path, "approvers"))
         reason = self.word(keys.get("reason", "required"), (*path, "reason"), ("required", "optional"), "required")
         return Temporary(
@@ -141,7 +150,8 @@ class _PolicyReader(DemandReader):
         services = self.selector({key: keys[key] for key in keys if key != "methods"}, path)
         if not services.terms:
             self.fault(path, f"scope `{name}` must say which services it is about, for example `domain: analytics`")
-        return NamedScope(name, services, self.methods(keys.get("methods"), (*path, "methods")))
+        methods = self.methods(keys.get("methods"), (*path, "methods"))
+        return NamedScope(name, services, methods, self.locate(path))
 
     def default(self, node: object, path: Path) -> Default:
         keys = self.mapping(node, path, ("for", "access", "in"))
@@ -194,7 +204,7 @@ class _PolicyReader(DemandReader):
 
     def check_allow(self, rule: PolicyRule, keys: Mapping[str, object], path: Path) -> None:
         """An allow says to what and where; what is open to anyone is listed and asks for nothing."""
-        if not rule.services.terms:
+        if "to" not in keys:
             self.fault(path, "an `allow` must say which services it is about", "add `to: {service: …}`")
         if "in" not in keys:
             listed = ", ".join(self.known_environments)
@@ -230,7 +240,7 @@ class _PolicyReader(DemandReader):
 
     def selector(self, node: object, path: Path) -> Selector:
         terms = []
-        keys = self.mapping(node, path, _SELECTOR_KINDS)
+        keys = self.mapping(node, path, _SELECTOR_KINDS, "{service: payments}")
         self.filled(keys, path, keys)
         for key, value in sorted(keys.items()):
             kind = _SELECTOR_KINDS[key]
@@ -242,6 +252,10 @@ class _PolicyReader(DemandReader):
         return tuple(sorted(self.words(node, path, self.known_environments)))
 
     def methods(self, node: object, path: Path) -> frozenset[str] | None:
+        for place, item in self.one_or_many(node, path):
+            if isinstance(item, str) and item in _VERBS:
+                self.fault(place, f"`{item}` is no method", f"write `{_VERBS[item]}`")
+                node = [each for each in node if each != item] if isinstance(node, list) else None
         return None if node is None else frozenset(self.words(node, path, METHODS))
 
     def operations(self, node: object, path: Path) -> tuple[tuple[str, Template], ...]:

@@ -8,6 +8,7 @@ held never moves it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -83,7 +84,7 @@ def holders(
 
 
 def _refused(claimant: Claimant, message: str) -> Fault:
-    return Fault(claimant[1].source, message, "choose another `host` or `path`")
+    return Fault(claimant[1].source, message, "choose another `host` or `path`", environment=claimant[1].environment)
 
 
 def _name_listed(name: str, listed: Iterable[str]) -> bool:
@@ -126,12 +127,27 @@ def address_listed(address: IPv4Address | IPv6Address, listed: Iterable[str]) ->
     )
 
 
+def network_listed(network: IPv4Network | IPv6Network, listed: Iterable[str]) -> bool:
+    """Whether a network of the list holds all of the network, by the rules for a single address."""
+    if network.is_unspecified or network.is_multicast or any(each in network for each in _METADATA):
+        return False
+    ends = (network.network_address, network.broadcast_address)
+    return any(all(address_listed(end, (str(within),)) for end in ends) for within in _networks(listed))
+
+
 def _networks(listed: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
     for entry in listed:
-        try:
-            yield ip_network(entry, strict=False)
-        except ValueError:
-            continue  # a name or a suffix
+        network = _network(entry)
+        if network is not None:
+            yield network
+
+
+@lru_cache(1024)  # the operator's lists, asked of every exposure
+def _network(entry: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(entry, strict=False)
+    except ValueError:
+        return None  # a name or a suffix
 
 
 def _listed(entries: tuple[str, ...]) -> str:

@@ -35,20 +35,26 @@ from policy.rule import Published, Rule, names_of, order_of
 def compile_frames(catalog: Catalog, derived: Derived, key_fields: Iterable[KeyField]) -> dict[str, Frame]:
     """Every frame by name, in order of names; the part before the slash is its kind."""
     frames: dict[str, Frame] = directory_frames(catalog, key_fields, derived.environments)
-    frames["roles"] = dict(sorted(derived.role_scopes.items()))
+    frames["roles"] = roles_frame(derived)
     for published in derived.published:
-        frames[f"exposure/{published.key}"] = exposure_frame(published)
-        frames[f"why/{published.key}"] = why_frame(published.rules)
+        frames |= frames_of(published)
     return dict(sorted(frames.items()))
+
+
+def frames_of(published: Published) -> dict[str, Frame]:
+    return {f"exposure/{published.key}": exposure_frame(published), f"why/{published.key}": why_frame(published.rules)}
+
+
+def roles_frame(derived: Derived) -> Frame:
+    return dict(sorted(derived.role_scopes.items()))
 
 
 def exposure_frame(published: Published) -> ExposureFrame:
     exposure = published.exposure
     permits = [rule for rule in sorted(published.rules, key=order_of) if rule.is_permit]
     sets = _Sets(permits, exposure.environment)
-    root = _Node()
-    for operation in published.operations:
-        root.add(template_of(operation.template), operation, (sets.permit_set(operation), sets.scope_set(operation)))
+    terms = [(each, (sets.permit_set(each), sets.scope_set(each))) for each in published.operations]
+    tree = tree_of(terms)
     denies = tuple(_deny(rule, exposure.environment) for rule in published.rules if not rule.is_permit)
     granted = [permit for entries, _ in sets.permits for permit in entries]
     return (
@@ -65,7 +71,7 @@ def exposure_frame(published: Published) -> ExposureFrame:
         tuple(sorted({name for deny in denies for name in deny[0]})),
         any(need[1] in OF_THE_CALL for permit in granted for need in permit[4]),
         tuple(sorted({permit[0] for permit in granted})),
-        packed(Rules(root.frame(), tuple(sets.permits), tuple(sets.scopes), denies)),
+        packed(Rules(tree, tuple(sets.permits), tuple(sets.scopes), denies)),
     )
 
 
@@ -84,16 +90,36 @@ class _Sets:
         self.scopes: list[ScopeSetFrame] = []
         self._permits_at: dict[tuple[int, ...], int] = {}
         self._scopes_at: dict[ScopeSetFrame, int] = {}
+        # Unless a rule names operations, those of one method and API are alike; those that ask for the same, always.
+        self._names_none = not any(rule.operations for rule in rules)
+        self._permits_of: dict[tuple[str, str], int] = {}
+        self._scopes_of: dict[tuple[bool, tuple[frozenset[str], ...]], int] = {}
 
     def permit_set(self, operation: Operation) -> int:
+        if not self._names_none:
+            return self._permit_set(operation)
+        alike = (operation.method, operation.api)
+        at = self._permits_of.get(alike)
+        if at is None:
+            at = self._permits_of[alike] = self._permit_set(operation)
+        return at
+
+    def scope_set(self, operation: Operation) -> int:
+        alike = (operation.unresolved, operation.scopes)
+        at = self._scopes_of.get(alike)
+        if at is None:
+            at = self._scopes_of[alike] = self._scope_set(operation)
+        return at
+
+    def _permit_set(self, operation: Operation) -> int:
         covering = tuple(position for position, rule in enumerate(self.rules) if rule.covers(operation))
         at = self._permits_at.get(covering)
         if at is None:
             at = self._permits_at[covering] = len(self.permits)
-            self.permits.append(_permit_set([entry for position in covering for entry in self.entries[position]]))
+            self.permits.append(permit_set([entry for position in covering for entry in self.entries[position]]))
         return at
 
-    def scope_set(self, operation: Operation) -> int:
+    def _scope_set(self, operation: Operation) -> int:
         needed = None if operation.unresolved else tuple(sorted({tuple(sorted(each)) for each in operation.scopes}))
         at = self._scopes_at.get(needed)
         if at is None:
@@ -108,7 +134,7 @@ def _permits(rule: Rule, environment: str) -> list[PermitFrame]:
     return [(name, rule.reason, rule.id, confers, requirements) for name in names_of(rule.subject, environment)]
 
 
-def _permit_set(entries: list[PermitFrame]) -> PermitSetFrame:
+def permit_set(entries: list[PermitFrame]) -> PermitSetFrame:
     """Where many may come, an index by subject keeps a decision from reading all of them."""
     if len(entries) <= CROWD:
         return (tuple(entries), None)
@@ -121,6 +147,8 @@ def _permit_set(entries: list[PermitFrame]) -> PermitSetFrame:
 class _Node:
     """A node of the path tree while it grows."""
 
+    __slots__ = ("children", "leaf", "tail")
+
     def __init__(self) -> None:
         self.leaf: list[tuple[Operation, tuple[int, int]]] = []
         self.tail: list[tuple[Operation, tuple[int, int]]] = []
@@ -132,10 +160,15 @@ class _Node:
             if part == TAIL:
                 node.tail.append((operation, sets))
                 return
-            node = node.children.setdefault(part, _Node())
+            child = node.children.get(part)
+            if child is None:
+                child = node.children[part] = _Node()
+            node = child
         node.leaf.append((operation, sets))
 
     def frame(self) -> NodeFrame:
+        if not self.children:
+            return (_leaf(self.leaf), None, None, None, (), _leaf(self.tail))
         children = {part: node.frame() for part, node in sorted(self.children.items())}
         literals = {part: node for part, node in children.items() if VARIABLE not in part}
         variables = {part: node for part, node in children.items() if VARIABLE in part}
@@ -151,6 +184,14 @@ class _Node:
             () if only is not None else tuple(variables.items()),
             _leaf(self.tail),
         )
+
+
+def tree_of(operations: Iterable[tuple[Operation, tuple[int, int]]]) -> NodeFrame:
+    """The path tree of operations, each with its permit set and its scope set."""
+    root = _Node()
+    for operation, sets in operations:
+        root.add(template_of(operation.template), operation, sets)
+    return root.frame()
 
 
 def _leaf(operations: list[tuple[Operation, tuple[int, int]]]) -> LeafFrame | None:

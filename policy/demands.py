@@ -40,6 +40,9 @@ class DemandReader(Reader):
                 self.fault(place, "a requirement is empty", "leave it out, or say what it asks for")
             elif kind == "workloads":
                 found += self._of_programs(item, place)
+            elif item in _OF_PROGRAMS or (isinstance(item, Mapping) and not {"issuer", "network"}.isdisjoint(item)):
+                name = item if isinstance(item, str) else next(iter(item))
+                self.fault(place, f"`{name}` is asked of programs", "write it below `workloads`")
             elif isinstance(item, Mapping):
                 fresh = self.mapping(item, place, ("fresh",))
                 if fresh:

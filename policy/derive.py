@@ -8,15 +8,15 @@ fault that names it; it never changes another one's rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import insort
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from operator import is_
 from typing import Final
 
 from policy.builtin import BUILTIN_ENVIRONMENT, BUILTIN_SERVICE, Builtin, publish_builtin
-from policy.claims import Claimant, claimable, holders, key_of
+from policy.claims import Claimant, claimable, key_of
 from policy.facts import EVERYONE, Catalog, Exposure, Operation, Service, Source
-from policy.names import unknown_names
+from policy.memory import Memory, Part, Question, UsersOf
 from policy.operations import operation_faults, operations_of, with_named_scopes
 from policy.paths import READ, WRITE, template_of
 from policy.reading import Fault, did_you_mean
@@ -24,12 +24,13 @@ from policy.reasons import CONSUMER, OWNER, PUBLIC
 from policy.reasons import EVERYONE as EVERYONE_REACH
 from policy.reasons import RULE as RULE_REACH
 from policy.rule import Derived, Published, Rule, one_each, with_id
-from policy.stated import rules_of
+from policy.stated import Instances, rules_of
 from policy.statements import (
     ANYONE,
     AccessPolicy,
     EnvironmentPolicy,
     ServiceFacts,
+    claimed_facts_of,
     facts_of,
 )
 
@@ -49,56 +50,54 @@ def derive(
     """The rules of every exposure that may be published, and every fault.
 
     ``incumbents`` names who holds a (host, prefix) now, as exposure key: it stays when another one claims it.
-    The operator's lists (:func:`claimable`) are the caller's to apply before. With a ``memory`` an exposure whose
-    facts are the very same objects as last time is not derived again.
+    The operator's lists (:func:`claimable`) are the caller's to apply before. With a ``memory`` only that is derived
+    again which a change bears on; what is the very same object as last time counts as unchanged.
     """
-    faults = unknown_names(catalog, policy)
-    claimants, more = _claimants(catalog, policy, environments)
-    faults += more
-    faults += [
-        fault for service in catalog.services.values() if service.exposures for fault in operation_faults(service)
-    ]
-    held, more = holders(claimants, incumbents or {}, builtin.host if builtin else "")
-    faults += more
-    book = _Book(catalog, policy)
     memory = memory or Memory()
-    published = memory.published(book, held)
+    reserved = builtin.host if builtin is not None else ""
+    question = Question(catalog, policy, environments, incumbents or {}, reserved)
+    book = memory.derived(question, _Book, _part)
+    published = memory.published()
+    faults = set(memory.faults())
     if builtin is not None:
         denies = tuple(book.stated_for(facts_of(BUILTIN_SERVICE), BUILTIN_ENVIRONMENT))
-        published.append(publish_builtin(builtin, denies))
-    faults += book.faults
+        own = publish_builtin(builtin, denies, catalog.services.values(), environments)
+        insort(published, own, key=lambda each: each.key)
     return Derived(
-        tuple(sorted(published, key=lambda each: each.key)),
+        tuple(published),
         _role_scopes(policy),
         environments,
-        tuple(sorted(set(faults), key=lambda each: (each.source.file, each.source.line, each.message))),
+        tuple(sorted(faults, key=_order)),
     )
 
 
-def _claimants(
-    catalog: Catalog, policy: AccessPolicy, environments: tuple[str, ...]
-) -> tuple[list[Claimant], list[Fault]]:
-    """Every exposure of a known environment, once per service and environment, in order of refs."""
+def _order(fault: Fault) -> tuple[str, int, str, str, str]:
+    return (fault.source.file, fault.source.line, fault.message, fault.source.entity, fault.suggestion)
+
+
+def _part(service: Service, question: Question) -> Part:
+    """Every exposure of a known environment, once per environment; what is wrong with the service alone."""
     claimants: list[Claimant] = []
-    faults: list[Fault] = []
-    for ref, service in sorted(catalog.services.items()):
-        seen: set[str] = set()
-        for exposure in sorted(service.exposures, key=lambda each: (each.environment, each.host, each.prefix)):
-            name = exposure.environment
-            if ref == BUILTIN_SERVICE.ref:
-                faults.append(Fault(exposure.source, f"`{ref}` is stagedoor itself", "choose another name"))
-            elif name not in environments:
-                hint = did_you_mean(name, environments)
-                faults.append(Fault(exposure.source, f"unknown environment `{name}` of `{ref}`", hint))
-            elif name in seen:
-                faults.append(Fault(exposure.source, f"`{ref}` is exposed twice in `{name}`"))
-            else:
-                claimants.append((service, exposure))
-            seen.add(name)
-            if name in environments and name not in policy.environments:
-                message = f"the access policy says nothing about environment `{name}`: nobody may enter it"
-                faults.append(Fault(exposure.source, message, severity="warning"))
-    return claimants, faults
+    faults: list[Fault] = operation_faults(service) if service.exposures else []
+    seen: set[str] = set()
+    for exposure in sorted(service.exposures, key=lambda each: (each.environment, each.host, each.prefix)):
+        name = exposure.environment
+        if service.ref == BUILTIN_SERVICE.ref:
+            message = f"`{service.ref}` is stagedoor itself"
+            faults.append(Fault(exposure.source, message, "choose another name", environment=name))
+        elif name not in question.environments:
+            hint = did_you_mean(name, question.environments)
+            message = f"unknown environment `{name}` of `{service.ref}`"
+            faults.append(Fault(exposure.source, message, hint, environment=name))
+        elif name in seen:
+            faults.append(Fault(exposure.source, f"`{service.ref}` is exposed twice in `{name}`", environment=name))
+        else:
+            claimants.append((service, exposure))
+        seen.add(name)
+        if name in question.environments and name not in question.policy.environments:
+            message = f"the access policy says nothing about environment `{name}`: nobody may enter it"
+            faults.append(Fault(exposure.source, message, severity="warning", environment=name))
+    return Part(tuple(claimants), tuple(faults))
 
 
 def _role_scopes(policy: AccessPolicy) -> dict[str, frozenset[str]]:
@@ -122,14 +121,17 @@ class _Place:
 class _Book:
     """The access policy made ready for many services: its own rules once, who uses which API."""
 
-    def __init__(self, catalog: Catalog, policy: AccessPolicy) -> None:
+    def __init__(self, policy: AccessPolicy, instances: Instances, users_of: UsersOf) -> None:
         self.policy = policy
         self.faults: list[Fault] = []
-        self.stated = [(rule, tuple(rules_of(rule, policy))) for rule in policy.rules]
-        self.users_of: dict[str, list[Service]] = {}
-        for _, service in sorted(catalog.services.items()):
-            for api in sorted(set(service.consumes)):
-                self.users_of.setdefault(api, []).append(service)
+        self.stated = [(rule, tuple(rules_of(rule, policy, instances))) for rule in policy.rules]
+        self.users_of = users_of
+
+    def derived(self, service: Service, exposure: Exposure) -> tuple[Published, tuple[Fault, ...]]:
+        """The exposure, and what is wrong with its service in that environment."""
+        self.faults = []
+        published = self.publish(service, exposure)
+        return published, tuple(self.faults)
 
     def publish(self, service: Service, exposure: Exposure) -> Published:
         environment = self.policy.environments.get(exposure.environment)
@@ -139,7 +141,7 @@ class _Book:
             facts_of(service),
             environment or EnvironmentPolicy(exposure.environment),
         )
-        stated = list(self.stated_for(place.facts, exposure.environment))
+        stated = list(self.stated_for(place.facts, exposure.environment, claimed_facts_of(service, place.facts)))
         named = (each for rule in stated if rule.is_permit for each in rule.operations)
         operations = tuple(
             with_named_scopes(operation, place.facts, self.policy.scopes) for operation in operations_of(service, named)
@@ -147,10 +149,10 @@ class _Book:
         rules = [*self.catalog_rules(place, operations), *stated]
         return Published(place.key, service, exposure, operations, one_each(rules))
 
-    def stated_for(self, facts: ServiceFacts, environment: str) -> Iterator[Rule]:
-        """The access policy's rules about a service in an environment."""
+    def stated_for(self, facts: ServiceFacts, environment: str, claimed: ServiceFacts | None = None) -> Iterator[Rule]:
+        """The access policy's rules about a service in an environment. ``claimed``: what is said of it to denies."""
         for statement, rules in self.stated:
-            if statement.services.covers(facts):
+            if statement.services.covers(facts if statement.effect == "allow" else claimed or facts):
                 yield from (rule for rule in rules if rule.environment in ("", environment))
 
     def catalog_rules(self, place: _Place, operations: tuple[Operation, ...]) -> Iterator[Rule]:
@@ -195,55 +197,17 @@ class _Book:
 
     def public_rule(self, place: _Place, operations: tuple[Operation, ...]) -> Iterator[Rule]:
         """What the owner opens to the public. Of two definitions of one operation both must say so."""
-        named = {(each.method, template_of(each.template)) for each in operations if each.public}
+        opened = (each for each in operations if each.public and not each.stands_for)
+        named = {(each.method, template_of(each.template)) for each in opened}
         closed = (each for each in operations if not each.public or each.unresolved)
         guarded = {(each.method, template_of(each.template)) for each in closed}
         if named and place.environment.public == "never":
-            message = f"`public` has no effect in `{place.environment.name}`"
-            self.faults.append(Fault(place.service.source, message, severity="warning"))
+            name = place.environment.name
+            message = f"`public` has no effect in `{name}`"
+            self.faults.append(Fault(place.service.source, message, severity="warning", environment=name))
         elif named - guarded:
             rule = Rule("", PUBLIC, "catalog", ANYONE, place.service.ref, place.environment.name)
             yield with_id(replace(rule, operations=tuple(sorted(named - guarded)), source=place.service.source))
-
-
-class Memory:
-    """What was derived last, by exposure key. It holds for one access policy, and says the same as deriving anew."""
-
-    def __init__(self) -> None:
-        self._policy: AccessPolicy | None = None
-        self._known: dict[str, _Remembered] = {}
-
-    def published(self, book: _Book, held: Iterable[Claimant]) -> list[Published]:
-        known = self._known if book.policy == self._policy else {}
-        self._policy, self._known = book.policy, {}
-        for service, exposure in held:
-            key = key_of(service.ref, exposure.environment)
-            users = tuple(user for api in service.provides for user in book.users_of.get(api, ()))
-            last = known.get(key)
-            if last is None or not last.is_about(service, exposure, users):
-                before = len(book.faults)
-                published = book.publish(service, exposure)
-                last = _Remembered(service, exposure, users, published, tuple(book.faults[before:]))
-            else:
-                book.faults += last.faults
-            self._known[key] = last
-        return [each.published for each in self._known.values()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    """Everything that the rules of an exposure depend on beside the access policy, and what came of it."""
-
-    service: Service
-    exposure: Exposure
-    users: tuple[Service, ...]  # who declares to use an API of the service
-    published: Published
-    faults: tuple[Fault, ...]
-
-    def is_about(self, service: Service, exposure: Exposure, users: tuple[Service, ...]) -> bool:
-        """By identity, not equality: comparing is what deriving would cost."""
-        same_users = len(users) == len(self.users) and all(map(is_, users, self.users))
-        return self.service is service and self.exposure is exposure and same_users
 
 
 def _verb_rules(

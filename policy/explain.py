@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, EVERYONE, Permit, Refusal, Source
@@ -31,26 +32,42 @@ from policy.stated import EVERY_SERVICE
 from policy.statements import ANYONE, Requirement
 from policy.table import Match
 
-LONGEST_WORDS: Final = 25  # what the parts below add up to at most
-_TARGET_WORDS: Final = 5
-_STRENGTH_WORDS: Final = 4
+LONGEST_WORDS: Final = 25
 
 _GROUPS_OF_PEOPLE: Final = {
     ALL_PEOPLE: "All people",
-    ALL_WORKLOADS: "All workloads",
-    EVERYONE: "Everyone",
+    ALL_WORKLOADS: "All programs",
+    EVERYONE: "Everyone in the catalog",
     ANYONE: "Anyone",
 }
 _KINDS: Final = {"user": "User", "group": "Team", "component": "Service"}
+# How a service is told by what a selector asks of it.
+_BY: Final = {
+    "type": "of type",
+    "tag": "tagged",
+    "system": "of system",
+    "domain": "of domain",
+    "api": "providing",
+}
 
 
 def sentence_of(rule: Rule) -> str:
-    """The rule in one sentence."""
+    """The rule in one sentence. What would take too many words is shortened and counted: first what must be shown, then
+    operations, then services."""
+    longest, *shorter = product((True, False), (True, False), ("full", "short", "counted"))
+    sentence = _sentence(rule, *longest)
+    for form in shorter:
+        if len(sentence.split()) <= LONGEST_WORDS:
+            break
+        sentence = _sentence(rule, *form)
+    return sentence
+
+
+def _sentence(rule: Rule, services: bool, operations: bool, demands: str) -> str:
     may = "may" if rule.is_permit else "must never"
-    where = f" in {rule.environment}" if rule.environment else ""
-    return (
-        f"{_subject(rule.subject)} {may} {_action(rule)} {_target(rule)}{where}{_strength(rule)} because {_why(rule)}."
-    )
+    where = f" in {rule.environment}" if rule.environment else "" if rule.is_permit else " anywhere"
+    what = f"{_action(rule, operations)} {_target(rule, services)}"
+    return f"{_subject(rule.subject)} {may} {what}{where}{_strength(rule, demands)} because {_why(rule)}."
 
 
 def short_name(ref: str) -> str:
@@ -65,68 +82,88 @@ def _subject(subject: str) -> str:
     return f"{_KINDS.get(subject.partition(':')[0], 'Subject')} {short_name(subject)}"
 
 
-def _action(rule: Rule) -> str:
-    if len(rule.operations) == 1:
-        method, template = rule.operations[0]
-        return f"call {method} /{'/'.join(template)} of"
+def _action(rule: Rule, in_full: bool) -> str:
     if rule.operations:
-        return f"call {len(rule.operations)} operations of"
+        named = [f"{method} /{'/'.join(template)}" for method, template in rule.operations]
+        counted = len(named) > 1 and not in_full
+        return f"call {len(named)} operations of" if counted else f"call {_each_of(named, rule)} of"
     if rule.apis is not None:
-        return "call the declared operations of"
+        apis = [short_name(api) for api in sorted(rule.apis)] or ["no operation"]
+        return f"call {_each_of(apis, rule)} of" if in_full or len(apis) == 1 else f"call {len(apis)} APIs of"
     if rule.methods is None:
-        return "use"
-    if rule.methods <= READ:
+        return "call every operation of" if rule.is_permit else "use"
+    if "GET" in rule.methods and rule.methods <= READ:
         return "read"
-    if rule.methods == WRITE:
-        return "write to"
-    listed = ", ".join(sorted(rule.methods))
-    return f"send {listed} to" if len(rule.methods) <= 2 else f"send {len(rule.methods)} methods to"
+    return "write to" if rule.methods == WRITE else f"send {'/'.join(sorted(rule.methods))} to"
 
 
-def _target(rule: Rule) -> str:
-    """A service by its name, others by what selects them; a long selection is counted."""
+def _each_of(names: list[str], rule: Rule) -> str:
+    """What is allowed is all of them, what is forbidden any of them."""
+    conjunction = " and " if rule.is_permit else " or "
+    return conjunction.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def _target(rule: Rule, in_full: bool) -> str:
+    """A service by its name, others by what selects them."""
     if rule.origin != "access-policy":
         return short_name(rule.target)
     if rule.target == EVERY_SERVICE:
         return "any service"
-    terms = [
-        (key, values.split(" or ")) for key, _, values in (each.partition(" ") for each in rule.target.split(" and "))
-    ]
-    words = ", ".join(_term(key, " or ".join(map(short_name, values))) for key, values in terms)
-    if len(words.split()) <= _TARGET_WORDS:
-        return words
+    terms = {key: values.split(" or ") for key, _, values in (each.partition(" ") for each in _terms(rule.target))}
+    if not in_full:
+        return _counted(terms)
+    services = [short_name(each) for each in terms.pop("service", ())]
+    told = " ".join(f"{by} {' or '.join(map(short_name, terms[key]))}" for key, by in _BY.items() if key in terms)
+    if services:
+        return _each_of(services, rule) + (f", if {told}," if told else "")
+    return f"{'all services' if rule.is_permit else 'any service'} {told}"
+
+
+def _terms(target: str) -> list[str]:
+    return target.split(" and ")
+
+
+def _counted(terms: Mapping[str, list[str]]) -> str:
     if len(terms) > 1:
         return f"services matching {len(terms)} conditions"
-    key, values = terms[0]
+    ((key, values),) = terms.items()
     return f"{len(values)} services" if key == "service" else f"services of {len(values)} {key}s"
 
 
-def _term(key: str, names: str) -> str:
-    forms = {"service": names, "tag": f"services tagged {names}", "type": f"services of type {names}"}
-    return forms.get(key, f"{key} {names}")
-
-
-def _strength(rule: Rule) -> str:
-    """What must be shown, as far as it is about such a subject; demands that take too many words are counted. A deny
-    asks for nothing and may make an exception."""
+def _strength(rule: Rule, form: str) -> str:
+    """What must be shown, as far as it is about such a subject. A deny asks for nothing and may make an exception."""
+    if rule.subject == ANYONE:
+        return ", without signing in,"
     if rule.except_grants:
-        return ", temporary access aside,"
+        return " without temporary access"
     is_program = rule.subject.startswith("component:") or rule.subject == ALL_WORKLOADS
-    about = {"person", "workload"} if rule.subject == EVERYONE else {"workload"} if is_program else {"person"}
-    demands = [_demand(each) for each in rule.requirements if each.kind in about]
-    words = " and ".join(demands)
-    if len(words.split()) > _STRENGTH_WORDS:
-        words = f"{len(demands)} requirements"
-    return f", with {words}," if words else ""
+    kinds = ("person", "workload") if rule.subject == EVERYONE else ("workload",) if is_program else ("person",)
+    demand = _demand if form == "full" else _short_demand
+    asked = {kind: [demand(each) for each in rule.requirements if each.kind == kind] for kind in kinds}
+    number = sum(map(len, asked.values()))
+    if not number:
+        return ""
+    if form == "counted":
+        return f", with {number} requirements," if number > 1 else ", with 1 requirement,"
+    crowds = {"person": "people only ", "workload": "programs only "} if len(kinds) > 1 else {}
+    told = (f", {crowds.get(kind, '')}with {' and '.join(words)}" for kind, words in asked.items() if words)
+    return "".join(told) + ","
 
 
 def _demand(requirement: Requirement) -> str:
-    if requirement.name == "fresh":
+    name, names = requirement.name, " or ".join(str(requirement.argument).split(","))
+    if name == "fresh":
+        return f"a sign-in within {duration_text(int(requirement.argument))}"
+    forms = {"issuer": f"a token of {names}", "network": f"an address in {names}", "certificate": "a certificate"}
+    return forms.get(name, name)
+
+
+def _short_demand(requirement: Requirement) -> str:
+    name = requirement.name
+    if name == "fresh":
         return f"{duration_text(int(requirement.argument))}-fresh sign-in"
-    names = str(requirement.argument).split(",")
-    if len(names) > 1:
-        return f"listed {requirement.name}s"
-    return f"{requirement.name} {names[0]}" if names[0] else requirement.name
+    names = str(requirement.argument).replace(",", "|")
+    return {"issuer": f"{names} token", "network": f"{names} address"}.get(name, name)
 
 
 def _why(rule: Rule) -> str:
@@ -142,7 +179,7 @@ def _why(rule: Rule) -> str:
         return "its owner made it public"
     if rule.reason == OWN_ENDPOINT:
         return "stagedoor serves itself"
-    return "its owner names them"
+    return "its owner names that team"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class Operation:
     unresolved: bool = False
     public: bool = False  # listed by the owner's `public` annotation
     source: Source = Source("")
+    stands_for: str = ""  # the template that rules know it by, where it is a second spelling of another operation
+    operation_id: str = ""  # what the definition calls it, for tests and invariants; never needed to decide
 
     @property
     def name(self) -> str:
@@ -83,6 +85,16 @@ class Exposure:
     prefix: str  # "/" or "/v1/payments", no trailing slash
     upstreams: tuple[str, ...]  # "http://10.0.0.1:8080", "https://name", "unix:control"
     source: Source = Source("")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A Component that is another one in one environment. ``agreed``: both have one owner, so an allow to the other is
+    about it too; what forbids counts either way, and what the other one may do is never its own."""
+
+    of: str  # component ref, maybe absent from the catalog
+    environment: str
+    agreed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,11 @@ class Service:
     cors: tuple[str, ...] = ()  # origins whose scripts may read answers; ("upstream",) leaves it to the service
     annotations: Mapping[str, str] = field(default_factory=dict)
     source: Source = Source("")
+    instance: Instance | None = None
+    approvers: tuple[str, ...] = ()  # refs: who may approve temporary access beside whom the access policy names
+    longest_s: int = 0  # of temporary access, 0 = the owner does not say
+    virtual_addresses: Mapping[str, str] = field(default_factory=dict)  # environment -> its own address on BIG-IP
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # environment -> where it really runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ keep the rest of a new version from taking effect.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Final
 
 from policy.facts import Catalog, Service, Source
 from policy.reading import Fault, did_you_mean
 from policy.statements import AccessPolicy, Selector, facts_of
+from policy.tracking import WHOLE, Ledger, Tracked
 
 # How a fault speaks of a selector's key.
 _BEARS: Final = {
@@ -23,31 +25,89 @@ _BEARS: Final = {
     "tag": "is tagged",
 }
 
+# What else it may be that a name means nothing.
+_UNSAID: Final = {"component": "if it is in the catalog, it says nothing to Stagedoor: give it a `client-id`"}
+
 Known = Mapping[str, Collection[str]]
 
 
 def unknown_names(catalog: Catalog, policy: AccessPolicy) -> list[Fault]:
     """A warning for every name that nothing in the catalog bears."""
-    known = _known(catalog)
+    names = Names(Ledger())
+    names.take(catalog, {}, catalog.services)
+    faults = unknown_in_policy(policy, names.known)
+    for service in catalog.services.values():
+        faults += unknown_in_service(service, names.known)
+    return faults
+
+
+def unknown_in_policy(policy: AccessPolicy, known: Known) -> list[Fault]:
     faults: list[Fault] = []
     for rule in policy.rules:
         faults += _unknown_refs(rule.subjects, known, rule.source)
         faults += _unmatched(rule.services, known, rule.source)
     for default in policy.defaults:
         faults += _unmatched(default.services, known, default.source)
-    for service in catalog.services.values():
-        if service.exposures:
-            faults += _in_annotations(service, known)
+    for role in policy.roles:
+        faults += _unknown_refs(role.groups, known, role.source)
+    for scope in policy.scopes:
+        faults += _unmatched(scope.services, known, scope.source)
+    for environment in policy.environments.values():
+        approvers = environment.temporary.approvers if environment.temporary is not None else ()
+        faults += _unknown_refs(approvers, known, environment.source)
     return faults
 
 
-def _known(catalog: Catalog) -> Known:
-    """What there is, by the kind of ref and by the key of a selector."""
-    found: dict[str, set[str]] = {"user": set(catalog.people), "group": set(catalog.teams), "component": set()}
-    for service in catalog.services.values():
-        found["component"].add(service.ref)
-        for key, value in facts_of(service):
-            found.setdefault(key, set()).add(value)
+def unknown_in_service(service: Service, known: Known) -> list[Fault]:
+    """Nothing is said of a service that is not published."""
+    return _in_annotations(service, known) if service.exposures else []
+
+
+class Names:
+    """What there is, by the kind of ref and by the key of a selector. ``known`` notes in the ledger what is asked."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._people: Mapping[str, object] = {}
+        self._teams: Mapping[str, object] = {}
+        self._borne: dict[str, dict[str, int]] = {kind: {} for kind in ("component", *_BEARS)}  # by how many services
+        self.known: Known = {}
+        self._make_known()
+
+    def take(self, catalog: Catalog, before: Mapping[str, Service], after: Mapping[str, Service]) -> set[Hashable]:
+        """Another catalog, of which these services are what differs. Returns what came or went, as the ledger notes
+        it."""
+        turned: set[tuple[str, str]] = set()
+        for kind, was, now in (("user", self._people, catalog.people), ("group", self._teams, catalog.teams)):
+            if was is not now:
+                turned.update((kind, ref) for ref in was.keys() ^ now.keys())
+        self._people, self._teams = catalog.people, catalog.teams
+        shifts: Counter[tuple[str, str]] = Counter()
+        for services, by in ((before, -1), (after, 1)):
+            for service in services.values():
+                for borne in _borne_by(service):
+                    shifts[borne] += by
+        for (kind, name), by in shifts.items():
+            there = self._borne.setdefault(kind, {})
+            was_there = name in there
+            there[name] = there.get(name, 0) + by
+            if not there[name]:
+                del there[name]
+            if was_there != (name in there):
+                turned.add((kind, name))
+        self._make_known()
+        return {*turned, *((kind, WHOLE) for kind, _ in turned)}
+
+    def _make_known(self) -> None:
+        kinds: Mapping[str, Mapping[str, object]] = {"user": self._people, "group": self._teams, **self._borne}
+        self.known = {kind: Tracked(names, self._ledger, kind) for kind, names in kinds.items()}
+
+
+def _borne_by(service: Service) -> set[tuple[str, str]]:
+    """What a service is a reason to know."""
+    found = {("component", service.ref), *facts_of(service)}
+    if service.instance is not None:
+        found.add(("component", service.instance.of))
     return found
 
 
@@ -56,7 +116,8 @@ def _unknown_refs(refs: Iterable[str], known: Known, source: Source) -> list[Fau
     for ref in refs:
         kind, colon, _ = ref.partition(":")
         if colon and ref not in known.get(kind, ()):
-            faults.append(_warning(source, f"unknown {kind} `{ref}`", did_you_mean(ref, known.get(kind, ()))))
+            hint = did_you_mean(ref, known.get(kind, ())) or _UNSAID.get(kind, "")
+            faults.append(_warning(source, f"unknown {kind} `{ref}`", hint))
     return faults
 
 
@@ -70,7 +131,8 @@ def _unmatched(selector: Selector, known: Known, source: Source) -> list[Fault]:
 
 
 def _in_annotations(service: Service, known: Known) -> list[Fault]:
-    faults = _unknown_refs((*service.allow_groups, *service.allow_consumers), known, service.source)
+    named = (*service.allow_groups, *service.allow_consumers, *service.approvers)
+    faults = _unknown_refs(named, known, service.source)
     if not service.owner:
         faults.append(
             _warning(service.source, f"nobody owns `{service.ref}`", "name an existing Group as `spec.owner`")

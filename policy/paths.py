@@ -15,6 +15,7 @@ whether a path comes *near* a template: upstreams differ in whether ``/Admin``, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 Template = tuple[str, ...]
@@ -24,6 +25,8 @@ METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 READ: Final = frozenset({"GET", "HEAD"})
 WRITE: Final = frozenset(METHODS) - READ
 
+CACHED: Final = 16_384  # templates whose parts are remembered: each is asked for a dozen times in a compile
+
 VARIABLE: Final = "{}"
 TAIL: Final = "**"
 
@@ -31,11 +34,14 @@ _BRACES = re.compile(r"\{.*\}")
 _CUT = re.compile(r"[.;]")
 
 
+@lru_cache(CACHED)
 def template_of(text: str) -> Template:
     """``/refunds/{id}`` as its parts. The text starts with a slash."""
-    return tuple(_BRACES.sub(VARIABLE, part, count=1) for part in text[1:].split("/"))
+    parts = text[1:].split("/")
+    return tuple([_BRACES.sub(VARIABLE, part, count=1) if "{" in part else part for part in parts])
 
 
+@lru_cache(CACHED)
 def template_fault(text: str) -> str:
     """Why this is no template; empty when it is one."""
     if not text.startswith("/"):

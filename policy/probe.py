@@ -53,7 +53,7 @@ def way_of(table: Table, match: Match, method: str, asker: Asker, now: int) -> W
     plain = decided(_NOTHING)
     if isinstance(plain, Permit):
         return _NOTHING._replace(permit=plain)
-    scopes, demands = _scopes_on(match), _demands_of(match.exposure, asker.kind)
+    scopes, demands = scopes_on(match), demands_of(match.exposure, asker.kind)
     refused: Refusal | None = None
     for origin in demands.origins:
         verdict = decided(Way(_NO_PERMIT, scopes, (*demands.needs, *origin)))
@@ -101,7 +101,7 @@ def needs_in_words(needs: tuple[str, ...]) -> str:
     )
 
 
-def _scopes_on(match: Match) -> tuple[str, ...]:
+def scopes_on(match: Match) -> tuple[str, ...]:
     """Every scope that some operation on the path asks for, those of the longest alternatives first."""
     rules, path = match.exposure.rules(), match.segments[match.exposure.depth :]
     routes = list(exact_routes(rules.tree, path))
@@ -114,14 +114,14 @@ def _scopes_on(match: Match) -> tuple[str, ...]:
     return tuple(sorted(shortest, key=lambda scope: (-shortest[scope], scope)))
 
 
-class _Demands(NamedTuple):
+class Demands(NamedTuple):
     """What the rules ask of one kind of caller: all that can be shown at once, and each place to call from."""
 
     needs: tuple[str, ...]
     origins: tuple[tuple[str, ...], ...]
 
 
-def _demands_of(exposure: Exposure, kind: str) -> _Demands:
+def demands_of(exposure: Exposure, kind: str) -> Demands:
     asked = {need for entries, _ in exposure.rules().permits for permit in entries for need in permit[4]}
     needs: list[str] = []
     issuers, networks = {""}, {""}
@@ -138,7 +138,7 @@ def _demands_of(exposure: Exposure, kind: str) -> _Demands:
         ((f"issuer={issuer}",) if issuer else ()) + ((_NETWORK + network,) if network else ())
         for issuer, network in pairs
     )
-    return _Demands(tuple(needs), tuple(named))
+    return Demands(tuple(needs), tuple(named))
 
 
 def _address_in(network: str) -> str:

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Final, Literal
 
 from policy.facts import Source
+
+_MANY: Final = 300  # names that are all compared
+_SLIP: Final = 3  # letters too few or too many
 
 Path = tuple[str | int, ...]
 Locate = Callable[[Path], Source]
@@ -20,12 +23,16 @@ Locate = Callable[[Path], Source]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, where, and what was probably meant. ``error`` rejects the document it stands in."""
+    """What is wrong, where, and what was probably meant. ``error`` rejects what it is about: the entity that the source
+    names, with ``environment`` its exposure there alone, else the document. ``keeps``: until it is mended, an older
+    form of that counts."""
 
     source: Source
     message: str
     suggestion: str = ""
     severity: Literal["error", "warning"] = "error"
+    environment: str = ""
+    keeps: bool = False
 
     def __str__(self) -> str:
         file, line, entity = self.source.file, self.source.line, self.source.entity
@@ -35,12 +42,21 @@ class Fault:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The suggestion part of a fault, empty when nothing known is close, case aside. Of refs the names are compared:
-    what all have in front would make any two alike."""
+    what all have in front would make any two alike. Of many names only those that begin alike and are about as long:
+    in a large company hundreds of entries may name what is not there."""
+    wanted = word.rpartition("/")[2].casefold()
+    candidates = list(known)
+    if len(candidates) > _MANY:
+        candidates = [each for each in candidates if _may_be_meant(wanted, each.rpartition("/")[2].casefold())]
     names: dict[str, str] = {}
-    for each in sorted(known):
+    for each in sorted(candidates):
         names.setdefault(each.rpartition("/")[2].casefold(), each)
-    close = get_close_matches(word.rpartition("/")[2].casefold(), names, n=1, cutoff=0.6)
+    close = get_close_matches(wanted, names, n=1, cutoff=0.6)
     return f"did you mean `{names[close[0]]}`?" if close else ""
+
+
+def _may_be_meant(wanted: str, name: str) -> bool:
+    return abs(len(name) - len(wanted)) <= _SLIP and name[:1] == wanted[:1]
 
 
 def ref_of(text: str, kind: str) -> str:
@@ -62,20 +78,24 @@ class Reader:
     def fault(self, path: Path, message: str, suggestion: str = "") -> None:
         self.faults.append(Fault(self.locate(path), message, suggestion))
 
-    def mapping(self, node: object, path: Path, known: Iterable[str] | None = None) -> Mapping[str, object]:
-        """The mapping at ``path``; with ``known``, other keys are faults and left out."""
+    def mapping(
+        self, node: object, path: Path, known: Iterable[str] | None = None, example: str = ""
+    ) -> Mapping[str, object]:
+        """The mapping at ``path``; with ``known``, other keys are faults and left out. ``example``: how one looks."""
         if node is None:
             return {}
         if not isinstance(node, Mapping):
-            self.fault(path, f"{_name(path)} must be a mapping, not {_kind(node)}")
+            hint = f"write `{path[-1]}: {example}`" if example else ""
+            self.fault(path, f"{_name(path)} must be a mapping, not {_kind(node)}", hint)
             return {}
-        allowed = None if known is None else set(known)
+        allowed = None if known is None else tuple(known)
         found: dict[str, object] = {}
         for key, value in node.items():
             if not isinstance(key, str):
                 self.fault(path, f"key `{key}` must be text")
             elif allowed is not None and key not in allowed:
-                self.fault((*path, key), f"unknown key `{key}`", did_you_mean(key, allowed))
+                listed = ", ".join(f"`{each}`" for each in allowed)
+                self.fault((*path, key), f"unknown key `{key}`", did_you_mean(key, allowed) or f"known here: {listed}")
             else:
                 found[key] = value
         return found

@@ -60,7 +60,7 @@ class Rule:
             return False
         if not self.operations:
             return True
-        template = template_of(operation.template)
+        template = template_of(operation.stands_for or operation.template)
         return any(method == operation.method and covers(pattern, template) for method, pattern in self.operations)
 
 
@@ -114,13 +114,14 @@ def names_of(subject: str, environment: str) -> tuple[str, ...]:
     return (subject,)
 
 
-OperationOrder = tuple[str, str, str, tuple[tuple[str, ...], ...], bool, bool]
+OperationOrder = tuple[str, str, str, tuple[tuple[str, ...], ...], bool, bool, str]
 
 
 def operation_order(operation: Operation) -> OperationOrder:
     """The canonical order of operations, equal for those that mean the same."""
     scopes = tuple(sorted(tuple(sorted(alternative)) for alternative in operation.scopes))
-    return (operation.template, operation.method, operation.api, scopes, operation.unresolved, operation.public)
+    named = (operation.template, operation.method, operation.api)
+    return (*named, scopes, operation.unresolved, operation.public, operation.stands_for)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,13 @@ def facts_of(service: Service) -> ServiceFacts:
     """What a selector can ask of a service, as (key, value) pairs. Made once per service: there are many rules."""
     many = {"tag": tuple(tag.lower() for tag in service.tags), "api": service.provides}
     one = {"service": service.ref, "system": service.system, "domain": service.domain, "type": service.type.lower()}
-    return frozenset(one.items()) | {(key, value) for key, values in many.items() for value in values}
+    facts = frozenset(one.items()) | {(key, value) for key, values in many.items() for value in values}
+    return claimed_facts_of(service, facts) if service.instance is not None and service.instance.agreed else facts
+
+
+def claimed_facts_of(service: Service, facts: ServiceFacts) -> ServiceFacts:
+    """The same for what forbids: whose instance a service says that it is counts, whether or not that is agreed."""
+    return facts | {("service", service.instance.of)} if service.instance is not None else facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class NamedScope:
     name: str
     services: Selector
     methods: frozenset[str] | None
+    source: Source = Source("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,61 @@ class Waiver:
     source: Source
 
 
+class Shown(NamedTuple):
+    """What the caller of an expectation shows beside being known. Scopes bound what the token may do."""
+
+    scopes: frozenset[str] = frozenset()
+    mfa: bool = False
+    signed_in_s: int = 0  # how long ago
+    issuer: str = ""
+    address: str = ""
+    certificate: bool = False
+    through: str = ""  # the component that carries a person's token
+    acting: tuple[str, ...] = ()  # who acts for the caller (RFC 8693 `act`), refs
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One entry of `tests`: what a call must come to. The call is named by host and path, or by service,
+    environment and operation or path."""
+
+    name: str  # as it was said
+    subject: str  # a ref, ALL_PEOPLE, ALL_WORKLOADS or ANYONE
+    method: str  # "" where an operation is named
+    path: Template | None  # of a URL the whole, else below the service's prefix; None where an operation is named
+    host: str  # "" unless a URL was given
+    operation: str  # an operationId
+    service: str  # "" where a URL was given
+    environment: str  # "" where a URL was given and says enough
+    shown: Shown
+    allowed: bool
+    reason: str  # "" = any
+    source: Source
+
+
+class Doing(NamedTuple):
+    """What an invariant is about: requests by method, those of them on a path, or one operation by its name."""
+
+    text: str  # as it was said
+    methods: frozenset[str]
+    template: Template | None = None
+    operation: str = ""  # an operationId
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One entry of `never` or `only`: who must never, or who alone may, do what where."""
+
+    kind: Literal["never", "only"]
+    name: str  # as it was said
+    subjects: tuple[str, ...]  # refs, ALL_PEOPLE, ALL_WORKLOADS or ANYONE
+    doings: tuple[Doing, ...]
+    services: Selector  # no terms = every service
+    environments: tuple[str, ...]  # () = all
+    because: str
+    source: Source
+
+
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
     environments: Mapping[str, EnvironmentPolicy]
@@ -131,3 +193,5 @@ class AccessPolicy:
     defaults: tuple[Default, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    invariants: tuple[Invariant, ...] = ()

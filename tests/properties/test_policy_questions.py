@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy import reference
-from policy.facts import ANONYMOUS, Catalog, Circumstances, Permit, Principal, Refusal
-from policy.offers import askers_of, what_can
-from policy.probe import Asker, Way, principal_of
+from policy.facts import ANONYMOUS, Catalog, Circumstances, Operation, Permit, Principal, Refusal
+from policy.offers import askers_of, leaves_of, path_of, what_can
+from policy.paths import template_of
+from policy.probe import Asker, Way, principal_of, way_of
 from policy.questions import WhoCan, who_can, workloads_of
 from policy.statements import AccessPolicy
 from policy.table import Match, Table
@@ -97,6 +100,37 @@ def test_what_can_is_what_the_table_and_the_definition_decide(facts: Catalog, po
                     verdict = table.decide(match, operation.method, principal, NOW, call)
                     assert isinstance(verdict, Permit) == (way is not None), f"{asker.ref} {operation.name}: {verdict}"
                     assert reference.decide(derived, key, path, operation.method, principal, NOW, call) == verdict
+
+
+def plain(facts: Catalog) -> Catalog:
+    """The same without text around variables."""
+
+    def bare(operation: Operation) -> Operation:
+        return replace(operation, template=re.sub(r"[^/]*(\{\w\})[^/]*", r"\1", operation.template))
+
+    services = {
+        ref: replace(each, operations=tuple(map(bare, each.operations))) for ref, each in facts.services.items()
+    }
+    return replace(facts, services=services)
+
+
+@settings(max_examples=100, deadline=None)
+@given(catalogs().map(plain), POLICIES)
+def test_what_can_asks_less_and_says_what_asking_for_each_operation_says(facts: Catalog, policy: AccessPolicy) -> None:
+    """Where templates are plain one answer stands for many operations, of other exposures too."""
+    _, table = world(facts, policy, builtin=BUILTIN)
+    for name in (*PEOPLE, *COMPONENTS):
+        for asker in askers_of(table, name):
+            for offer in what_can(table, asker, table.exposures.values(), NOW):
+                told = {name: way for way, names in offer.ways for name in names}
+                exposure = offer.exposure
+                for leaf in leaves_of(exposure.rules().tree):
+                    match = Match(exposure, exposure.prefix_segments + path_of(template_of(leaf[0]), "other"))
+                    for method in leaf[1]:
+                        asked = way_of(table, match, method, asker, NOW)
+                        nameless = asked.permit._replace(operation="") if isinstance(asked, Way) else None
+                        way = asked._replace(permit=nameless) if isinstance(asked, Way) and nameless else None
+                        assert told.get(f"{method} {leaf[0]}") == way
 
 
 def strongest(asker: Asker) -> tuple[Principal, Circumstances]:

@@ -15,7 +15,7 @@ from gateway.documents import read_text
 from policy.access import read_policy
 from policy.derive import derive
 from policy.facts import Operation, Source
-from policy.lint import Api, Ground, lint
+from policy.lint.checks import Api, Ground, lint
 from policy.reading import ref_of
 from tests.support.policy_golden import LINE, facts_of
 

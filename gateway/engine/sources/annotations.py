@@ -8,19 +8,16 @@ overrides one environment.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from gateway import config
+from gateway.engine.sources import values
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.refs import namespace_of, ref_list
-from policy.claims import claimable
-from policy.facts import Exposure, Operation
-from policy.paths import template_fault
+from policy.claims import claimable, network_listed
+from policy.facts import Exposure, Instance, Operation
 from policy.reading import Fault, did_you_mean
 
 ACCESS = ("owners", "consumers", "everyone")
@@ -28,18 +25,14 @@ OPTIONS = (
     "encoded-slashes", "double-slashes", "path-parameters", "trailing-slash-same", "strip-prefix", "assertion",
     "retry-idempotent",
 )  # fmt: skip
+WITHOUT_EFFECT = frozenset({"assertion"})  # known words that nothing listens to
 PER_ENVIRONMENT = ("host", "path", "upstream", "client-id", "virtual-address", "addresses")
 KEYS = (
     *PER_ENVIRONMENT, "environments", "environment", "instance-of", "access", "allow-groups", "allow-consumers",
     "approvers", "max-duration", "paths", "public", "cors", "options",
 )  # fmt: skip
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 MAX_UPSTREAMS = 64
-
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
-_DURATION = re.compile(r"P(?!\Z)(\d+D)?(T(?!\Z)(\d+H)?(\d+M)?(\d+S)?)?\Z")
-_CONTROL = re.compile(r"[\x00-\x20\x7f\\?#;]")
+UNLISTED = "ask the operator to list it for this environment"  # what to do where the operator's lists forbid something
 
 
 @dataclass(slots=True)
@@ -54,6 +47,11 @@ class Said:
     declared: tuple[Operation, ...] = ()  # by `paths` and `public`
     options: frozenset[str] = frozenset()
     cors: tuple[str, ...] = ()
+    instance: Instance | None = None  # not agreed: that the other Component's owner is the same is for the assembler
+    approvers: tuple[str, ...] = ()
+    longest_s: int = 0
+    virtual_addresses: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     faults: tuple[Fault, ...] = ()
 
@@ -73,7 +71,6 @@ class _Reader:
 
     def said(self) -> Said:
         self._check_keys()
-        self._check_unused_here()
         published = self._published_in()
         exposures = [exposure for name in published if (exposure := self._exposure(name)) is not None]
         return Said(
@@ -83,18 +80,25 @@ class _Reader:
             client_ids=self._client_ids(),
             exposures=tuple(exposures),
             declared=tuple(self._declared()),
-            options=frozenset(self._words("options", OPTIONS)),
+            options=self._options(),
             cors=self._cors(),
+            instance=self._instance(),
+            approvers=self._refs("approvers", "group", ("group", "user")),
+            longest_s=self._longest_s(),
+            virtual_addresses={name: found[0] for name, found in self._networks("virtual-address", published)},
+            addresses=dict(self._networks("addresses", published)),
             broken=frozenset(self._broken),
             faults=tuple(self._faults),
         )
 
-    def _warn(self, key: str, message: str, suggestion: str = "") -> None:
-        self._faults.append(Fault(self._entity.place(key), message, suggestion, "warning"))
+    def _warn(self, key: str, message: str, suggestion: str = "", environment: str = "") -> None:
+        says = f"{environment}: {message}" if environment else message
+        self._faults.append(Fault(self._entity.place(key), says, suggestion, "warning", environment))
 
     def _break(self, environment: str, key: str, message: str, suggestion: str = "") -> None:
         self._broken.add(environment)
-        self._faults.append(Fault(self._entity.place(key), f"{environment}: {message}", suggestion))
+        said = f"{environment}: {message}"
+        self._faults.append(Fault(self._entity.place(key), said, suggestion, environment=environment))
 
     # ---- words and lists ----
 
@@ -109,15 +113,26 @@ class _Reader:
                 known = did_you_mean(environment, self._environments)
                 self._warn(key, f"unknown environment `{environment}` in `{key}`", known)
 
-    def _check_unused_here(self) -> None:
-        """Values for later readers are checked when they are written, not when somebody needs them."""
-        duration = self._values.get("max-duration", "")
-        if duration and not _DURATION.match(duration):
-            self._warn("max-duration", f"`{duration}` is no duration", "write `PT4H`")
-        self._refs("approvers", "group", ("group", "user"))
-        instance = self._values.get("instance-of", "")
-        if instance:
-            self._refs("instance-of", "component")
+    def _longest_s(self) -> int:
+        text = self._values.get("max-duration", "").strip()
+        seconds = values.duration_s(text)
+        if text and not seconds:
+            self._warn("max-duration", f"`{text[:80]}` is no duration", "write `PT4H`")
+        return seconds
+
+    def _instance(self) -> Instance | None:
+        """Which Component this one is in its environment."""
+        of, own = self._refs("instance-of", "component"), self._values.get("environment", "").strip()
+        if len(of) > 1:
+            self._warn("instance-of", "`instance-of` names several components", "name one")
+        elif of and own not in self._environments:
+            message = "`instance-of` has no effect without `environment`"
+            self._warn("instance-of", message, "write `environment: staging`")
+        elif of == (self._entity.ref,):
+            self._warn("instance-of", f"`{of[0]}` is an instance of itself", "name the other component")
+        elif of:
+            return Instance(of[0], own, agreed=False)
+        return None
 
     def _items(self, key: str) -> list[str]:
         return [item for part in self._values.get(key, "").split(",") if (item := part.strip())]
@@ -129,6 +144,12 @@ class _Reader:
             else:
                 self._warn(key, f"unknown word `{word}` in `{key}`", did_you_mean(word, known))
 
+    def _options(self) -> frozenset[str]:
+        found = frozenset(self._words("options", OPTIONS))
+        for word in found & WITHOUT_EFFECT:
+            self._warn("options", f"`{word}` in `options` has no effect: a service is sent no signed word", "remove it")
+        return found
+
     def _cors(self) -> tuple[str, ...]:
         """Origins in one spelling, sorted; one word instead of them; nothing where somebody wrote both."""
         items = self._items("cors")
@@ -138,7 +159,7 @@ class _Reader:
             return ("upstream",)
         found = set()
         for item in items:
-            if origin := _origin(item):
+            if origin := values.origin_of(item):
                 found.add(origin)
             else:
                 message = f"`{item[:80]}` in `cors` is no origin: scripts of it are refused"
@@ -172,6 +193,10 @@ class _Reader:
                 text = ""
             if text or (environment and key in self._values):  # said to be none there
                 found[environment] = text
+        own = self._values.get("environment", "").strip()
+        if own and "" in found:  # of one environment alone: there it calls, and nowhere else
+            found = {**dict.fromkeys(self._environments, ""), own: found[""], **found}
+            del found[""]
         return found
 
     # ---- exposures ----
@@ -179,6 +204,11 @@ class _Reader:
     def _published_in(self) -> list[str]:
         listed = list(dict.fromkeys(self._words("environments", tuple(self._environments))))
         own = self._values.get("environment", "").strip()
+        if own and own not in self._environments:
+            self._warn("environment", f"unknown environment `{own}`", did_you_mean(own, self._environments))
+        elif own and not listed and {"host", "upstream"} & self._values.keys():  # else it only calls others
+            message = "`environment` publishes nothing without `environments`"
+            self._warn("environment", message, f"write `environments: {own}`")
         if own and listed and listed != [own]:
             message = f"`environment` is `{own}`, but `environments` lists `{', '.join(listed)}`: not published"
             self._faults.append(Fault(self._entity.place("environments"), message, f"write `{own}`"))
@@ -198,7 +228,7 @@ class _Reader:
         host = host.lower()
         if not host:
             self._break(environment, "environments", "annotation `host` is missing", "say the public host name")
-        elif not _HOST.match(host) or len(host) > 253:
+        elif not values.is_host(host):
             self._break(environment, host_key, f"`{host[:80]}` is no host name", "without scheme, port and path")
         elif host == self._central_host:
             self._break(environment, host_key, f"host `{host}` is Stagedoor's own")
@@ -209,27 +239,21 @@ class _Reader:
         exposure = Exposure(environment, host, prefix, upstreams, self._entity.place(host_key))
         bounds = self._environments[environment]
         for message in claimable(exposure, bounds.hosts, bounds.upstreams):
-            self._break(environment, host_key, message, "ask the operator to list it for this environment")
+            self._break(environment, host_key, message, UNLISTED)
         return exposure if len(self._faults) == before else None
 
     def _prefix(self, environment: str) -> str:
         key, path = self._value("path", environment)
-        path = path or "/"
-        try:
-            segments = [unquote(each, errors="strict") for each in path.strip("/").split("/")]
-        except UnicodeDecodeError:
-            segments = [".."]
-        wrong = not path.startswith("/") or "//" in path or _CONTROL.search(path) or "*" in path or "{" in path
-        if wrong or any("/" in s or s in (".", "..") or _CONTROL.search(s) for s in segments):
+        prefix = values.prefix_of(path or "/")
+        if not prefix:
             self._break(environment, key, f"`{path[:80]}` is no path prefix", "write `/v1/payments`")
-            return "/"
-        return "/" + "/".join(segments) if segments != [""] else "/"
+        return prefix
 
     def _upstreams(self, environment: str) -> tuple[str, ...]:
         key, text = self._value("upstream", environment)
         found: dict[str, None] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
-            if upstream := _upstream(part):
+            if upstream := values.upstream_of(part):
                 found[upstream] = None
             else:
                 suggestion = "write `https://payments.example.internal:8443`, without path and user"
@@ -240,50 +264,33 @@ class _Reader:
             self._break(environment, key, f"more than {MAX_UPSTREAMS} upstreams")
         return tuple(found)
 
+    def _networks(self, key: str, published: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """By environment the addresses within the networks that the operator lists for it; others are left out."""
+        single = key == "virtual-address"
+        for environment in published:
+            chosen, text = self._value(key, environment)
+            found = set()
+            for part in filter(None, (part.strip() for part in text.split(","))):
+                network = values.network_of(part, single=single)
+                if network is None:
+                    hint = "write `10.20.30.40`" if single else "write `10.20.30.40, 10.20.40.0/24`"
+                    self._warn(chosen, f"`{part[:80]}` in `{chosen}` is no address", hint, environment)
+                elif not network_listed(network, self._environments[environment].upstreams):
+                    message = f"`{part}` in `{chosen}` is outside the networks of this environment"
+                    self._warn(chosen, message, UNLISTED, environment)
+                else:
+                    found.add(str(network.network_address) if network.num_addresses == 1 else str(network))
+            if single and len(found) > 1:
+                self._warn(chosen, f"`{chosen}` holds several addresses, so none is used", "write one", environment)
+            elif found:
+                yield environment, tuple(sorted(found))
+
     # ---- operations ----
 
     def _declared(self) -> Iterator[Operation]:
         for key, public in (("paths", False), ("public", True)):
             for item in self._items(key):
-                method, _, template = item.partition(" ")
-                template = template.strip()
-                if method.upper() not in METHODS or not _is_template(template):
+                if operation := values.operation_of(item):
+                    yield Operation(*operation, public=public, source=self._entity.place(key))
+                else:
                     self._warn(key, f"`{item[:80]}` in `{key}` is no operation", "write `GET /assets/**`")
-                    continue
-                yield Operation(method.upper(), template, public=public, source=self._entity.place(key))
-
-
-def _is_template(template: str) -> bool:
-    segments = template.split("/")
-    if template_fault(template) or _CONTROL.search(template) or "//" in template or "%" in template:
-        return False
-    stars = ["*" in segment for segment in segments]
-    return not any(stars[:-1]) and (not stars[-1] or segments[-1] == "**") and not {".", ".."} & set(segments)
-
-
-def _origin(text: str) -> str:
-    """`scheme://host[:port]` as a browser writes it (RFC 6454, 6.2): without the port that goes without saying."""
-    upstream = _upstream(text.lower())
-    scheme, _, authority = upstream.partition("://")
-    usual = {"http": ":80", "https": ":443"}.get(scheme, "-")
-    return f"{scheme}://{authority.removesuffix(usual)}" if upstream and not text.endswith("/") else ""
-
-
-def _upstream(text: str) -> str:
-    """`scheme://host[:port]` in one spelling; "" when it is none."""
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return ""
-    bare = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
-    if parts.scheme not in ("http", "https") or not bare or not text.isprintable() or port == 0:
-        return ""
-    try:
-        literal = ip_address(host)
-        shown = f"[{literal}]" if literal.version == 6 else str(literal)
-    except ValueError:
-        if not _HOST.match(host) or host.startswith("*") or re.match(r"[0-9.]+\Z|0x", host):
-            return ""
-        shown = host
-    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")

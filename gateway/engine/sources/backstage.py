@@ -267,8 +267,9 @@ class BackstageSource:
         if not self._is_read:
             fault = self._unread_fault(self.standing.fault)
             return Pull(unread=True, broken_files={self._file}, faults=[fault], catalogs=frozenset((self._file,)))
-        pull = Pull(catalogs=frozenset((self._file,)))
         origins: dict[str, str] = {}
+        absent = {ref for ref, record in self._records.items() if record.entity is None and not record.is_broken}
+        pull = Pull(absent=absent, catalogs=frozenset((self._file,)), origins=origins)
         for ref, record in self._records.items():
             if record.is_broken:
                 pull.broken.add(ref)
@@ -276,7 +277,6 @@ class BackstageSource:
                 pull.entities[ref] = self._definitions.attached(record.entity) if record.is_defined else record.entity
                 origins[ref] = record.origin
             pull.faults += record.faults
-        pull.origins = origins
         pull.faults += self._faults()
         return pull
 

@@ -18,7 +18,7 @@ import orjson
 
 from gateway.engine.sources import openapi
 from gateway.engine.sources.entities import Entity, read_entity
-from gateway.engine.sources.files import OPENAPI_TYPES
+from gateway.engine.sources.file_reading import OPENAPI_TYPES
 from gateway.engine.sources.openapi import Definition
 from gateway.engine.sources.refs import entity_ref
 from policy.facts import Source
@@ -179,7 +179,7 @@ def _processing_faults(item: dict[str, Any], entity: Entity) -> list[Fault]:
         if isinstance(each, dict) and each.get("type") == PROCESSING and each.get("level") == "error":
             said = "".join(c if c.isprintable() else " " for c in str(each.get("message", ""))[:_SHOWN])
             message = f"`{entity.ref}` counts as it was: its newest version was refused by the catalog ({said})"
-            return [Fault(entity.source, message, "its owner corrects it", "warning")]
+            return [Fault(entity.source, message, "its owner corrects it", "warning", keeps=True)]
     return []
 
 

@@ -96,7 +96,8 @@ class Entity:
 
 
 class Reading(NamedTuple):
-    """``entity`` is None when the document is none of our kinds, or (with an error) when it is broken.
+    """``entity`` is None when the document is none of our kinds, when it counts as absent (an orphan), or (with an
+    error) when it is broken.
 
     ``ref`` is set as soon as it is known, so that a broken entity can keep its last good form."""
 
@@ -131,7 +132,7 @@ def read_entity(
         metadata, spec = _mapping(document, "metadata"), _mapping(document, "spec")
         ref = _ref_of(kind, metadata)
         if _is_absent(ref, metadata):
-            return Reading(None, "", ())
+            return Reading(None, ref, ())
         entity = _reduced(ref, kind, metadata, spec, locate, prefix, relations, define)
         return Reading(entity, ref, entity.definition.faults if entity.definition else ())
     except _Broken as broken:

@@ -5,39 +5,25 @@ and its kin include a file beside the entity. Whatever is followed stays inside 
 symbolic links resolved; an address is never fetched.
 
 A file that cannot be read is broken, and so is every entity in it: it is reported, not missing. Files are read again
-only when their name, size, time or inode changed, or those of a file they include.
+only when their name, size, time or inode changed, or those of a file they include. Whoever knows which files were
+touched saves a look at all others; whenever that could miss something, all are looked at.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from gateway import documents
-from gateway.engine.sources import openapi
-from gateway.engine.sources.entities import Entity, read_entity
+from gateway.engine.sources.file_reading import FileRead, FileReader, inside, stamp_of
 from gateway.engine.sources.pulls import Pull
 from policy.facts import Source
 from policy.reading import Fault
 
 MAX_FILES = 100_000
 SUFFIXES = (".yaml", ".yml")
-INCLUDES = ("$text", "$openapi")
-OPENAPI_TYPES = ("openapi",)
-
-Stamp = tuple[int, int, int, int]  # device, inode, size, modification time
-
-
-class _FileRead(NamedTuple):
-    stamps: Mapping[str, Stamp | None]  # of the file and of all it includes
-    entities: tuple[Entity, ...]
-    broken: tuple[str, ...]
-    is_broken: bool
-    targets: tuple[tuple[str, int], ...]  # of Locations: relative path, line
-    faults: tuple[Fault, ...]
 
 
 def root_of(pattern: str) -> Path:
@@ -56,19 +42,25 @@ class FileSource:
     def __init__(self, patterns: Iterable[str], prefix: str) -> None:
         self._patterns = tuple(patterns)
         self._prefix = prefix
-        self._known: dict[str, _FileRead] = {}
+        self._known: dict[str, FileRead] = {}
         self._pulled: tuple[list[int], list[Fault], Pull] | None = None  # identities of reads, faults, what they gave
+        self._has_links = False
+        self._roots: dict[str, Path] = {}  # file -> the folder it must stay inside
+        self._readers: dict[str, list[str]] = {}  # path -> the files that are it or include it
 
-    def pull(self) -> Pull:
-        """What the files say now: the very same object as last time when no file changed."""
-        reads: dict[str, _FileRead] = {}
+    def pull(self, touched: frozenset[str] | None = None) -> Pull:
+        """What the files say now: the very same object as last time when no file changed. ``touched``: all paths at
+        which anything happened since, as far as that is known."""
+        if touched is not None and (pull := self._pull_touched(touched)) is not None:
+            return pull
+        reads: dict[str, FileRead] = {}
         faults: list[Fault] = []
         for pattern in self._patterns:
             files = _files_of(pattern)
             if not files:
                 faults.append(Fault(Source(pattern), f"`{pattern}` names no file", ""))
             self._read_all(files, root_of(pattern), reads, faults)
-        self._known = reads
+        self._know(reads)
         if self._pulled is not None and self._pulled[:2] == (list(map(id, reads.values())), faults):
             return self._pulled[2]
         pull = Pull(faults=list(faults))
@@ -77,7 +69,68 @@ class FileSource:
         self._pulled = (list(map(id, reads.values())), faults, pull)
         return pull
 
-    def _read_all(self, files: list[str], root: Path, reads: dict[str, _FileRead], faults: list[Fault]) -> None:
+    def _know(self, reads: dict[str, FileRead]) -> None:
+        self._known = reads
+        self._roots = {file: self._roots[file] for file in reads}
+        self._has_links = any(read.is_linked for read in reads.values())
+        self._readers = {}
+        for file, read in reads.items():
+            for path in read.stamps:
+                self._readers.setdefault(path, []).append(file)
+
+    def _pull_touched(self, touched: frozenset[str]) -> Pull | None:
+        """None when a look at these paths alone could miss something, or would not be simple."""
+        if self._pulled is None or self._has_links:
+            return None
+        if not all(path in self._readers or self._is_of_no_matter(path) for path in touched):
+            return None
+        fresh = {file: self._read(file, self._roots[file]) for path in touched for file in self._readers.get(path, ())}
+        fresh = {file: read for file, read in fresh.items() if read is not self._known[file]}
+        pull = self._pulled[2]
+        if not fresh:
+            return pull
+        if pull.rivals or not all(self._is_simple(file, read, pull) for file, read in fresh.items()):
+            return None
+        entities = dict(pull.entities)
+        for file, read in fresh.items():
+            there = {each.ref: each for each in read.entities}
+            for gone in self._known[file].entities:
+                if gone.ref not in there:
+                    del entities[gone.ref]
+            entities |= there
+        if len(entities) != len(pull.entities) + sum(
+            len(read.entities) - len(self._known[file].entities) for file, read in fresh.items()
+        ):
+            return None  # two of the files describe one entity
+        self._known |= fresh
+        pull = replace(pull, entities=entities)
+        self._pulled = (list(map(id, self._known.values())), self._pulled[1], pull)
+        return pull
+
+    def _is_of_no_matter(self, path: str) -> bool:
+        """Whether no reading looks at a path that was not read: it lies elsewhere, or below a hidden folder."""
+        for pattern in self._patterns:
+            root = str(root_of(pattern))
+            if any(path == each or path.startswith(f"{each}{os.sep}") for each in (root, os.path.realpath(root))):
+                below = path[len(root) :].split(os.sep) if path.startswith(root) else []
+                if root != os.path.normpath(pattern) or not any(part.startswith(".") for part in below):
+                    return False
+        return True
+
+    def _is_simple(self, file: str, read: FileRead, pull: Pull) -> bool:
+        """Whether a file that changed is there and sound, as it was before, includes what it included, and describes
+        nothing that another one describes."""
+        before = self._known[file]
+        odd = (read.faults, read.broken, read.absent, read.is_broken, read.targets)
+        if any(odd) or any((before.faults, before.broken, before.absent, before.is_broken, before.targets)):
+            return False
+        if read.stamps.keys() != before.stamps.keys() or None in read.stamps.values() or read.is_linked:
+            return False
+        refs = [each.ref for each in read.entities]
+        ours = all(ref not in pull.entities or pull.entities[ref].source.file == file for ref in refs)
+        return ours and len(set(refs)) == len(refs)
+
+    def _read_all(self, files: list[str], root: Path, reads: dict[str, FileRead], faults: list[Fault]) -> None:
         waiting = list(reversed(files))
         while waiting:
             file = waiting.pop()
@@ -87,18 +140,19 @@ class FileSource:
                 faults.append(Fault(Source(file), f"more than {MAX_FILES} files", ""))
                 return
             read = reads[file] = self._read(file, root)
+            self._roots[file] = root
             for target, line in read.targets:
-                path, message = _inside(target, file, root)
+                path, message = inside(target, file, root)
                 if path:
                     waiting += reversed(_files_of(path))
                 else:
                     faults.append(Fault(Source(file, line), message, "", "warning"))
 
-    def _read(self, file: str, root: Path) -> _FileRead:
+    def _read(self, file: str, root: Path) -> FileRead:
         known = self._known.get(file)
-        if known is not None and all(_stamp(name) == stamp for name, stamp in known.stamps.items()):
+        if known is not None and all(stamp_of(name) == stamp for name, stamp in known.stamps.items()):
             return known
-        return _FileReader(file, root, self._prefix).read()
+        return FileReader(file, root, self._prefix).read()
 
 
 def _files_of(pattern: str) -> list[str]:
@@ -113,35 +167,10 @@ def _files_of(pattern: str) -> list[str]:
     return sorted(os.path.normpath(name) for name in found)
 
 
-def _stamp(file: str) -> Stamp | None:
-    try:
-        state = os.stat(file)
-    except OSError:
-        return None
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def _is_regular(file: str) -> bool:
-    """False for what would keep a reader waiting, such as a pipe; what is not there is found out by opening it."""
-    return os.path.isfile(file) or not os.path.exists(file)
-
-
-def _inside(target: str, file: str, root: Path) -> tuple[str, str]:
-    """The path that ``target`` means beside ``file``, or why it is not followed."""
-    shown = target[:80]
-    if "://" in target or target.startswith("//"):
-        return "", f"`{shown}` is an address: only files are read"
-    if os.path.isabs(target) or "\0" in target:
-        return "", f"`{shown}` is no relative path"
-    path = os.path.normpath(os.path.join(os.path.dirname(file), target))
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        return "", f"`{shown}` leads out of `{root}`"
-    return path, ""
-
-
-def _take(read: _FileRead, file: str, pull: Pull) -> None:
+def _take(read: FileRead, file: str, pull: Pull) -> None:
     pull.faults += read.faults
     pull.broken.update(read.broken)
+    pull.absent.update(read.absent)
     if read.is_broken:
         pull.broken_files.add(file)
     for entity in read.entities:
@@ -150,114 +179,3 @@ def _take(read: _FileRead, file: str, pull: Pull) -> None:
             pull.rivals.setdefault(entity.ref, []).append(entity)
             message = f"`{entity.ref}` is described in {other.source.file}:{other.source.line} too"
             pull.faults.append(Fault(entity.source, message, "remove one of the two: who was here before stands"))
-
-
-class _FileReader:
-    """One file, once."""
-
-    def __init__(self, file: str, root: Path, prefix: str) -> None:
-        self._file = file
-        self._root = root
-        self._prefix = prefix
-        self._stamps: dict[str, Stamp | None] = {file: _stamp(file)}
-        self._entities: list[Entity] = []
-        self._broken: list[str] = []
-        self._targets: list[tuple[str, int]] = []
-        self._faults: list[Fault] = []
-        self._is_broken = False
-
-    def read(self) -> _FileRead:
-        if not Path(os.path.realpath(self._file)).is_relative_to(os.path.realpath(self._root)):
-            self._spoil(Fault(Source(self._file), f"file is a link that leads out of `{self._root}`", ""))
-        elif not _is_regular(self._file):
-            self._spoil(Fault(Source(self._file), "file is no regular file", ""))
-        else:
-            found, faults = documents.read_file(Path(self._file))
-            for fault in faults:
-                self._spoil(fault)
-            for document in found:
-                self._document(document)
-        return _FileRead(
-            self._stamps, tuple(self._entities), tuple(self._broken), self._is_broken, tuple(self._targets),
-            tuple(self._faults),
-        )  # fmt: skip
-
-    def _spoil(self, fault: Fault) -> None:
-        self._is_broken = True
-        self._faults.append(fault)
-
-    def _document(self, document: documents.Document) -> None:
-        value = document.value
-        if value is None or _is_definition(value):
-            return
-        if document.faults:
-            self._faults += document.faults
-            ref = read_entity(value, document.locate, self._prefix).ref
-            self._mark_broken(ref)
-            return
-        if isinstance(value, dict) and value.get("kind") == "Location":
-            self._location(value, document)
-            return
-        reading = read_entity(value, document.locate, self._prefix, define=self._definer(value, document))
-        if reading.entity is not None:
-            self._entities.append(reading.entity)
-        elif reading.faults:
-            self._faults += reading.faults
-            self._mark_broken(reading.ref)
-
-    def _mark_broken(self, ref: str) -> None:
-        if ref:
-            self._broken.append(ref)
-        else:
-            self._is_broken = True
-
-    def _location(self, value: dict[str, Any], document: documents.Document) -> None:
-        spec = value.get("spec")
-        spec = spec if isinstance(spec, dict) else {}
-        targets = spec.get("targets")
-        found = [*(targets if isinstance(targets, list) else []), spec.get("target")]
-        self._targets += [(each, document.locate(("spec",)).line) for each in found if isinstance(each, str)]
-
-    # ---- definitions ----
-
-    def _definer(self, value: Any, document: documents.Document) -> Any:
-        spec = value.get("spec") if isinstance(value, dict) else None
-        kind = spec.get("type") if isinstance(spec, dict) else None
-        line = document.locate(("spec", "definition")).line
-
-        def define(definition: object, ref: str) -> openapi.Definition:
-            source = Source(self._file, line, ref)
-            if not isinstance(kind, str) or kind.strip().lower() not in OPENAPI_TYPES:
-                return openapi.no_definition(str(kind))
-            if isinstance(definition, str):
-                # The text of a block scalar starts in the line after its key.
-                return openapi.read_definition(definition, ref, self._file, line + 1)
-            if isinstance(definition, dict) and len(definition) == 1:
-                ((include, target),) = definition.items()
-                if include in INCLUDES and isinstance(target, str):
-                    return self._included(target, ref, source)
-            return openapi.broken(source, "`spec.definition` is neither text nor `{$text: FILE}`")
-
-        return define
-
-    def _included(self, target: str, ref: str, source: Source) -> openapi.Definition:
-        path, message = _inside(target, self._file, self._root)
-        if not path:
-            return openapi.broken(source, message, "include a file beside the entity")
-        self._stamps[path] = _stamp(path)
-        if not _is_regular(path):
-            return openapi.broken(source, f"`{target}` is no regular file")
-        try:
-            with open(path, "rb") as included:
-                content = included.read(openapi.MAX_BYTES + 1)
-            text = content.decode("utf-8-sig")
-        except OSError as fault:
-            return openapi.broken(source, f"cannot read `{target}`: {fault.strerror}")
-        except UnicodeDecodeError:
-            return openapi.broken(source, f"`{target}` is not UTF-8")
-        return openapi.read_definition(text, ref, path, 1)
-
-
-def _is_definition(value: object) -> bool:
-    """A definition lying in the same folder, read where an entity includes it."""
-    return isinstance(value, Mapping) and "kind" not in value and ("openapi" in value or "swagger" in value)

@@ -24,6 +24,7 @@ from policy.reading import Fault
 MAX_BYTES = 4 * 1024 * 1024
 MAX_OPERATIONS = 5000
 MAX_SEGMENTS = 64  # of a path
+MAX_NAME = 200  # of an operation's name
 MAX_REFERENCES = 8  # of a reference to a reference
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 _SCOPED = ("oauth2", "openidconnect")
@@ -85,9 +86,10 @@ def read_definition(text: str, api: str, file: str, first_line: int) -> Definiti
     except _Unreadable as unreadable:
         return broken(locate(unreadable.path), f"definition: {unreadable.message}")
     content = [
-        (each.method, each.template, [sorted(s) for s in each.scopes], each.unresolved, each.source.line)
+        (each.method, each.template, [sorted(s) for s in each.scopes], each.unresolved, each.operation_id,
+         each.source.line)
         for each in operations
-    ]
+    ]  # fmt: skip
     digest = blake2b(marshal.dumps((file, content), 2), digest_size=16).hexdigest()
     return Definition(operations, tuple(reader.faults), digest=digest, schemes=tuple(sorted(reader.named_schemes)))
 
@@ -142,10 +144,14 @@ class _Reader:
                 raise _Unreadable((*place, method), f"`{method}` of `{path}` is no mapping")
             scopes, unresolved = self._security(operation, (*place, method))
             source = self._locate((*place, method))
+            said = operation.get("operationId")
+            name = said if isinstance(said, str) and len(said) <= MAX_NAME else ""
             for base in self._bases(operation, item, place):
                 template = self._template(base, path, place)
                 if template:
-                    yield Operation(method.upper(), template, scopes, self._api, unresolved, source=source)
+                    yield Operation(
+                        method.upper(), template, scopes, self._api, unresolved, source=source, operation_id=name
+                    )
 
     # ---- where ----
 
@@ -202,6 +208,7 @@ class _Reader:
             if not isinstance(requirement, Mapping):
                 raise _Unreadable((*place, "security"), "a security requirement is no mapping")
             needed: set[str] = set()
+            knows_scopes = not requirement  # `{}` says that no security is needed
             for scheme, scopes in requirement.items():
                 kind = self._scheme(scheme)
                 if kind is None:
@@ -212,9 +219,11 @@ class _Reader:
                     if not isinstance(scopes, list) or not all(isinstance(scope, str) and scope for scope in scopes):
                         raise _Unreadable((*place, "security"), f"scopes of `{scheme}` are no list of texts")
                     needed.update(scopes)
+                    knows_scopes = True
                 else:
                     self._note_plain(scheme, kind)
-            alternatives[frozenset(needed)] = None
+            if knows_scopes:  # a key or a password is the service's to check: no way around the scopes of the others
+                alternatives[frozenset(needed)] = None
         if frozenset() in alternatives:  # one way asks for no scope: then none is needed
             return (), False
         return tuple(sorted(alternatives, key=sorted)), False

@@ -21,11 +21,13 @@ CATALOG = "catalog:"  # how the "file" of an entity begins that was read over an
 @dataclass(slots=True)
 class Pull:
     """One reading of a source. Of several descriptions ``entities`` holds the first. ``broken``: refs that are there
-    and cannot be read; ``broken_files``: whatever was in them is there and cannot be read."""
+    and cannot be read; ``broken_files``: whatever was in them is there and cannot be read; ``absent``: refs that are
+    there and count as if they were not (orphans)."""
 
     entities: dict[str, Entity] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     broken_files: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
     rivals: dict[str, list[Entity]] = field(default_factory=dict)  # further descriptions of what is in ``entities``
     faults: list[Fault] = field(default_factory=list)
     unread: bool = False  # a source has never been read
@@ -66,6 +68,7 @@ class Joined:
         for name, part in parts:
             whole.broken |= part.broken
             whole.broken_files |= part.broken_files
+            whole.absent |= part.absent
             whole.faults += part.faults
             whole.unread = whole.unread or part.unread
             untrusted: Counter[tuple[str, str]] = Counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from policy.builtin import OWN_OPERATIONS, SYNC, publish_builtin, with_own_operations
 from policy.derive import Builtin
 from policy.facts import ANONYMOUS, Permit, Principal, Refusal, Source
 from policy.statements import AccessPolicy, EnvironmentPolicy, PolicyRule, Selector
@@ -44,3 +45,42 @@ def test_who_may_ask_the_door_itself(who: str, asked: str, expected: str) -> Non
     verdict = table.decide(match, method, principal, 0)
     assert isinstance(verdict, (Permit, Refusal))
     assert verdict.reason == expected
+
+
+def subjects_of_administration(*administrators: str, **client_ids: dict[str, str]) -> set[str]:
+    """Whom the rules about administration name, where these services call with these client ids."""
+    services = tuple(service(name, client_ids=ids) for name, ids in client_ids.items())
+    builtin = Builtin("door.example.com", administration=("POST /.stagedoor/cut",), administrators=administrators)
+    published = publish_builtin(builtin, (), services, ("dev", "prod"))
+    return {rule.subject for rule in published.rules}
+
+
+@pytest.mark.parametrize(
+    ("administrators", "clients", "subjects"),
+    [
+        (("Group:default/Admins",), {}, {"group:default/admins"}),
+        (("ci",), {"pipeline": {"": "ci"}}, {"component:default/pipeline"}),
+        (("ci",), {"pipeline": {"dev": "ci", "prod": "ci"}}, {"component:default/pipeline"}),
+        (("ci",), {"pipeline": {"": "x", "prod": "ci"}}, {"component:default/pipeline@prod"}),
+        (("ci",), {"pipeline": {"": "ci", "prod": "other"}}, {"component:default/pipeline@dev"}),
+        (("ci",), {"pipeline": {"": "ci"}, "copy": {"prod": "ci"}}, set()),  # ambiguous: it means nobody
+        (("ci",), {"pipeline": {"": "other"}}, set()),
+        (("spiffe://td/ci",), {"pipeline": {"": "spiffe://td/ci"}}, {"component:default/pipeline"}),
+        (("",), {"pipeline": {"dev": "ci"}}, set()),
+    ],
+)
+def test_an_administrator_is_a_ref_or_the_one_program_of_a_client_id(
+    administrators: tuple[str, ...], clients: dict[str, dict[str, str]], subjects: set[str]
+) -> None:
+    assert subjects_of_administration(*administrators, **clients) == subjects
+
+
+def test_the_own_operations_are_for_whom_they_say() -> None:
+    plain = with_own_operations(Builtin("door.example.com", ("GET /",)), signed_sync=False)
+    assert plain.public == ("GET /",)
+    assert SYNC.text in plain.administration
+    assert SYNC.text not in plain.signed_in
+    assert {*plain.signed_in, *plain.administration} == {each.text for each in OWN_OPERATIONS}
+    signed = with_own_operations(Builtin("door.example.com"), signed_sync=True)
+    assert signed.public == (SYNC.text,)
+    assert signed.administration == plain.administration

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from policy.claims import address_listed, claimable, holders
+from policy.claims import address_listed, claimable, holders, network_listed
 from tests.support.policy_worlds import exposure, service
 
 HOSTS = (".apps.example.com", "exact.example.com", "*.wild.example.com")
@@ -108,3 +108,16 @@ def test_the_central_host_is_nobodys() -> None:
 def test_one_claimant_holds() -> None:
     held, faults = holders(rivals("a"), {}, "door.example.com")  # type: ignore[arg-type]  # pairs of facts
     assert (len(held), faults) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("10.1.0.0/16", True), ("10.0.0.0/8", True), ("10.0.0.0/7", False), ("0.0.0.0/0", False), ("11.0.0.0/8", False),
+        ("127.0.0.0/8", False), ("169.254.0.0/16", False), ("100.100.100.192/26", False), ("::/0", False),
+        ("fd12::/16", True), ("10.255.255.255/32", True),
+    ],
+)  # fmt: skip
+def test_a_network_is_listed_when_all_of_it_lies_in_one_that_is(network: str, expected: bool) -> None:
+    listed = ("10.0.0.0/8", "fd12::/16", "100.64.0.0/10", ".internal", "127.0.0.1/32")
+    assert network_listed(ip_network(network), listed) is expected

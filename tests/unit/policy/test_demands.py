@@ -52,7 +52,7 @@ def test_what_may_be_asked_of_programs(require: object, expected: set[tuple[str,
         ([{"issuer": "https://idp.test"}], "`https://idp.test` is no name of an issuer; "),
         ([{"network": "10.0.0.1/8"}], "`10.0.0.1/8` is no network; write `10.0.0.0/8`, host bits zero"),
         ([{"network": "office"}], "`office` is no network; write `10.0.0.0/8`, host bits zero"),
-        ([{"certificate": "yes"}], "unknown key `certificate`; "),
+        ([{"certificate": "yes"}], "unknown key `certificate`; known here: `issuer`, `network`"),
         ([{}], "a requirement is empty; leave it out, or say what it asks for"),
         ([7], "entry 1 of `require` must be a mapping, not the number `7`; "),
     ],
@@ -63,4 +63,7 @@ def test_a_demand_that_cannot_be_read_is_a_fault(require: object, fault: str) ->
 
 
 def test_people_are_not_asked_for_what_programs_show() -> None:
-    assert read(["certificate"], "people")[1] == ["entry 1 of `require` must be one of `mfa`, not `certificate`; "]
+    for asked, name in (("certificate", "certificate"), ({"network": "10.0.0.0/8"}, "network"), ("issuer", "issuer")):
+        found, faults = read([asked], "people")
+        assert (found, faults) == ((), [f"`{name}` is asked of programs; write it below `workloads`"])
+    assert read(["mfaa"], "people")[1] == ["entry 1 of `require` must be one of `mfa`, not `mfaa`; did you mean `mfa`?"]

@@ -25,58 +25,75 @@ STATED = replace(OWNER, origin="access-policy", reason="rule", target="system sy
 @pytest.mark.parametrize(
     ("rule", "sentence"),
     [
-        (OWNER, "Team payments may use payments in prod because it owns it."),
+        (OWNER, "Team payments may call every operation of payments in prod because it owns it."),
         (replace(OWNER, methods=READ), "Team payments may read payments in prod because it owns it."),
         (replace(OWNER, methods=WRITE), "Team payments may write to payments in prod because it owns it."),
         (replace(OWNER, methods=frozenset({"GET", "PUT"})),
-         "Team payments may send GET, PUT to payments in prod because it owns it."),
+         "Team payments may send GET/PUT to payments in prod because it owns it."),
         (replace(OWNER, methods=frozenset({"GET", "PUT", "POST"})),
-         "Team payments may send 3 methods to payments in prod because it owns it."),
+         "Team payments may send GET/POST/PUT to payments in prod because it owns it."),
         (replace(OWNER, reason="everyone", subject="everyone"),
-         "Everyone may use payments in prod because it is open to everyone."),
+         "Everyone in the catalog may call every operation of payments in prod because it is open to everyone."),
         (replace(OWNER, reason="public", subject="anyone", operations=(("GET", ("a", "{}")),)),
-         "Anyone may call GET /a/{} of payments in prod because its owner made it public."),
+         "Anyone may call GET /a/{} of payments in prod, without signing in, because its owner made it public."),
         (replace(OWNER, reason="own_endpoint", subject="all-people", operations=(("GET", ("",)), ("GET", ("a",)))),
-         "All people may call 2 operations of payments in prod because stagedoor serves itself."),
-        (replace(OWNER, reason="consumer", subject="component:other/x", apis=frozenset()),
-         "Service other/x may call the declared operations of payments in prod because it declares that use."),
+         "All people may call GET / and GET /a of payments in prod because stagedoor serves itself."),
+        (replace(OWNER, reason="consumer", subject="component:other/x", apis=frozenset({"api:default/pay"})),
+         "Service other/x may call pay of payments in prod because it declares that use."),
         (replace(OWNER, reason="rule", subject="user:default/jane"),
-         "User jane may use payments in prod because its owner names them."),
+         "User jane may call every operation of payments in prod because its owner names that team."),
         (replace(STATED, reason="denied", environment="", target="every service"),
-         "Team payments must never use any service because the access policy says so."),
+         "Team payments must never use any service anywhere because the access policy says so."),
         (replace(STATED, reason="denied", except_grants=True, target="service a"),
-         "Team payments must never use a in prod, temporary access aside, because the access policy says so."),
+         "Team payments must never use a in prod without temporary access because the access policy says so."),
         (replace(STATED, target="domain domain:default/d and type website"),
-         "Team payments may use services matching 2 conditions in prod because the access policy says so."),
+         "Team payments may call every operation of all services of type website of domain d in prod because the "
+         "access policy says so."),
         (replace(STATED, target="tag pci or old"),
-         "Team payments may use services tagged pci or old in prod because the access policy says so."),
+         "Team payments may call every operation of all services tagged pci or old in prod because the access "
+         "policy says so."),
         (replace(STATED, target="system a or b or c"),
-         "Team payments may use services of 3 systems in prod because the access policy says so."),
+         "Team payments may call every operation of all services of system a or b or c in prod because the access "
+         "policy says so."),
         (replace(STATED, target="service a or b or c or d"),
-         "Team payments may use 4 services in prod because the access policy says so."),
+         "Team payments may call every operation of a, b, c and d in prod because the access policy says so."),
         (replace(STATED, target="type website"),
-         "Team payments may use services of type website in prod because the access policy says so."),
+         "Team payments may call every operation of all services of type website in prod because the access policy "
+         "says so."),
         (replace(OWNER, requirements=(Requirement("person", "fresh", 43200), Requirement("person", "mfa"),
                                       Requirement("workload", "issuer", "main"))),
-         "Team payments may use payments in prod, with 12h-fresh sign-in and mfa, because it owns it."),
+         "Team payments may call every operation of payments in prod, with a sign-in within 12h and mfa, because it "
+         "owns it."),
         (replace(OWNER, subject="everyone", reason="everyone", requirements=(
             Requirement("person", "fresh", 90), Requirement("person", "mfa"), Requirement("workload", "issuer", "a"))),
-         "Everyone may use payments in prod, with 3 requirements, because it is open to everyone."),
+         "Everyone in the catalog may call every operation of payments in prod, with 3 requirements, because it is "
+         "open to everyone."),
+        (replace(OWNER, subject="everyone", reason="everyone", methods=READ, requirements=(
+            Requirement("person", "mfa"), Requirement("workload", "issuer", "main"))),
+         "Everyone in the catalog may read payments in prod, people only with mfa, programs only with main token, "
+         "because it is open to everyone."),
+        (replace(OWNER, subject="everyone", reason="everyone", methods=READ, requirements=(
+            Requirement("person", "mfa"),)),
+         "Everyone in the catalog may read payments in prod, people only with mfa, because it is open to everyone."),
         (replace(OWNER, subject="all-workloads", requirements=(Requirement("workload", "issuer", "main"),)),
-         "All workloads may use payments in prod, with issuer main, because it owns it."),
+         "All programs may call every operation of payments in prod, with a token of main, because it owns it."),
         (replace(OWNER, subject="all-workloads", requirements=(
             Requirement("workload", "certificate"), Requirement("workload", "network", "10.0.0.0/8"))),
-         "All workloads may use payments in prod, with certificate and network 10.0.0.0/8, because it owns it."),
+         "All programs may call every operation of payments in prod, with a certificate and an address in "
+         "10.0.0.0/8, because it owns it."),
         (replace(OWNER, subject="all-workloads", requirements=(
             Requirement("workload", "certificate"), Requirement("workload", "network", "10.0.0.0/8,192.0.2.0/24"))),
-         "All workloads may use payments in prod, with certificate and listed networks, because it owns it."),
+         "All programs may call every operation of payments in prod, with a certificate and an address in "
+         "10.0.0.0/8 or 192.0.2.0/24, because it owns it."),
         (replace(OWNER, subject="all-workloads", requirements=(
             Requirement("workload", "issuer", "a,b"), Requirement("workload", "network", "10.0.0.0/8,192.0.2.0/24"))),
-         "All workloads may use payments in prod, with 2 requirements, because it owns it."),
+         "All programs may call every operation of payments in prod, with a|b token and 10.0.0.0/8|192.0.2.0/24 "
+         "address, because it owns it."),
         (replace(OWNER, subject="all-workloads", requirements=(
             Requirement("workload", "certificate"), Requirement("workload", "issuer", "a"),
             Requirement("workload", "network", "10.0.0.0/8"))),
-         "All workloads may use payments in prod, with 3 requirements, because it owns it."),
+         "All programs may call every operation of payments in prod, with certificate and a token and 10.0.0.0/8 "
+         "address, because it owns it."),
     ],
 )  # fmt: skip
 def test_a_rule_is_one_sentence(rule: Rule, sentence: str) -> None:
@@ -101,9 +118,11 @@ SERVED = Match(next(iter(world(catalog(service("x")), POLICY)[1].exposures.value
 @pytest.mark.parametrize(
     ("verdict", "sentence"),
     [
-        (Permit("owner", OWNER.id, "GET /"), "Team payments may use payments in prod because it owns it."),
+        (Permit("owner", OWNER.id, "GET /"),
+         "Team payments may call every operation of payments in prod because it owns "
+         "it."),
         (Permit("owner", "r-unheardof", "GET /"), "The caller belongs to the team that owns the service."),
-        (Refusal("denied", OWNER.id), "Team payments may use payments in prod because it owns it."),
+        (Refusal("denied", OWNER.id), "Team payments may call every operation of payments in prod because it owns it."),
         (Refusal("no_rule"), "No rule gives the caller access to component:default/x@prod."),
         (Refusal("scope_missing", OWNER.id, "GET /", ("a", "b")),
          "The operation needs a scope that the caller does not have: a, b."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policy.facts import Operation
 from policy.operations import operation_faults, operations_of, with_named_scopes
+from policy.rule import Rule
 from policy.statements import NamedScope, Selector, facts_of
 from tests.support.policy_worlds import service
 
@@ -51,3 +52,25 @@ def test_a_named_scope_is_an_alternative_only_where_one_is_needed() -> None:
     assert with_named_scopes(Operation("POST", "/", needed), facts, scopes).scopes == needed
     assert with_named_scopes(Operation("GET", "/"), facts, scopes).scopes == ()
     assert with_named_scopes(Operation("GET", "/", needed, unresolved=True), facts, scopes).scopes == needed
+
+
+SLASH_SAME = {"options": frozenset({"trailing-slash-same"})}
+
+
+def test_a_slash_at_the_end_gives_a_second_spelling_that_needs_the_same() -> None:
+    reading = Operation("GET", "/a/{x}", (frozenset({"r"}),), "p")
+    of = (reading, Operation("PUT", "/b/", public=True), Operation("GET", "/"))
+    found = operations_of(service("x", *of, Operation("GET", "/c/**"), **SLASH_SAME), ())
+    assert names(found) == ["GET /", "GET /a/{x}", "GET /a/{x}/", "PUT /b", "PUT /b/", "GET /c/**"]
+    spelled = {each.template: each for each in found}
+    assert spelled["/a/{x}/"].scopes == (frozenset({"r"}),)
+    assert (spelled["/a/{x}/"].stands_for, spelled["/a/{x}"].stands_for) == ("/a/{x}", "")
+    assert spelled["/b"].public
+    assert names(operations_of(service("x", *of), ())) == ["GET /", "GET /a/{x}", "PUT /b/"]
+
+
+def test_rules_know_the_second_spelling_by_the_first() -> None:
+    hooks = operations_of(service("x", Operation("POST", "/hooks"), **SLASH_SAME), ())
+    about = Rule("", "rule", "access-policy", "anyone", "service x", "prod", operations=(("POST", ("hooks",)),))
+    assert [about.covers(each) for each in hooks] == [True, True]
+    assert not about.covers(Operation("POST", "/hooks/"))

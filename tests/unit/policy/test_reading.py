@@ -97,3 +97,11 @@ def test_words_come_from_a_closed_list_once_each() -> None:
         "`y` must be one of `read`, not the number `5`",
     ]
     assert read.faults[0].suggestion == "did you mean `write`?"
+
+
+def test_among_many_names_those_that_begin_alike_are_suggested() -> None:
+    """A large company has thousands of names, and hundreds of entries may name what is gone."""
+    many = [f"group:default/team-{number}" for number in range(5000)]
+    known = [*many, "group:default/payments"]
+    assert did_you_mean("group:default/paymets", known) == "did you mean `group:default/payments`?"
+    assert did_you_mean("group:default/xayments", known) == ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from policy.facts import Source
-from policy.stated import rules_of, target_of
+from policy.facts import Instance, Source
+from policy.stated import instances_of, rules_of, target_of
 from policy.statements import AccessPolicy, EnvironmentPolicy, PolicyRule, Requirement, Selector
+from tests.support.policy_worlds import service
 
 MFA = Requirement("person", "mfa")
 ISSUER = Requirement("workload", "issuer", "main")
@@ -50,3 +51,14 @@ def test_anyone_is_public_and_shows_nothing() -> None:
 def test_a_selector_reads_as_text() -> None:
     assert target_of(Selector()) == "every service"
     assert target_of(Selector((("system", ("a", "b")), ("tag", ("c",))))) == "system a or b and tag c"
+
+
+def test_what_is_denied_to_a_component_is_denied_to_its_instances_and_nothing_is_allowed_to_them() -> None:
+    """Whoever writes a catalog entry may claim to be an instance: that takes away, and never gives."""
+    claim = Instance("component:default/a", "prod", agreed=True)
+    instances = instances_of([service("b", instance=claim), service("a")])
+    of = ("component:default/a",)
+    denied = list(rules_of(stated("deny", of, ()), POLICY, instances))
+    assert [rule.subject for rule in denied] == ["component:default/a", "component:default/b"]
+    allowed = list(rules_of(stated("allow", of, ("prod",)), POLICY, instances))
+    assert [rule.subject for rule in allowed] == ["component:default/a"]

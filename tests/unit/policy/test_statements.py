@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from policy.facts import Operation
-from policy.statements import Selector, facts_of
+from policy.facts import Instance, Operation
+from policy.statements import Selector, claimed_facts_of, facts_of
 from tests.support.policy_worlds import service
 
 FACTS = facts_of(
@@ -36,3 +36,13 @@ FACTS = facts_of(
 )
 def test_selectors(terms: tuple[tuple[str, tuple[str, ...]], ...], expected: bool) -> None:
     assert Selector(terms).covers(FACTS) is expected
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_an_allow_is_about_an_instance_where_that_is_agreed_and_a_deny_in_any_case(agreed: bool) -> None:
+    instance = service("pay-prod", instance=Instance("component:default/pay", "prod", agreed=agreed))
+    of_pay = Selector((("service", ("component:default/pay",)),))
+    facts = facts_of(instance)
+    assert of_pay.covers(facts) is agreed
+    assert of_pay.covers(claimed_facts_of(instance, facts))
+    assert claimed_facts_of(service("x"), FACTS) is FACTS

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.engine.sources.annotations import Said, read_annotations
 from gateway.engine.sources.entities import read_entity
-from policy.facts import Source
+from policy.facts import Instance, Source
 from tests.support.catalogs import PREFIX, entity, environments
 
 BASE = {"environments": "prod", "host": "a.example.com", "upstream": "http://10.0.0.1:8080"}
@@ -158,3 +158,53 @@ def test_a_word_among_origins_is_told_and_the_origins_stay() -> None:
     found = said({"cors": "upstream, https://shop.example.com"})
     assert found.cors == ("https://shop.example.com",)
     assert len(found.faults) == 1
+
+
+@pytest.mark.parametrize("outside", ["192.0.2.1", "0.0.0.0", "127.0.0.1", "169.254.169.254", "::1", "224.0.0.1"])
+def test_addresses_lie_inside_the_networks_of_the_environment(outside: str) -> None:
+    """An owner never has the operator's devices take an address that is not theirs to give."""
+    for key in ("virtual-address", "addresses"):
+        found = said({key: outside})
+        assert (found.virtual_addresses, found.addresses) == ({}, {})
+        assert [fault.severity for fault in found.faults] == ["warning"]
+        assert found.exposures == said().exposures
+    assert said({"virtual-address": "10.9.9.9"}).virtual_addresses == {"prod": "10.9.9.9"}
+
+
+@pytest.mark.parametrize("wide", ["10.0.0.0/7", "0.0.0.0/0", "::/0", "10.255.255.0/23, 11.0.0.0/24"])
+def test_a_network_lies_inside_as_a_whole(wide: str) -> None:
+    assert "10.0.0.0/7" not in said({"addresses": wide}).addresses.get("prod", ())
+    assert said({"addresses": f"{wide}, 10.1.0.0/16"}).addresses["prod"] == ("10.1.0.0/16",)
+
+
+def test_addresses_may_differ_by_environment_and_only_where_it_is_published() -> None:
+    found = said({"environments": "dev,prod", "virtual-address": "10.0.0.9", "virtual-address.dev": "10.0.0.8"})
+    assert found.virtual_addresses == {"dev": "10.0.0.8", "prod": "10.0.0.9"}
+    assert said({"virtual-address.dev": "10.0.0.8"}).virtual_addresses == {}
+
+
+def test_what_is_said_of_temporary_access_is_kept() -> None:
+    found = said({"approvers": "sre, user:jane", "max-duration": "PT4H"})
+    assert (found.approvers, found.longest_s) == (("group:shop/sre", "user:shop/jane"), 14400)
+
+
+def test_an_instance_names_another_component_and_its_own_environment() -> None:
+    found = said({"environment": "prod", "instance-of": "base"})
+    assert found.instance == Instance("component:shop/base", "prod", agreed=False)
+    for wrong in ({}, {"environment": "prod", "instance-of": "a"}, {"environment": "prod", "instance-of": "b, c"}):
+        refused = said({"instance-of": "base", **wrong})
+        assert refused.instance is None
+        assert [fault.severity for fault in refused.faults] == ["warning"]
+
+
+def test_a_component_of_one_environment_calls_there_alone() -> None:
+    found = said({"environment": "prod", "client-id": "x"})
+    assert found.client_ids == {"dev": "", "prod": "x"}
+    assert said({"environment": "prod", "client-id": "x", "client-id.dev": "y"}).client_ids == {"dev": "y", "prod": "x"}
+
+
+def test_a_word_that_nothing_listens_to_is_told() -> None:
+    """`assertion` promises a service something that it is not sent."""
+    found = said({"options": "assertion, strip-prefix"})
+    assert found.options == {"assertion", "strip-prefix"}
+    assert [fault.message.partition(" in ")[0] for fault in found.faults] == ["`assertion`"]

@@ -133,3 +133,29 @@ def test_what_did_not_change_is_the_very_same_object() -> None:
 def test_a_cycle_of_teams_is_only_data() -> None:
     found = facts(entity("Group", "a", parent="b"), entity("Group", "b", parent="a")).catalog
     assert found.teams["group:default/a"].parents == ("group:default/b",)
+
+
+def test_an_instance_is_agreed_where_one_team_owns_both_and_follows_the_other_ones_owner() -> None:
+    """What anybody may claim gives nothing; whoever takes the service over takes its instances' agreement away."""
+    assembler = Assembler(BOUNDS)
+    instance = service("a-prod", environment="prod", instance_of="a")
+    theirs = service("b-prod", owner="other", environment="prod", instance_of="a")
+
+    def agreed(*documents: dict[str, Any]) -> tuple[list[bool], list[str]]:
+        found = facts(*people("team", "other"), instance, theirs, *documents, assembler=assembler)
+        services = (found.catalog.services[f"component:default/{name}"] for name in ("a-prod", "b-prod"))
+        told = [fault.message for fault in found.faults if "counts here" in fault.message]
+        return [each.instance is not None and each.instance.agreed for each in services], told
+
+    assert agreed(entity("Component", "a", owner="team"))[0] == [True, False]
+    assert "another owner" in agreed(entity("Component", "a", owner="team"))[1][0]
+    assert agreed(entity("Component", "a", owner="other"))[0] == [False, True]
+    assert agreed()[0] == [False, False]
+    assert ["unknown component" in each for each in agreed()[1]] == [True, True]
+
+
+def test_a_public_operation_is_found_however_its_variables_are_called() -> None:
+    described = api("a", openapi("GET /x/{id}", scopes={"GET /x/{id}": ["r"]}))
+    found = facts(*people("team"), service("a", providesApis=["a"], public="GET /x/{name}"), described)
+    (operation,) = found.catalog.services["component:default/a"].operations
+    assert (operation.template, operation.public, operation.scopes) == ("/x/{id}", True, (frozenset({"r"}),))

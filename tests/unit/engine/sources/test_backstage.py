@@ -558,6 +558,7 @@ def test_an_orphan_is_absent_and_its_opposite_proves_nothing(reader: Reader) -> 
     reader.catalog.put(orphan, claims_not_to_be)
     reader.read()
     assert reader.refs() == EVERYBODY - {"component:default/b"}
+    assert reader.source.pull.absent == {"component:default/b"}
 
 
 def test_a_processing_error_is_told_and_the_last_good_version_counts(reader: Reader) -> None:
@@ -567,7 +568,7 @@ def test_a_processing_error_is_told_and_the_last_good_version_counts(reader: Rea
     reader.catalog.put(document)
     reader.read()
     (fault,) = reader.source.pull.faults
-    assert (fault.severity, fault.source.entity) == ("warning", "component:default/b")
+    assert (fault.severity, fault.source.entity, fault.keeps) == ("warning", "component:default/b", True)
     assert "missing owner" in fault.message
     assert "\x1b" not in fault.message
     assert len(fault.message) < 400

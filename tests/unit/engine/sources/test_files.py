@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from gateway.engine.sources.file_reading import stamp_of
 from gateway.engine.sources.files import FileSource, root_of
 from tests.support.catalogs import PREFIX, api, entity, openapi, pull, service, write
 
@@ -159,3 +163,96 @@ def test_other_definitions_are_not_read(tmp_path: Path) -> None:
     definition = pull(tmp_path).entities["api:default/a"].definition
     assert definition is not None
     assert not definition.openapi
+
+
+# ---- knowing what was touched ----
+
+
+class Touched:
+    """A source that is told which paths were touched; every reading is held against one that looks at everything."""
+
+    def __init__(self, folder: Path, patterns: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.patterns = patterns or (str(folder),)
+        self.source = FileSource(self.patterns, PREFIX)
+        self.source.pull()
+
+    def looks(self, *paths: str) -> list[str]:
+        """The names of the files that were looked at."""
+        with patch("gateway.engine.sources.files.stamp_of", side_effect=stamp_of) as stamped:
+            found = self.source.pull(frozenset(str(self.folder / path) for path in paths))
+        whole = FileSource(self.patterns, PREFIX).pull()
+        assert found == whole
+        return sorted({os.path.relpath(call.args[0], self.folder) for call in stamped.call_args_list})
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Touched:
+    for name in ("a", "b", "c"):
+        write(tmp_path, f"{name}.yaml", service(name), api(name, openapi("GET /x")))
+    return Touched(tmp_path)
+
+
+def test_only_the_file_that_was_touched_is_looked_at(three: Touched) -> None:
+    write(three.folder, "b.yaml", service("b", access="everyone"), api("b", openapi("GET /y")))
+    assert three.looks("b.yaml") == ["b.yaml"]
+    assert three.looks("b.yaml", ".b.yaml.swp", ".git/index.lock") == ["b.yaml"]
+
+
+def test_an_entity_that_left_its_file_is_gone_and_one_that_came_is_there(three: Touched) -> None:
+    write(three.folder, "b.yaml", service("b2"))
+    assert three.looks("b.yaml") == ["b.yaml"]
+    assert "component:default/b2" in three.source.pull(frozenset()).entities
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda folder: write(folder, "d.yaml", service("d")),
+        lambda folder: (folder / "b.yaml").unlink(),
+        lambda folder: write(folder, "b.yaml", "kind: [broken"),
+        lambda folder: write(folder, "b.yaml", service("a")),  # what another file describes
+        lambda folder: write(folder, "b.yaml", service("b"), service("b")),
+        lambda folder: write(folder, "b.yaml", entity("Location", "more", targets=["./more/*.yaml"])),
+        lambda folder: write(folder, "b.yaml", api("b", {"$text": "c.yaml"})),
+        lambda folder: write(folder, "sub/d.yaml", service("d")),
+        lambda folder: (folder / "b.yaml").rename(folder / "e.yaml"),
+    ],
+)
+def test_whatever_is_not_a_plain_edit_makes_it_look_at_everything(three: Touched, act: Any) -> None:
+    before = {path.name for path in three.folder.rglob("*")}
+    act(three.folder)
+    touched = {"b.yaml", *({path.name for path in three.folder.rglob("*")} ^ before)}
+    three.looks(*touched)
+    three.looks(*touched)
+
+
+def test_a_file_that_is_included_is_looked_at_with_those_that_include_it(tmp_path: Path) -> None:
+    (tmp_path / "definition.json").write_text(json.dumps(openapi("GET /x")))
+    write(tmp_path, "a.yaml", api("a", {"$text": "definition.json"}))
+    write(tmp_path, "b.yaml", service("b"))
+    source = Touched(tmp_path)
+    (tmp_path / "definition.json").write_text(json.dumps(openapi("GET /y", "GET /z")))
+    assert source.looks("definition.json") == ["a.yaml", "definition.json"]
+
+
+def test_where_links_lead_to_files_everything_is_looked_at(tmp_path: Path) -> None:
+    """A mounted folder whose files are links through a hidden one that is swapped as a whole."""
+    for version in ("..1", "..2"):
+        write(tmp_path, f"{version}/a.yaml", service("a", access="owners" if version == "..1" else "everyone"))
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    source = Touched(tmp_path)
+    (tmp_path / "new").symlink_to("..2")
+    (tmp_path / "new").rename(tmp_path / "..data")
+    assert "a.yaml" in source.looks("..data")
+
+
+def test_what_lies_elsewhere_is_of_no_matter(three: Touched, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert three.looks(str(tmp_path_factory.mktemp("other") / "access.yaml")) == []
+
+
+def test_a_glob_makes_nothing_hidden(three: Touched) -> None:
+    source = Touched(three.folder, (f"{three.folder}/**/*.yaml", f"{three.folder}/.late.yaml"))
+    write(three.folder, ".late.yaml", service("late"))
+    assert source.looks(".late.yaml")  # everything

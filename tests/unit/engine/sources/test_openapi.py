@@ -107,6 +107,21 @@ def test_a_scheme_that_is_not_oauth_adds_no_scope_and_is_noted_once() -> None:
     assert ["`key`" in fault.message for fault in read(document).faults] == [True]
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ([{"key": []}], []),
+        ([{"key": []}, {"oidc": ["r"]}], [["r"]]),
+        ([{"oidc": ["r"]}, {"key": []}, {"oidc": ["w"]}], [["r"], ["w"]]),
+        ([{"oidc": ["r"]}, {"key": []}, {}], []),
+    ],
+)
+def test_a_way_in_without_oauth_is_no_way_around_the_scopes_of_the_others(stated: object, expected: object) -> None:
+    """The door cannot check a key: taken for a way that needs no scope, it would open the operation to every token."""
+    schemes = {"key": {"type": "apiKey"}, "oidc": {"type": "openIdConnect"}}
+    assert security(with_security(stated, None, schemes)) == [(expected, False)]
+
+
 def test_a_definition_tells_which_kinds_of_security_its_operations_name() -> None:
     schemes = {
         "key": {"type": "apiKey"}, "basic": {"type": "http", "scheme": "Basic"}, "odd": {"type": "http"},
@@ -193,3 +208,10 @@ def test_trace_and_extensions_are_no_operations() -> None:
     document["paths"]["/a"] |= {"trace": {}, "x-get": {}, "parameters": []}
     document["paths"]["x-note"] = {"get": {}}
     assert operations(document) == [("GET", "/a")]
+
+
+def test_an_operation_keeps_the_name_that_its_definition_gives_it() -> None:
+    """Names are for tests and invariants; whatever else stands there is none."""
+    document = {"openapi": "3.0.3", "paths": {f"/{n}": {"get": {"operationId": said}} for n, said in
+                enumerate(["createRefund", 7, None, ["x"], "x" * 500])}}  # fmt: skip
+    assert [each.operation_id for each in read(document).operations] == ["createRefund", "", "", "", ""]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.facts import ALL_WORKLOADS, Operation
-from policy.findings import Finding
-from policy.lint_ground import Ground, listed
+from policy.lint.findings import Finding
+from policy.lint.ground import Ground, listed
 from policy.rule import Published, Rule
 
 
@@ -20,7 +20,7 @@ def lint_reach(ground: Ground) -> Iterator[Finding]:
 
 def _unreachable(ground: Ground, published: Published) -> Iterator[Finding]:
     """One finding for an exposure: whoever closed ten operations did it for one reason."""
-    described = [each for each in published.operations if each.source.entity or each.api]
+    described = [each for each in published.operations if (each.source.entity or each.api) and not each.stands_for]
     if not published.service.has_definition:
         return
     closed = [each for each in described if each.unresolved or not _permits(ground, published, each)]
@@ -49,7 +49,7 @@ def _is_of_programs(rule: Rule) -> bool:
 
 def _unheld(ground: Ground, published: Published, conferred: frozenset[str]) -> Iterator[Finding]:
     found: dict[str, list[Operation]] = {}
-    for operation in published.operations:
+    for operation in (each for each in published.operations if not each.stands_for):
         permits = _permits(ground, published, operation) if operation.scopes else []
         permits = [rule for rule in permits if not _is_of_programs(rule)]
         if not permits or any(rule.confers is None or rule.is_free for rule in permits):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from policy.findings import CHECKS
-from policy.lint import lint
+from policy.lint.checks import lint
+from policy.lint.findings import CHECKS
 from tests.support.lint_golden import FOLDER, TODAY, ground_of, linted
 from tests.support.policy_golden import LINE
 

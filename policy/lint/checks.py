@@ -1,16 +1,16 @@
 """What is allowed and perhaps not meant: all checks over a compiled catalog and its access policy, with the waivers.
 
 Each check is a function from the ground to findings; none knows of another, and none decides anything. The kinds are
-listed in `policy.findings`.
+listed in `policy.lint.findings`.
 """
 
 from __future__ import annotations
 
-from policy.findings import Finding, with_waivers
-from policy.lint_ground import Api, Ground
-from policy.lint_reach import lint_reach
-from policy.lint_rules import lint_rules
-from policy.lint_services import lint_services
+from policy.lint.findings import Finding, with_waivers
+from policy.lint.ground import Api, Ground
+from policy.lint.reach import lint_reach
+from policy.lint.rules import lint_rules
+from policy.lint.services import lint_services
 
 __all__ = ["Api", "Finding", "Ground", "lint"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from policy.derive import derive
 from policy.facts import Operation, Source
-from policy.lint_ground import Api, Ground
-from policy.lint_services import lint_services
+from policy.lint.ground import Api, Ground
+from policy.lint.services import lint_services
 from policy.statements import AccessPolicy, EnvironmentPolicy
 from tests.support.policy_worlds import ENVIRONMENTS, catalog, person, service, team
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from policy.facts import Source
-from policy.findings import CHECKS, SEVERITIES, Finding, in_order, reaches, with_waivers
+from policy.lint.findings import CHECKS, SEVERITIES, Finding, in_order, reaches, with_waivers
 from policy.statements import Waiver
 
 HERE = Source("access.yaml", 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, EVERYONE
-from policy.lint_ground import Ground, is_production, listed
+from policy.lint.ground import Ground, is_production, listed
 from policy.statements import ANYONE, AccessPolicy
 from tests.support.policy_worlds import catalog, person, service, team
 

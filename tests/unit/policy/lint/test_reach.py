@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from policy.derive import derive
 from policy.facts import Operation
-from policy.lint_ground import Ground
-from policy.lint_reach import lint_reach
+from policy.lint.ground import Ground
+from policy.lint.reach import lint_reach
 from policy.statements import AccessPolicy, EnvironmentPolicy, Role
 from tests.support.policy_worlds import ENVIRONMENTS, catalog, person, service, team
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from policy.derive import derive
 from policy.facts import Operation
-from policy.lint_ground import Ground
-from policy.lint_rules import lint_rules
+from policy.lint.ground import Ground
+from policy.lint.rules import lint_rules
 from policy.rule import with_id
 from policy.statements import AccessPolicy, EnvironmentPolicy
 from tests.support.policy_worlds import ENVIRONMENTS, catalog, person, service, team

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import Final
 
 from policy.explain import LONGEST_WORDS, sentence_of, short_name
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, Operation, Source
-from policy.findings import Finding
-from policy.lint_ground import Ground, is_production
+from policy.lint.findings import Finding
+from policy.lint.ground import Ground, is_production
 from policy.paths import TAIL, WRITE, covers, template_of
 from policy.reasons import CONSUMER
 from policy.reasons import RULE as RULE_REACH
-from policy.rule import Rule
+from policy.rule import Published, Rule
 from policy.statements import PolicyRule, Requirement
 
 _CONJUNCTION: Final = "and also"
+_CLOSE: Final = 0.75  # of two paths, how alike they read
 
 
 def lint_rules(ground: Ground) -> Iterator[Finding]:
@@ -85,9 +87,19 @@ def _never(ground: Ground, rule: Rule) -> tuple[str, str] | None:
             "correct `to` or `in`, or remove it",
         )
     if not any(_is_about(rule, operation) for published in places for operation in published.operations):
-        fix = "compare with the definition, or remove it"
+        fix = _operation_meant(rule, places[0]) or "compare with the definition, or remove it"
         return f"{_quoted(rule)} is about no operation of {places[0].key}.", fix
     return None
+
+
+def _operation_meant(rule: Rule, published: Published) -> str:
+    """The operation of the same method that comes closest to one that the rule names, variables by whatever name."""
+    for method, template in rule.operations:
+        alike = (each for each in published.operations if each.method == method)
+        known = {"/".join(template_of(each.template)): each.name for each in alike}
+        if close := get_close_matches("/".join(template), known, n=1, cutoff=_CLOSE):
+            return f"did you mean `{known[close[0]]}`?"
+    return ""
 
 
 def _is_about(rule: Rule, operation: Operation) -> bool:

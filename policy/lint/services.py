@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from policy.facts import Operation, Service
-from policy.findings import Finding
-from policy.lint_ground import Api, Ground, listed
+from policy.lint.findings import Finding
+from policy.lint.ground import Api, Ground, listed
 from policy.paths import TAIL, prefix_segments, template_of
 from policy.rule import Published
 
