@@ -34,6 +34,11 @@ def access_schema() -> Schema:
                 "defaults": _list(_default(), "The access of services that do not state their own."),
                 "rules": _list(_rule(), "Rules that stand on their own. A deny wins over everything."),
                 "waive": _list(_waiver(), "Findings of `stagedoor lint` that are accepted for a time."),
+                "tests": _one_or_many(_test(), "Calls and what they must come to."),
+                "never": _one_or_many(_invariant("contractors any in prod"), "Who must never do what."),
+                "only": _one_or_many(
+                    _invariant("payments may createRefund of payments in prod"), "Who alone may do what."
+                ),
             },
             required=["version", "environments"],
         ),
@@ -182,3 +187,67 @@ def _waiver() -> Schema:
         },
         required=["finding", "until", "because"],
     )
+
+
+def _text(description: str, *examples: str) -> Schema:
+    return {"type": "string", "pattern": r"\S", "description": description, "examples": list(examples)}
+
+
+def _test() -> Schema:
+    line = {
+        "type": "string",
+        "pattern": r"\S.*(→|->)\s*(permit|permitted|allowed|refused)(\s+[a-z_]+)?\s*$",
+        "examples": ["jane GET https://payments.example.com/refunds in prod → refused no_rule"],
+    }
+    shown = _mapping(
+        {
+            "scopes": _texts("Scopes in the token, which then bound what it may do."),
+            "mfa": {"type": "boolean"},
+            "signed-in": _duration("How long ago."),
+            "issuer": _text("Whose token it is."),
+            "from": _text("The address of the client.", "10.1.2.3"),
+            "certificate": {"type": "boolean", "description": "With a verified client certificate."},
+            "through": _text("The component that carries a person's token.", "component:default/web"),
+            "acting": _texts("Who acts for the caller."),
+        },
+        description="What the caller shows.",
+    )
+    return {
+        "anyOf": [
+            line,
+            _mapping(
+                {
+                    "who": _text("Who calls.", "jane", "component:default/orders", "anyone"),
+                    "with": {"anyOf": [shown, {"type": "null"}]},
+                    "call": _text("What is called.", "GET https://payments.example.com/refunds", "createRefund"),
+                    "of": _text("Whose operation it is.", "payments"),
+                    "in": _text("The environment.", "prod"),
+                    "expect": _text("What it must come to.", "permit", "refused no_rule"),
+                    "name": _text("What it is called in reports."),
+                },
+                required=["who", "call", "expect"],
+            ),
+        ]
+    }
+
+
+def _invariant(example: str) -> Schema:
+    return {
+        "anyOf": [
+            {"type": "string", "pattern": r"\S\s+\S", "examples": [example]},
+            _mapping(
+                {
+                    "who": _texts("Refs, `all-people`, `all-workloads`, `anyone`; a bare name is a team."),
+                    "do": _texts("`any`, `read`, `write`, a method, `POST /refunds` or an operation's name."),
+                    "of": {
+                        "description": "Which services; left out: all.",
+                        "anyOf": [_texts("Services."), _mapping(_selector())],
+                    },
+                    "in": _texts("Environments; left out: all."),
+                    "because": _text("The reason, for people."),
+                    "name": _text("What it is called in reports."),
+                },
+                required=["who", "do"],
+            ),
+        ]
+    }

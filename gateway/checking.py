@@ -20,13 +20,18 @@ from gateway.config_settings import Locate
 from gateway.engine.access_files import AccessRead, read_access
 from gateway.engine.offline import Compilation, compile_offline
 from gateway.explain import OWN_SERVICE
+from gateway.testing import asked_of, results_of, sentence_of
 from policy.facts import Source
+from policy.issuers import unknown_issuers
+from policy.promises.promised import has_promises
 from policy.reading import Fault
 
 CONFIGURATION: Final = "configuration"
 CREDENTIALS: Final = "credentials"
 ACCESS: Final = "access policy"
 CATALOG: Final = "catalog"
+PROMISES: Final = "tests"
+_QUARANTINED: Final = (CATALOG, PROMISES)  # what is wrong there a node holds, piece by piece, and serves the rest
 NAMED: Final = 3  # hosts that a summary names before it counts
 
 
@@ -49,7 +54,7 @@ class Checked(NamedTuple):
 
     @property
     def usable(self) -> bool:
-        return all(part.verdict not in ("fault", "skipped") for part in self.parts if part.name != CATALOG)
+        return all(part.verdict not in ("fault", "skipped") for part in self.parts if part.name not in _QUARANTINED)
 
     @property
     def faults(self) -> list[Fault]:
@@ -65,7 +70,7 @@ def check_files(file: Path, now: float, environ: Mapping[str, str] | None = None
     settings = examined.settings
     if settings is None:
         access = read_access(examined.access_policy) if examined.access_policy else None
-        parts = (
+        parts: tuple[Part, ...] = (
             _part(CONFIGURATION, "", examined.faults),
             Part(CREDENTIALS, "skipped", "not looked at: the configuration has faults"),
             _access_part(access),
@@ -81,8 +86,9 @@ def check_files(file: Path, now: float, environ: Mapping[str, str] | None = None
     parts = (
         _part(CONFIGURATION, summary, examined.faults),
         _part(CREDENTIALS, _dates(certificates, now) if certificates or not faults else "", faults),
-        _access_part(compiled.access),
+        _access_part(compiled.access, [each.name for each in settings.issuers]),
         _catalog_part(compiled, counts),
+        *_promises_part(compiled, now),
     )
     return Checked(str(file), parts, counts, tuple(certificates))
 
@@ -97,12 +103,13 @@ def _part(name: str, summary: str, faults: Iterable[Fault]) -> Part:
     return Part(name, "fault" if errors else "warning" if warnings else "ok", "; ".join(said), found)
 
 
-def _access_part(access: AccessRead | None) -> Part:
+def _access_part(access: AccessRead | None, issuers: Sequence[str] = ()) -> Part:
     if access is None:
         return Part(ACCESS, "skipped", "not looked at: the configuration does not name it")
     policy = access.policy
     counts = {"environments": len(policy.environments), "rules": len(policy.rules)} if policy is not None else {}
-    return _part(ACCESS, _listed(counts, *counts), access.faults)
+    unknown = unknown_issuers(policy, issuers) if policy is not None and issuers else []
+    return _part(ACCESS, _listed(counts, *counts), (*access.faults, *unknown))
 
 
 def _catalog_part(compiled: Compilation, counts: Mapping[str, int]) -> Part:
@@ -115,6 +122,22 @@ def _catalog_part(compiled: Compilation, counts: Mapping[str, int]) -> Part:
         f"with {_counted(counts['rules'], 'rule')}"
     )
     return _part(CATALOG, summary, compiled.catalog_faults)
+
+
+def _promises_part(compiled: Compilation, now: float) -> Iterator[Part]:
+    """What the access policy's tests and invariants come to, where it has any."""
+    policy = compiled.access.policy
+    if policy is None or not has_promises(policy):
+        return
+    results = results_of(asked_of(compiled, policy), int(now))
+    faults = [
+        Fault(each.source, f"`{each.name}` {sentence_of(each)}", each.todo or "run `stagedoor test`",
+              "error" if each.status == "failed" else "warning")
+        for each in results
+        if each.status != "passed"
+    ]  # fmt: skip
+    summary = f"{_counted(len(policy.expectations), 'test')}, {_counted(len(policy.invariants), 'invariant')}"
+    yield _part(PROMISES, summary if faults else f"{summary}, all hold", faults)
 
 
 def _counts(settings: config.Settings, compiled: Compilation) -> dict[str, int]:

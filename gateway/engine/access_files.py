@@ -17,7 +17,7 @@ from policy.facts import Source
 from policy.reading import Fault
 
 MAX_BYTES = 4 * 1024 * 1024
-LISTS = ("defaults", "rules", "waive")
+LISTS = ("defaults", "rules", "waive", "tests", "never", "only")
 
 _Origin = tuple[documents.Document, int]  # document, how many entries of the joined list came before its own
 
@@ -37,7 +37,8 @@ class AccessRead(NamedTuple):
         return digest.hexdigest()
 
 
-def read_access(path: str) -> AccessRead:
+def read_access(path: str, last: AccessRead | None = None) -> AccessRead:
+    """What the files say; ``last``, the very same, when they say what they said then."""
     place = Path(path)
     try:
         files = sorted(each for each in place.iterdir() if _is_part(each)) if place.is_dir() else [place]
@@ -46,7 +47,7 @@ def read_access(path: str) -> AccessRead:
         return AccessRead(None, (Fault(Source(path), f"cannot read `{path}`: {fault.strerror}"),), {})
     if not texts:
         return AccessRead(None, (Fault(Source(path), f"`{path}` holds no YAML file"),), {})
-    return read_access_texts(texts)
+    return last if last is not None and last.texts == texts else read_access_texts(texts)
 
 
 def read_access_texts(texts: Mapping[str, bytes]) -> AccessRead:

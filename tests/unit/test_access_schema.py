@@ -64,6 +64,12 @@ def test_what_the_reader_takes_is_valid(name: str) -> None:
         ("  - deny: group:default/contractors", "  - {}\n  - deny: group:default/contractors"),
         ("  - deny: group:default/contractors", "  - deny: group:default/a\n    allow: group:default/contractors"),
         ("rules:", "rule:"),
+        ("never:", "nevr:"),
+        ("in prod → refused denied", "in prod"),
+        ("in prod → refused denied", "in prod → forbidden"),
+        ("with: {scopes", "with: {scope"),
+        ("    call: chargeCard\n", ""),
+        ("    do: [chargeCard, createRefund]\n", ""),
         ("because: Contractors", "becuase: Contractors"),
     ],
 )
@@ -83,6 +89,8 @@ VALUES = st.sampled_from(
     [None, [], {}, "", " ", 1, True, "all", ["all"], "read", "declared", ["GET"], "GET", "GET /a", " POST  /a/{b}",
      "8h", "mfa", ["mfa", {"fresh": "12h"}], {"fresh": "5m"}, {"people": "mfa"}, {"workloads": {"issuer": "main"}},
      "owners", {"service": "payments"}, {"tag": ["a", "b"]}, "anyone", "all-people", "component:default/x", ["grants"],
+     "a any prod", "only may any", "jane GET https://a.b/ → permit", ["contractors any"], {"mfa": True}, True,
+     "createRefund", "permit owner", "refused", {"system": "a"}, "payments",
      "dev", {"require": []}, {"require": None}, {"longest": "8h"}, {"owners": "read"}]
 )  # fmt: skip
 
