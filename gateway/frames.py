@@ -8,6 +8,7 @@ input. A writer settles the frames before it writes the manifest that names them
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import stat
@@ -70,16 +71,24 @@ class FrameStore:
         name = frame_hash(body)
         if name in self._sound or self._holds(name):
             return name
-        path = self._folder / name
-        draft = self._folder / f".draft-{os.getpid()}"
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb") as out:
-            out.write(FRAME_HEAD + len(body).to_bytes(_LENGTH_SIZE, "big") + body)
-        draft.rename(path)
+        content = FRAME_HEAD + len(body).to_bytes(_LENGTH_SIZE, "big") + body
+        try:
+            self._put(name, content)
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._put(name, content)
         self._sound.add(name)
         self._unsettled.append(name)
         return name
+
+    def _put(self, name: str, content: bytes) -> None:
+        """A reader sees all of it or none."""
+        draft = f"{self._folder}/.draft-{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb", buffering=0) as out:
+            if out.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.rename(draft, f"{self._folder}/{name}")
 
     def settle(self) -> int:
         """Everything written is on disk when this returns; called before a manifest names it. Returns how many
@@ -165,7 +174,7 @@ class Manifest(NamedTuple):
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest as a whole: a reader sees the old one or the new one."""
-    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(manifest.frames.items())).encode()
+    lines = "".join([f"{line}\n" for line in map(" ".join, sorted(manifest.frames.items()))]).encode()
     check = frame_hash(lines)
     head = f"{MANIFEST_HEAD} {manifest.base} {manifest.compiler} {len(manifest.frames)} {check}\n".encode()
     draft = folder / f".{MANIFEST}-{os.getpid()}"

@@ -38,6 +38,7 @@ __all__ = [
 
 SLICE_S = 0.0005  # of one step: what is left of a millisecond covers the unit of work that ends it
 WHY = "why/"  # sentences and sources: read by explanations, never by a door
+_ALONE = ("people/", "keys/")  # frames whose keys are one person's, or one value of a person
 _UNIT_NAMES = 500  # names compared between two looks at the clock
 _ATTEMPTS = 3  # readings of a manifest that is replaced while it is read
 
@@ -183,7 +184,7 @@ class BaseLoader:
                 builder.drop(name)
             yield None
         for name, digest in change.put:
-            frame = yield from self._decoded(digest)
+            frame = yield from self._decoded(name, digest)
             if name.startswith(WHY):
                 why[name] = frame
             else:
@@ -197,9 +198,12 @@ class BaseLoader:
         yield self.table
         yield from leaving.release()
 
-    def _decoded(self, digest: str) -> Generator[None, None, Any]:
-        """A frame's data; a long mapping is interned in several units."""
+    def _decoded(self, name: str, digest: str) -> Generator[None, None, Any]:
+        """A frame's data; a long mapping is interned in several units. What is said of one person alone is not: a
+        hundred thousand more interned strings would save little, and stall for 15 ms when their table grows."""
         frame = self._store.read_plain(digest)
+        if name.startswith(_ALONE):
+            return frame if type(frame) is not dict else {ref: _teams(said) for ref, said in frame.items()}
         if type(frame) is not dict or len(frame) <= _UNIT_NAMES:
             return interned(frame)
         yield
@@ -233,6 +237,10 @@ class BaseLoader:
 
     def _wanted(self, name: str) -> bool:
         return self._with_why or not name.startswith(WHY)
+
+
+def _teams(said: Any) -> Any:
+    return interned(said) if type(said) is tuple else said
 
 
 def _put(builder: TableBuilder, name: str, frame: Any) -> None:

@@ -17,8 +17,10 @@ from typing import NamedTuple
 
 from gateway.engine.sources.entities import Entity, with_last_definition
 from gateway.engine.sources.pulls import CATALOG, Pull
+from gateway.engine.withdrawals import without_withdrawn
 from policy.facts import Source
 from policy.reading import Fault
+from policy.tracking import differing
 
 SHARE = 0.2
 COUNT = 10
@@ -44,11 +46,13 @@ class Judgement:
 
 
 class Acceptance:
-    """Judges one reading after the other."""
+    """Judges one reading after the other. ``held``: the refs whose loss was held by who judged before."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: Mapping[Group, frozenset[str]] | None = None) -> None:
         self._missing: dict[str, int] = {}  # ref -> readings in a row that lacked it
-        self._held: dict[Group, frozenset[str]] = {}  # the refs whose loss is held
+        self._pulled: Mapping[str, Entity] = {}  # the last reading
+        self._broken: set[str] = set()  # the APIs in it whose definition cannot be read
+        self._held: dict[Group, frozenset[str]] = dict(held or {})  # the refs whose loss is held
         self._waived: frozenset[str] = frozenset()  # refs whose loss an operator accepts
 
     @property
@@ -59,23 +63,39 @@ class Acceptance:
             kinds[group.kind] = kinds.get(group.kind, frozenset()) | refs
         return dict(sorted(kinds.items()))
 
+    @property
+    def losses(self) -> Mapping[Group, frozenset[str]]:
+        """The same by catalog and kind."""
+        return dict(self._held)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """What the last reading lacked, for the first time."""
+        return frozenset(self._missing)
+
+    @property
+    def all_held(self) -> frozenset[str]:
+        """The refs whose loss is held."""
+        return frozenset[str]().union(*self._held.values())
+
     def accept_losses(self) -> None:
         """An operator says that what is held is really gone."""
-        self._waived = frozenset[str]().union(*self._held.values())
+        self._waived = self.all_held
 
     def judge(self, pull: Pull, accepted: Mapping[str, Entity]) -> Judgement:
         """``accepted``: what the last judgement held."""
         entities = {**pull.entities, **_incumbents(pull, accepted)}
         kept = _kept(pull, accepted)
         entities.update((ref, accepted[ref]) for ref in kept)
-        entities.update(_with_last_definitions(entities, accepted))
-        known = _grouped(accepted.values())
-        lost = _grouped(entity for entity in accepted.values() if _is_lost(entity, entities, pull))
+        entities.update(_with_last_definitions(self._unreadable(pull, entities), entities, accepted))
+        moved = [accepted[ref] for ref in differing(accepted, entities) if ref in accepted]
+        lost = _grouped(entity for entity in moved if _is_lost(entity, entities, pull))
+        known = _grouped(accepted.values()) if lost else {}
         missing: dict[str, int] = {}
         faults = []
         for group, every in lost.items():
             gone = every - self._waived
-            held = self._hold(group, gone, len(known[group]))
+            held = self._hold(group, gone, kept, len(known[group]))
             for ref in gone - held:
                 missing[ref] = self._missing.get(ref, 0) + 1
             entities.update((ref, accepted[ref]) for ref in gone if ref in held or missing[ref] < CONFIRMATIONS)
@@ -83,17 +103,32 @@ class Acceptance:
                 _make_wait(entities, accepted, group)
                 faults.append(_held_fault(group, held, known[group]))
         for group in self._held.keys() - lost.keys():
-            del self._held[group]
+            self._hold(group, set(), kept, 0)
         self._waived = frozenset()
         self._missing = {ref: count for ref, count in missing.items() if count < CONFIRMATIONS}
+        entities.update(without_withdrawn(entities, accepted, self.all_held, kept, _is_mass_loss))
         held_counts = {kind: len(refs) for kind, refs in self.held.items()}
         return Judgement(entities, bool(self._missing), held_counts, kept, tuple(faults))
 
-    def _hold(self, group: Group, gone: set[str], known: int) -> frozenset[str]:
-        """Those of the ``gone`` whose loss is not believed."""
-        held = self._held.get(group, frozenset()) & gone
+    def _unreadable(self, pull: Pull, entities: Mapping[str, Entity]) -> list[str]:
+        """The APIs whose definition cannot be read. Only what differs from the reading before is looked at."""
+        for ref in differing(self._pulled, pull.entities):
+            entity = pull.entities.get(ref)
+            is_broken = entity is not None and entity.definition is not None and entity.definition.broken
+            (self._broken.add if is_broken else self._broken.discard)(ref)
+        self._pulled = pull.entities
+        suspects = {*self._broken, *pull.rivals}
+        return [
+            ref for ref in suspects
+            if ref in entities and (known := entities[ref].definition) is not None and known.broken
+        ]  # fmt: skip
+
+    def _hold(self, group: Group, gone: set[str], unread: frozenset[str], known: int) -> frozenset[str]:
+        """Those of the ``gone`` whose loss is not believed; of what is ``unread`` nobody can say that it is back. What
+        was seen to be gone before so much went with it is confirmed by now."""
+        held = self._held.get(group, frozenset()) & (gone | unread)
         if _is_mass_loss(len(gone - held), known):
-            held = frozenset(gone)
+            held |= gone - self._missing.keys()
         if held:
             self._held[group] = held
         else:
@@ -121,13 +156,15 @@ def _is_lost(entity: Entity, entities: Mapping[str, Entity], pull: Pull) -> bool
     now = entities.get(entity.ref)
     if now is None:
         return True
-    before = _group_of(entity).catalog
-    return _group_of(now).catalog != before and before in pull.catalogs
+    before = group_of(entity).catalog
+    return group_of(now).catalog != before and before in pull.catalogs
 
 
 def _kept(pull: Pull, accepted: Mapping[str, Entity]) -> frozenset[str]:
     """Entities that are there but cannot be read keep the form they had; what another file says of them is no
     substitute."""
+    if not pull.broken and not pull.broken_files:
+        return frozenset()
     return frozenset(
         ref
         for ref, entity in accepted.items()
@@ -137,18 +174,20 @@ def _kept(pull: Pull, accepted: Mapping[str, Entity]) -> frozenset[str]:
     )
 
 
-def _with_last_definitions(entities: Mapping[str, Entity], accepted: Mapping[str, Entity]) -> dict[str, Entity]:
+def _with_last_definitions(
+    refs: Iterable[str], entities: Mapping[str, Entity], accepted: Mapping[str, Entity]
+) -> dict[str, Entity]:
     """APIs whose definition cannot be read keep the operations they had."""
     found = {}
-    for ref, entity in entities.items():
-        if entity.definition is not None and entity.definition.broken and ref in accepted:
+    for ref in refs:
+        if ref in accepted:
             last = accepted[ref].definition
             if last is not None and not last.broken:
-                found[ref] = with_last_definition(entity, last)
+                found[ref] = with_last_definition(entities[ref], last)
     return found
 
 
-def _group_of(entity: Entity) -> Group:
+def group_of(entity: Entity) -> Group:
     file = entity.source.file
     return Group(file if file.startswith(CATALOG) else "", entity.kind)
 
@@ -156,7 +195,7 @@ def _group_of(entity: Entity) -> Group:
 def _grouped(entities: Iterable[Entity]) -> dict[Group, set[str]]:
     groups: dict[Group, set[str]] = {}
     for entity in entities:
-        groups.setdefault(_group_of(entity), set()).add(entity.ref)
+        groups.setdefault(group_of(entity), set()).add(entity.ref)
     return groups
 
 
@@ -165,7 +204,7 @@ def _is_mass_loss(gone: int, known: int) -> bool:
 
 
 def _make_wait(entities: dict[str, Entity], accepted: Mapping[str, Entity], group: Group) -> None:
-    for ref in [ref for ref, entity in entities.items() if _group_of(entity) == group and ref not in accepted]:
+    for ref in [ref for ref, entity in entities.items() if group_of(entity) == group and ref not in accepted]:
         del entities[ref]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,12 +56,38 @@ class Sources:
         self._files = FileSource(catalog.files, catalog.prefix) if catalog.files else None
         self._followed = tuple(followed)
         self._joined = Joined(catalog.origins)
+        self._lock = threading.Lock()
+        self._touched: set[str] = set()  # since the last reading
+        self._is_vague = True  # whether anything else may have happened
+
+    def touched(self, paths: frozenset[str] | None) -> None:
+        """Something happened at these paths and, as far as is known, nowhere else; None: anything may have happened.
+        Called by the threads that watch."""
+        with self._lock:
+            if paths is None:
+                self._is_vague = True
+            else:
+                self._touched.update(paths)
+
+    def _taken(self) -> frozenset[str] | None:
+        """The paths to look at; None for all, also when nobody said why to look."""
+        with self._lock:
+            touched, is_vague = self._touched, self._is_vague
+            self._touched, self._is_vague = set(), False
+        return frozenset(touched) if touched and not is_vague else None
 
     def pull(self) -> Pull:
         """What they say now: the very same object as last time when nothing changed."""
-        parts = [(FILES, self._files.pull())] if self._files is not None else []
+        parts = [(FILES, self._pull_files(self._files))] if self._files is not None else []
         parts += [(source.said.name, source.pull) for source in self._followed]
         return self._joined.pull(parts)
+
+    def _pull_files(self, files: FileSource) -> Pull:
+        try:
+            return files.pull(self._taken())
+        except BaseException:
+            self.touched(None)
+            raise
 
 
 class Reports:

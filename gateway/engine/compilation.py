@@ -7,24 +7,28 @@ access policy, the settings that bear on them); the compiler's own version is ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 from gateway import config
+from gateway.engine.digests import CatalogDigest
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.entities import Entity
 from gateway.identity.issuers import are_clients_ours
 from gateway.identity.presets import key_fields
-from gateway.snapshot import WHY, frame_body, frame_hash
+from gateway.snapshot import frame_body, frame_hash
 from policy.access import AccessPolicy
-from policy.compile import compile_frames
-from policy.derive import Builtin, Derived, Memory, Published, derive
-from policy.facts import Catalog, Exposure
+from policy.builtin import with_own_operations
+from policy.claims import key_of
+from policy.derive import Builtin, Memory, Published, derive
+from policy.facts import Catalog, Exposure, Service
 from policy.reading import Fault
+from policy.remaking import Frames
+from policy.tracking import differing
 
-COMPILER = "1"  # raise it when equal input gives other frames
+COMPILER = "2"  # raise it when equal input gives other frames
 BASE_DIGITS = 12
 
 
@@ -63,57 +67,83 @@ class Compiler:
             are_clients_ours(each, settings.issuers) for each in settings.issuers
         )
         self._memory = Memory()
-        self._published: dict[str, Published] = {}
-        self._known: dict[str, Any] = {}
+        self._frames = Frames(self._key_fields, self._environments)
+        self._said = CatalogDigest()
+        self._history = History()
+        self._services: Mapping[str, Service] = {}
+        self._useless: dict[str, Fault] = {}  # client ids that nobody shares with us, by service
 
-    def base(self, entities: Mapping[str, Entity], access_digest: str) -> str:
-        """12 base32 digits over everything that was said."""
+    def base(self, entities: Mapping[str, Entity], access_digest: str, unsaid: frozenset[str] = frozenset()) -> str:
+        """12 base32 digits over everything that was said. ``unsaid``: the services that nobody describes as they
+        count (kept, or held)."""
         digest = blake2b(f"{self._digest} {access_digest}\n".encode(), digest_size=20)
-        for ref in sorted(entities):
-            digest.update(f"{ref} {entities[ref].digest}\n".encode())
+        digest.update(self._said.of(entities))
+        for ref in sorted(unsaid):
+            digest.update(f"{ref} unsaid\n".encode())
         return frame_hash(digest.digest())[:BASE_DIGITS]
 
-    def compile(self, entities: Mapping[str, Entity], access: AccessPolicy, past: Past) -> Compiled:
+    def compile(
+        self, entities: Mapping[str, Entity], access: AccessPolicy, past: Past, unsaid: frozenset[str] = frozenset()
+    ) -> Compiled:
+        """``unsaid``: services that, like those in quarantine, are opened no further than they were."""
         facts = self._assembler.facts(entities, past.routes)
         derived = derive(facts.catalog, access, self._environments, self._builtin, past.incumbents, memory=self._memory)
-        published = tuple(_shrunk(each, past) if each.key in facts.quarantined else each for each in derived.published)
-        frames = self._frames(facts.catalog, replace(derived, published=published))
+        published = derived.published
+        if facts.quarantined or unsaid:
+            published = tuple(
+                _shrunk(each, past) if each.key in facts.quarantined or each.service.ref in unsaid else each
+                for each in published
+            )
+        frames = self._frames.compiled(facts.catalog, replace(derived, published=published))
         faults = tuple(dict.fromkeys((*facts.faults, *derived.faults, *self._useless_client_ids(facts.catalog))))
-        return Compiled(facts.catalog, frames, _past(published), faults, published)
+        return Compiled(facts.catalog, frames, self._history.past(published), faults, published)
 
-    def _useless_client_ids(self, catalog: Catalog) -> Iterator[Fault]:
-        if self._clients_unsaid:
-            for service in catalog.services.values():
-                if service.client_ids:
-                    message = f"`client-id` of `{service.ref}` has no effect: no issuer shares its client ids with us"
-                    yield Fault(service.source, message, "the operator says so with `clients: ours`", "warning")
-
-    def _frames(self, catalog: Catalog, derived: Derived) -> dict[str, Any]:
-        """As `compile_frames` makes them; frames of what is the same as last time are the same objects."""
-        fresh = tuple(each for each in derived.published if self._published.get(each.key) != each)
-        frames = compile_frames(catalog, replace(derived, published=fresh), self._key_fields)
-        changed = frozenset(each.key for each in fresh)
-        for each in derived.published:
-            if each.key not in changed:
-                for name in (f"exposure/{each.key}", f"{WHY}{each.key}"):
-                    frames[name] = self._known[name]
-        for name, frame in frames.items():
-            if self._known.get(name) == frame:
-                frames[name] = self._known[name]
-        self._published = {each.key: each for each in derived.published}
-        self._known = dict(sorted(frames.items()))
-        return self._known
+    def _useless_client_ids(self, catalog: Catalog) -> Iterable[Fault]:
+        changed = differing(self._services, catalog.services) if self._clients_unsaid else ()
+        self._services = catalog.services
+        for ref in changed:
+            self._useless.pop(ref, None)
+            service = catalog.services.get(ref)
+            if service is not None and service.client_ids:
+                message = f"`client-id` of `{ref}` has no effect: no issuer shares its client ids with us"
+                todo = "the operator says so with `clients: ours`"
+                self._useless[ref] = Fault(service.source, message, todo, "warning")
+        return [fault for _, fault in sorted(self._useless.items())]
 
 
-def _past(published: Iterable[Published]) -> Past:
-    routes: dict[str, tuple[Exposure, ...]] = {}
-    incumbents, rules = {}, {}
-    for each in published:
-        ref, exposure = each.service.ref, each.exposure
-        routes[ref] = (*routes.get(ref, ()), exposure)
-        incumbents[exposure.host, exposure.prefix] = each.key
-        rules[each.key] = tuple(rule.id for rule in each.rules if rule.is_permit)
-    return Past(routes, incumbents, rules)
+class History:
+    """What was published last, kept up with what is published next."""
+
+    def __init__(self) -> None:
+        self._published: dict[str, Published] = {}
+        self._past = no_past()
+
+    def past(self, published: Iterable[Published]) -> Past:
+        """Copies that nobody changes; what did not change in them is the very same object."""
+        before, after = self._published, {each.key: each for each in published}
+        changed = differing(before, after)
+        if not changed:
+            return self._past
+        routes, incumbents = dict(self._past.routes), dict(self._past.incumbents)
+        rules = dict(self._past.rules)
+        touched: dict[str, set[str]] = {}  # service -> environments
+        for old in [before[key] for key in changed if key in before]:
+            incumbents.pop((old.exposure.host, old.exposure.prefix), None)
+            rules.pop(old.key, None)
+            touched.setdefault(old.service.ref, set()).add(old.exposure.environment)
+        for new in [after[key] for key in changed if key in after]:
+            incumbents[new.exposure.host, new.exposure.prefix] = new.key
+            rules[new.key] = tuple(rule.id for rule in new.rules if rule.is_permit)
+            touched.setdefault(new.service.ref, set()).add(new.exposure.environment)
+        for ref, environments in touched.items():
+            environments.update(each.environment for each in routes.pop(ref, ()))
+            there = (after.get(key_of(ref, name)) for name in sorted(environments))
+            if exposures := tuple(each.exposure for each in there if each is not None):
+                routes[ref] = exposures
+        is_moved = incumbents != self._past.incumbents
+        self._past = Past(routes, incumbents if is_moved else self._past.incumbents, rules)
+        self._published = after
+        return self._past
 
 
 def _shrunk(published: Published, past: Past) -> Published:
@@ -126,11 +156,12 @@ def _shrunk(published: Published, past: Past) -> Published:
 def _builtin(settings: config.Settings) -> Builtin | None:
     if not settings.central_host:
         return None
-    return Builtin(
+    builtin = Builtin(
         host=settings.central_host,
         public=settings.central_public,
         administrators=settings.administrators,
     )
+    return with_own_operations(builtin, signed_sync=bool(settings.catalog.sync_secret_file))
 
 
 def _digest_of(settings: config.Settings) -> str:
@@ -139,6 +170,7 @@ def _digest_of(settings: config.Settings) -> str:
         settings.catalog.prefix,
         settings.central_host,
         settings.central_public,
+        bool(settings.catalog.sync_secret_file),
         settings.administrators,
         [(name, each.hosts, each.upstreams) for name, each in sorted(settings.environments.items())],
         [(each.issuer, each.kind, each.claim, each.field) for each in key_fields(settings.issuers)],

@@ -1,9 +1,9 @@
 """What the engine remembers across restarts: one versioned, fsynced file of changes in the state folder.
 
 Sections of named values: the entities last accepted, the routes last published, who holds which host and path, the
-rules each exposure had, the access policy last accepted. A round appends what changed as one record with its own
-checksum; a record that was cut off by a crash is dropped, everything before it stands. The file is rewritten whole
-when it has grown to several times what it holds.
+rules each exposure had, the access policy last accepted, whose loss is held, since when each entity has its state. A
+round appends what changed as one record with its own checksum; a record that was cut off by a crash is dropped,
+everything before it stands. The file is rewritten whole when it has grown to several times what it holds.
 
 Losing it loses memory, never safety: without it a newcomer may take a place first, and nothing is kept for entities
 that are broken.
@@ -16,21 +16,26 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from hashlib import blake2b
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gateway.engine.sources.entities import Edge, Entity
 from gateway.engine.sources.openapi import Definition
 from policy.facts import Exposure, Operation, Source
 from policy.reading import Fault
+from policy.tracking import differing
 
 HEAD = b"SDjr\x01"  # magic and version
-SECTIONS = ("entities", "routes", "incumbents", "rules", "access")
+SECTIONS = ("entities", "routes", "incumbents", "rules", "access", "states", "held")
 NAME = "engine.journal"
+MANY = 20_000  # changes: then the file is rewritten, bit by bit
+AT_ONCE = 500  # values in a record of a file that is rewritten
 _DIGEST_SIZE = 16
 _SLACK_BYTES = 1024 * 1024
 _KINDS: tuple[type[Any], ...] = (Definition, Entity, Exposure, Fault, Operation, Source)
+_ATOMS = frozenset((str, int, bool, bytes, frozenset, type(None)))
 _CLASSES: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in _KINDS}
 _MEMBERS: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {
     kind: attrgetter(*(each.name for each in fields(kind))) for kind in _KINDS
@@ -56,16 +61,19 @@ class Journal:
         changes = []
         for name, values in sections.items():
             known = self.sections[name]
-            changes += [(name, key, value) for key, value in values.items() if not _is_same(known.get(key), value)]
-            changes += [(name, key, None) for key in known if key not in values]
+            differ = [key for key in differing(known, values) if not _is_same(known.get(key), values.get(key))]
+            changes += [(name, key, values.get(key)) for key in differ]
         if not changes:
             return False
         after = self.sections | {name: dict(values) for name, values in sections.items()}
-        record = _record(changes)
-        if self._sound_bytes == 0 or self._sound_bytes + len(record) > 3 * self._whole_bytes + _SLACK_BYTES:
+        if self._sound_bytes == 0 or len(changes) > MANY:
             self._rewrite(after)
         else:
-            self._append(record)
+            record = _record(changes)
+            if self._sound_bytes + len(record) > 3 * self._whole_bytes + _SLACK_BYTES:
+                self._rewrite(after)
+            else:
+                self._append(record)
         self.sections = after
         return True
 
@@ -73,21 +81,23 @@ class Journal:
 
     def _read(self) -> None:
         try:
-            content = self._path.read_bytes()
+            with open(self._path, "rb") as source:
+                self._read_records(source)
         except FileNotFoundError:
             return
         except OSError as fault:
             self.fault = f"cannot read `{self._path}`: {fault.strerror}: nothing is remembered"
-            return
-        if content[: len(HEAD)] != HEAD:
+
+    def _read_records(self, source: BinaryIO) -> None:
+        """One at a time: all of them at once would be more than everything else that the engine holds."""
+        if source.read(len(HEAD)) != HEAD:
             self.fault = f"`{self._path}` has an unknown form or version: nothing is remembered"
             return
         at = len(HEAD)
-        while at < len(content):
-            start = at + 4 + _DIGEST_SIZE
-            end = start + int.from_bytes(content[at : at + 4], "big")
-            body = content[start:end]
-            if end > len(content) or _digest(body) != content[at + 4 : start]:
+        while head := source.read(4 + _DIGEST_SIZE):
+            body = source.read(int.from_bytes(head[:4], "big"))
+            end = at + len(head) + len(body)
+            if len(body) < int.from_bytes(head[:4], "big") or _digest(body) != head[4:]:
                 self.fault = f"`{self._path}` was cut off: its last record is dropped"
                 break
             try:
@@ -121,28 +131,32 @@ class Journal:
         self._sound_bytes += len(record)
 
     def _rewrite(self, sections: Sections) -> None:
-        everything = [(name, key, value) for name, held in sections.items() for key, value in held.items()]
-        content = HEAD + _record(everything)
+        everything = ((name, key, value) for name, held in sections.items() for key, value in held.items())
         draft = self._path.with_name(f".{NAME}-{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(descriptor, "wb") as out:
-            out.write(content)
+            out.write(HEAD)
+            while changes := list(islice(everything, AT_ONCE)):
+                out.write(_record(changes))
             out.flush()
             os.fsync(out.fileno())
+            size = out.tell()
         draft.rename(self._path)
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self._sound_bytes = self._whole_bytes = len(content)
+        self._sound_bytes = self._whole_bytes = size
 
 
 def _fits(section: str, value: Any) -> bool:
     """Whether a section may hold such a value: what another version wrote may be sound and something else."""
-    if section in ("routes", "rules"):
+    if section in ("routes", "rules", "held"):
         inner = Exposure if section == "routes" else str
         return type(value) is tuple and all(type(each) is inner for each in value)
+    if section == "states":
+        return type(value) is tuple and tuple(map(type, value)) == (str, int, str, str)
     return type(value) is {"entities": Entity, "incumbents": str, "access": bytes}[section]
 
 
@@ -169,12 +183,12 @@ def _is_same(known: Any, value: Any) -> bool:
 
 def plain(value: Any) -> Any:
     kind = type(value)
-    if kind is str or kind is int or kind is bool or kind is bytes or kind is frozenset or value is None:
+    if kind in _ATOMS:
         return value
     if kind is tuple:
         return tuple([plain(each) for each in value])
     if (members := _MEMBERS.get(kind)) is not None:
-        return [kind.__name__, *map(plain, members(value))]
+        return [kind.__name__, *[each if type(each) in _ATOMS else plain(each) for each in members(value)]]
     if kind is Edge:
         return ("Edge", *value)
     if isinstance(value, Mapping):
@@ -185,7 +199,7 @@ def plain(value: Any) -> Any:
 def rebuilt(value: Any) -> Any:
     kind = type(value)
     if kind is list:
-        return _CLASSES[value[0]](*[rebuilt(each) for each in value[1:]])
+        return _CLASSES[value[0]](*[each if type(each) in _ATOMS else rebuilt(each) for each in value[1:]])
     if kind is tuple:
         if value and value[0] == "Edge":
             return Edge(*value[1:])

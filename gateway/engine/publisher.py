@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.engine.compilation import BASE_DIGITS, COMPILER
 from gateway.snapshot import WHY, FrameStore, Manifest, SnapshotFault, frame_hash, read_manifest, write_manifest
+from policy.tracking import differing
 
 DELTA_FRAMES = 200  # a longer delta is not sent: doors read the manifest, in slices
 KEPT_MANIFESTS = 3  # a door may still be reading the frames of those before the last
@@ -30,7 +31,8 @@ class Publisher:
         except SnapshotFault as fault:
             self.fault = str(fault)
             self.manifest = Manifest("", COMPILER, {})
-        self._written: dict[str, tuple[Any, str]] = {}  # name -> the very frame last written, its hash
+        self._frames: Mapping[str, Any] = {}  # the very frames that were published last
+        self._names: dict[str, str] = {}  # their hashes, in order of names
         self._recent: deque[frozenset[str]] = deque(maxlen=KEPT_MANIFESTS)
         self._recent.append(frozenset(self.manifest.frames.values()))
 
@@ -44,9 +46,18 @@ class Publisher:
 
     def publish(self, base: str, frames: Mapping[str, Any]) -> dict[str, Any] | None:
         """Make these frames the base. Returns the message for the doors, None when nothing changed."""
-        names = {name: self._hash_of(name, frame) for name, frame in sorted(frames.items())}
-        self._written = {name: (frame, names[name]) for name, frame in frames.items()}
+        changed = differing(self._frames, frames)
+        hashes = {name: self._store.write(frames[name]) for name in changed if name in frames}
+        names = self._names | hashes
+        if len(names) > len(self._names):
+            names = dict(sorted(names.items()))
+        for name in changed:
+            if name not in frames:
+                del names[name]
         before = self.manifest
+        if before.frames is not self._names:  # another process made it, or writing the last one failed
+            changed = [*(before.frames.keys() | names.keys())]
+        self._frames, self._names = frames, names
         if names == before.frames and before.base:
             # What had to be written was damaged on disk, and a door that met it has nothing or less.
             return self.whole() if self._store.settle() else None
@@ -59,14 +70,24 @@ class Publisher:
         self.manifest = manifest
         self._recent.append(frozenset(names.values()))
         self.fault = ""
-        return self._message(before)
+        return self._message(before, changed)
+
+    def frame(self, name: str) -> Any:
+        """A frame of what is published now; None where there is none, or none that can be read."""
+        digest = self.manifest.frames.get(name, "")
+        if digest and self._names.get(name) == digest:
+            return self._frames[name]
+        try:
+            return self._store.read(digest) if digest else None
+        except SnapshotFault:
+            return None
 
     def mend(self) -> int:
         """Write again what the disk has lost of the base; returns how many files that were. Frames that this process
         has not made yet are the next round's business."""
-        for frame, name in self._written.values():
-            if not self._store.is_sound(name):
-                self._store.write(frame)
+        for name, digest in self._names.items():
+            if not self._store.is_sound(digest):
+                self._store.write(self._frames[name])
         mended = self._store.settle()
         try:
             if read_manifest(self._folder) == self.manifest:
@@ -76,14 +97,12 @@ class Publisher:
         write_manifest(self._folder, self.manifest)
         return mended + 1
 
-    def _hash_of(self, name: str, frame: Any) -> str:
-        written = self._written.get(name)
-        return written[1] if written is not None and written[0] is frame else self._store.write(frame)
-
-    def _message(self, before: Manifest) -> dict[str, Any]:
+    def _message(self, before: Manifest, suspects: list[str]) -> dict[str, Any]:
+        """``suspects``: everything that may differ."""
         after = self.manifest
-        changed = {n: h for n, h in after.frames.items() if not n.startswith(WHY) and before.frames.get(n) != h}
-        dropped = [name for name in before.frames if name not in after.frames and not name.startswith(WHY)]
+        public = [name for name in suspects if not name.startswith(WHY)]
+        changed = {n: after.frames[n] for n in public if n in after.frames and before.frames.get(n) != after.frames[n]}
+        dropped = [name for name in public if name in before.frames and name not in after.frames]
         if not before.base or len(changed) + len(dropped) > DELTA_FRAMES:
             return self.whole()
         return {"t": "base", "base": after.base, "from": before.base, "set": changed, "drop": dropped}

@@ -7,17 +7,23 @@ all, what is published stays.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway import config
-from gateway.engine.acceptance import Acceptance
+from gateway.engine.acceptance import Acceptance, Group
 from gateway.engine.access_files import AccessRead, read_access, read_access_texts
+from gateway.engine.answers import Live
 from gateway.engine.catalogs import Sources
-from gateway.engine.compilation import Compiler, Past
+from gateway.engine.chronicle import Chronicle, Since
+from gateway.engine.compilation import Compiled, Compiler, Past
+from gateway.engine.ground import Ground
 from gateway.engine.journal import Journal
+from gateway.engine.promises import Promises
 from gateway.engine.publisher import Publisher
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.files import root_of
@@ -25,6 +31,9 @@ from gateway.engine.sources.pulls import Pull
 from policy.builtin import BUILTIN_SERVICE
 from policy.facts import Exposure, Source
 from policy.reading import Fault
+
+MANY: Final = 1_000_000  # objects that a round made
+COLLECT_S: Final = 30.0  # between two looks for frames that nobody names any more
 
 
 class Outcome(NamedTuple):
@@ -42,22 +51,38 @@ class Rounds:
     """Everything the engine keeps between two rounds, for one set of settings."""
 
     def __init__(
-        self, settings: config.Settings, publisher: Publisher, journal: Journal, sources: Sources | None = None
+        self,
+        settings: config.Settings,
+        publisher: Publisher,
+        journal: Journal,
+        sources: Sources | None = None,
+        tell: Callable[[dict[str, Any]], None] = lambda message: None,
     ) -> None:
+        """``tell`` sends a message to every door, as soon as what it is about is on disk."""
         self._settings = settings
+        self._tell = tell
         self._publisher = publisher
         self._journal = journal
         self._sources = sources or Sources(settings.catalog)
-        self._acceptance = Acceptance()
+        self._acceptance = Acceptance(_held_of(journal))
         self._compiler = Compiler(settings)
+        self._promises = Promises(publisher.frame)
         self._accepted: Mapping[str, Entity] = journal.sections["entities"]
         self._past = _past_of(journal)
         self._pull: Pull | None = None
         self._seen: object = None  # what the last round read, unless another reading of the same could say more
         self._outcome = Outcome(None, False, ())
         self._compiled_base = ""
-        self._compile_faults: tuple[Fault, ...] = ()
+        self.live: Live | None = None  # what the last compile was made of and came to; None before the first
+        self._compiled: Compiled | None = None
+        self._chronicle = Chronicle(journal, time.time)
+        self._noted: Ground | None = None
+        self.ground: Ground | None = None  # of the last round
         self._to_remember: dict[str, Mapping[str, Any]] = {}  # what the journal still has to take
+        self._incumbents: dict[str, str] = {}  # as the journal holds them
+        self._incumbents_from: Mapping[tuple[str, str], str] = {}
+        self._collected_s = float("-inf")
+        self._access_read: AccessRead | None = None
 
     @property
     def routes(self) -> Mapping[str, tuple[Exposure, ...]]:
@@ -87,6 +112,10 @@ class Rounds:
         self._seen = None
 
     def round(self) -> Outcome:
+        with _uncollected():
+            return self._round()
+
+    def _round(self) -> Outcome:
         began = time.monotonic()
         pull = self._sources.pull()
         access, access_faults = self._access()
@@ -96,26 +125,53 @@ class Rounds:
         self._pull = pull  # held, so that its id stays its own
         judgement = self._acceptance.judge(pull, self._accepted)
         faults = (*pull.faults, *judgement.faults, *access_faults)
-        message = None
+        message, waits = None, ""
         if access is None or access.policy is None:
-            pass
+            waits = "the access policy has faults and never was good: nothing is published before it is"
         elif pull.unread and not self._accepted:
             # Who is read first would stand against who is read later: at the very first, all are waited for.
-            faults = (*faults, Fault(Source("catalog"), "a catalog was never read: nothing is published before it is"))
+            waits = "a catalog was never read: nothing is published before it is"
+            faults = (*faults, Fault(Source("catalog"), waits))
         elif not judgement.entities and not self._accepted:
-            faults = (*faults, Fault(Source("catalog"), "the catalog holds no entity: nothing is published"))
+            waits = "the catalog holds no entity: nothing is published"
+            faults = (*faults, Fault(Source("catalog"), waits))
         else:
-            base = self._compiler.base(judgement.entities, access.digest)
+            unsaid = frozenset(
+                ref for ref in judgement.kept | self._acceptance.all_held if ref.startswith("component:")
+            )
+            base = self._compiler.base(judgement.entities, access.digest, unsaid)
             if base != self._compiled_base:
-                message = self._compile(base, judgement.entities, access)
-            faults = (*faults, *self._compile_faults)
+                message = self._compile(base, judgement.entities, access, unsaid)
+            faults = (*faults, *(self._compiled.faults if self._compiled is not None else ()))
+        self._remember_held()
         faults = (*faults, *self._remember())
         took_ms = int((time.monotonic() - began) * 1000)
         services = len(self._past.routes.keys() - {BUILTIN_SERVICE.ref})
         faults = tuple(dict.fromkeys(faults))
+        self.ground = Ground(
+            self._settings, pull, judgement.entities, judgement.kept, self._acceptance.losses,
+            self._acceptance.missing, self._compiled, faults, waits, self._publisher.base,
+        )  # fmt: skip
         self._outcome = Outcome(message, judgement.confirm, faults, took_ms, services, self._acceptance.held)
         self._seen = None if judgement.confirm or self._to_remember else seen
         return self._outcome
+
+    @property
+    def since(self) -> Mapping[str, Since]:
+        """Since when each entity has its state."""
+        return self._chronicle.since
+
+    def chronicle(self) -> None:
+        """After a round was told: remember since when. Raises `OSError`."""
+        if self.ground is not None and self.ground is not self._noted:
+            self._noted = self.ground
+            self._chronicle.note(self.ground)
+
+    def _remember_held(self) -> None:
+        """A hold outlives a restart: what is left of it may be too little to be held anew."""
+        held = {f"{group.kind} {group.catalog}": tuple(sorted(refs)) for group, refs in self._acceptance.losses.items()}
+        if held != self._journal.sections["held"]:
+            self._to_remember["held"] = held
 
     def _remember(self) -> tuple[Fault, ...]:
         """After publishing, and never in its way: what cannot be written now is tried again by the next round."""
@@ -129,7 +185,7 @@ class Rounds:
 
     def _access(self) -> tuple[AccessRead | None, tuple[Fault, ...]]:
         """The policy in the files; the last good one when they are at fault."""
-        read = read_access(self._settings.access_policy)
+        read = self._access_read = read_access(self._settings.access_policy, self._access_read)
         if read.policy is not None:
             return read, read.faults
         last = self._journal.sections["access"]
@@ -139,22 +195,58 @@ class Rounds:
         note = Fault(Source(self._settings.access_policy), "access policy is rejected: the last good one holds")
         return kept, (*read.faults, note)
 
-    def _compile(self, base: str, entities: Mapping[str, Entity], access: AccessRead) -> dict[str, Any] | None:
+    def _compile(
+        self, base: str, entities: Mapping[str, Entity], access: AccessRead, unsaid: frozenset[str]
+    ) -> dict[str, Any] | None:
         assert access.policy is not None  # a round without one has ended before
-        compiled = self._compiler.compile(entities, access.policy, self._past)
+        compiled = self._compiler.compile(entities, access.policy, self._past, unsaid)
+        compiled = self._promises.kept(compiled, access.policy)
         message = self._publisher.publish(base, compiled.frames)
         self._accepted, self._past = entities, compiled.past
-        self._compiled_base, self._compile_faults = base, compiled.faults
-        self._to_remember = {
+        self.live = Live(compiled.published, compiled.catalog, entities, access)
+        self._compiled_base, self._compiled = base, compiled
+        self._to_remember |= {
             "entities": entities,
             "routes": compiled.past.routes,
-            "incumbents": {f"{host} {prefix}": key for (host, prefix), key in compiled.past.incumbents.items()},
+            "incumbents": self._incumbents_of(compiled.past),
             "rules": compiled.past.rules,
             "access": access.texts,
         }
         if message is not None:
-            self._publisher.collect(time.time())
+            self._tell(message)
+            if time.monotonic() - self._collected_s > COLLECT_S:
+                self._collected_s = time.monotonic()
+                self._publisher.collect(time.time())
         return message
+
+    def _incumbents_of(self, past: Past) -> dict[str, str]:
+        if past.incumbents is not self._incumbents_from:
+            self._incumbents_from = past.incumbents
+            self._incumbents = {f"{host} {prefix}": key for (host, prefix), key in past.incumbents.items()}
+        return self._incumbents
+
+
+def _held_of(journal: Journal) -> dict[Group, frozenset[str]]:
+    found = {}
+    for name, refs in journal.sections["held"].items():
+        kind, _, catalog = name.partition(" ")
+        found[Group(catalog, kind)] = frozenset(refs)
+    return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Looking for cycles among millions of facts, which have none, takes a fifth of a compile; and those that a first
+    compile makes are never looked at again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_count()[0] > MANY:
+            gc.freeze()
+        if collecting:
+            gc.enable()
 
 
 def _past_of(journal: Journal) -> Past:

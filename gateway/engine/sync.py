@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -44,6 +45,7 @@ class Sync:
         self._stop = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "engine")
         self._server = LinkServer(ctx.state_folder / "engine.sock", self._on_message, lambda link: None)
+        self._loop: asyncio.AbstractEventLoop
         self._publisher: Publisher
         self._journal: Journal
         self._rounds: Rounds
@@ -55,7 +57,7 @@ class Sync:
         self._errands: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._publisher = await loop.run_in_executor(self._worker, Publisher, self._ctx.state_folder)
         self._journal = await loop.run_in_executor(self._worker, Journal, self._ctx.state_folder)
         for why in filter(None, (self._publisher.fault, self._journal.fault)):
@@ -77,6 +79,7 @@ class Sync:
             reports.close()
             await self._checks.close()
             await self._catalogs.close()
+            self._desk.close()
             self._server.close()
             self._ctx.parent.close()
             self._worker.shutdown(wait=False, cancel_futures=True)
@@ -105,10 +108,9 @@ class Sync:
             self._desk.round_failed(why)
             return RETRY_S
         self._report(outcome)
-        if outcome.message is not None:
-            self._server.broadcast(outcome.message)
         self._desk.round_ended(outcome)
         self._checks.follow(self._rounds.routes)
+        await self._desk.chronicle()
         return CONFIRM_S if outcome.confirm else None
 
     def _report(self, outcome: Outcome) -> None:
@@ -134,14 +136,22 @@ class Sync:
     def _adopt(self, settings: config.Settings) -> None:
         self._settings = settings
         sources = self._catalogs.adopt(settings.catalog)
-        self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal, sources)
+        self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal, sources, self._tell_doors)
         self._checks.configure(settings)
         if self._watch is not None:
             self._watch.close()
-        loop = asyncio.get_running_loop()
-        self._watch = Watch(lambda: _call(loop, self._hint))
+
+        def look(touched: frozenset[str] | None) -> None:
+            sources.touched(touched)
+            _call(self._loop, self._hint.set)
+
+        self._watch = Watch(look)
         self._watch.start(*self._rounds.watched())
         self._hint.set()
+
+    def _tell_doors(self, message: dict[str, Any]) -> None:
+        """Called in the worker thread: what is published is told before anything of it is remembered."""
+        _call(self._loop, lambda: self._server.broadcast(message))
 
     def _on_line(self, word: str, rest: list[str]) -> None:
         match word:
@@ -168,8 +178,10 @@ class Sync:
                     link.send(news)
             case "ack":
                 telemetry.log("base_live", level="debug", door=link.name, base=message.get("base"))
-            case "status" | "accept_losses" | "read_catalogs":
+            case "status" | "entity" | "entities" | "accept_losses" | "read_catalogs":
                 self._desk.take(link, message)
+            case "question":
+                self._desk.question(link, message)
 
     def _send_whole(self, link: Link, *, mend: bool) -> None:
         """``mend``: a door that has nothing while there is a base is new, or could not read it."""
@@ -191,8 +203,8 @@ class Sync:
                 link.send(self._publisher.whole())
 
 
-def _call(loop: asyncio.AbstractEventLoop, hint: asyncio.Event) -> None:
+def _call(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
     try:
-        loop.call_soon_threadsafe(hint.set)
+        loop.call_soon_threadsafe(act)
     except RuntimeError:
         return  # the loop is closed: nobody listens any more

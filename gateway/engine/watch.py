@@ -6,6 +6,7 @@ few seconds as well.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from watchfiles import watch
 DEBOUNCE_MS = 80  # changes in one burst are one hint
 QUIET_MS = 25
 _TIMEOUT_MS = 1000
-_LOOK_AGAIN = 5  # timeouts without a change
+_LOOK_AGAIN_S = 5.0  # whatever is noticed meanwhile
 _MISSING_S = 1.0
 
 
 class Watch:
-    """Threads that wait for changes; each calls ``on_change`` from its own thread."""
+    """Threads that wait for changes; each calls ``on_change`` from its own thread, with the paths at which something
+    happened, or None: anything may have."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[frozenset[str] | None], None]) -> None:
         self._on_change = on_change
         self._stop = threading.Event()
 
@@ -43,12 +45,12 @@ class Watch:
                 self._until_replaced(folder, recursive)
             except (OSError, RuntimeError):
                 self._stop.wait(_MISSING_S)
-            self._on_change()
+            self._on_change(None)
 
     def _until_replaced(self, folder: Path, recursive: bool) -> None:
         """Follow one folder; a folder of the same name that took its place needs a watch of its own."""
         inode = folder.stat().st_ino
-        quiet = 0
+        looked_s = time.monotonic()
         for changes in watch(
             folder,
             watch_filter=None,
@@ -61,8 +63,10 @@ class Watch:
             ignore_permission_denied=True,
             raise_interrupt=False,
         ):
-            quiet = 0 if changes else quiet + 1
-            if quiet % _LOOK_AGAIN == 0:
-                self._on_change()
+            if changes:
+                self._on_change(frozenset(path for _, path in changes))
+            if time.monotonic() - looked_s >= _LOOK_AGAIN_S:
+                looked_s = time.monotonic()
+                self._on_change(None)
             if folder.stat().st_ino != inode:
                 return

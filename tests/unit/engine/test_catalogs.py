@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import uvloop
@@ -298,3 +299,31 @@ def test_what_is_remembered_of_one_catalog_is_not_taken_for_another(catalog: Fak
     remembered = Remembered(said(catalog, tmp_path), entities)
     assert remembered.pull.entities == {}
     assert Sources(config.Catalog(), [remembered]).pull() is remembered.pull
+
+
+def test_only_what_the_watch_names_is_looked_at_and_everything_when_it_is_vague(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", service("a"))
+    sources = Sources(config.Catalog(files=(str(tmp_path),)))
+    looked: list[frozenset[str] | None] = []
+    assert sources._files is not None
+    sources._files.pull = looked.append  # type: ignore[method-assign,assignment]  # only what it is asked for matters
+    sources.pull()
+    sources.touched(frozenset(("x",)))
+    sources.touched(frozenset(("y",)))
+    sources.pull()
+    sources.touched(frozenset(("x",)))
+    sources.touched(None)
+    sources.pull()
+    sources.pull()  # nobody said why
+    assert looked == [None, frozenset(("x", "y")), None, None]
+
+
+def test_what_was_touched_is_not_forgotten_by_a_reading_that_failed(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", service("a"))
+    sources = Sources(config.Catalog(files=(str(tmp_path),)))
+    sources.pull()
+    sources.touched(frozenset((str(tmp_path / "a.yaml"),)))
+    with patch("gateway.engine.sources.files.FileSource.pull", side_effect=MemoryError), pytest.raises(MemoryError):
+        sources.pull()
+    write(tmp_path, "b.yaml", service("b"))
+    assert len(sources.pull().entities) == 2

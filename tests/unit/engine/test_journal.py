@@ -30,7 +30,8 @@ def everything(**changes: Any) -> dict[str, dict[str, Any]]:
     return {
         "entities": {ENTITY.ref: ENTITY}, "routes": {"component:default/a": (EXPOSURE,)},
         "incumbents": {"a.example.com /": "component:default/a@prod"}, "rules": {"k": ("r-1",)},
-        "access": {"a.yaml": b"version: 1"}, **changes,
+        "access": {"a.yaml": b"version: 1"}, "states": {ENTITY.ref: ("published", 1, "base", "digest")},
+        "held": {"user ": ("user:default/a",)}, **changes,
     }  # fmt: skip
 
 
@@ -112,6 +113,8 @@ def test_what_another_version_remembered_is_forgotten_and_never_a_crash(tmp_path
         [("incumbents", "a", 5)],
         [("rules", "a", "text")],
         [("access", "a", "text")],
+        [("states", "a", ("published", "then", "", ""))],
+        [("held", "a", (1,))],
         [("unheard", "a", "text")],
         [("entities", "a")],
         "text",

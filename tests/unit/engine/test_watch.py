@@ -16,8 +16,10 @@ SOON_S = 10.0
 class Hints:
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.touched: set[str] = set()
 
-    def __call__(self) -> None:
+    def __call__(self, touched: frozenset[str] | None) -> None:
+        self.touched |= touched or set()
         self._event.set()
 
     def come_after(self, act: object) -> bool:
@@ -47,6 +49,7 @@ def test_a_file_far_below_a_deep_folder_is_noticed(tmp_path: Path, hints: Hints,
     (tmp_path / "a/b").mkdir(parents=True)
     watch.start([tmp_path], [])
     assert hints.come_after(lambda number: (tmp_path / "a/b/c.yaml").write_text(str(number)))
+    assert hints.touched == {str(tmp_path / "a/b/c.yaml")}
 
 
 def test_a_file_in_a_flat_folder_is_noticed(tmp_path: Path, hints: Hints, watch: Watch) -> None:

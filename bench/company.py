@@ -1,0 +1,123 @@
+"""`python -m bench.company [--sizes N …] [--only PART …]`: what a company of some size costs the engine and the doors.
+
+For each size a made-up company (`bench.company_catalog`) is written as files, then measured by programs of their own,
+so that none is charged for another's memory: the engine's compile and its rounds after a change, the table as a door
+and as who asks questions hold it, and a real node from the saved file to the last door. When all sizes and parts were
+measured, the result goes to `bench/results/company.json`.
+
+Exit status: 0 all goals met, 1 a goal missed, 2 something could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import company_catalog as made
+from bench import report
+from bench.goals import Check
+from bench.ground import PYTHON, RESULTS, ROOT, BenchFault
+
+SIZES = (500, 5_000, 20_000)
+PARTS = ("engine", "table", "node")
+LIMIT_S = 3600.0
+
+Figures = dict[str, Any]
+
+
+def measured(sizes: list[int], parts: list[str]) -> dict[str, dict[int, Figures]]:
+    """Figures by part and size."""
+    found: dict[str, dict[int, Figures]] = {part: {} for part in parts}
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="company-") as name:
+            folder = Path(name)
+            print(f"{size:,} components: writing", flush=True)
+            made.write(made.Company(size), folder)
+            for part in parts:
+                print(f"{size:,} components: {part}", flush=True)
+                if part == "node":
+                    shutil.rmtree(folder / "state", ignore_errors=True)
+                found[part][size] = _part(part, folder, size)
+                print(json.dumps(found[part][size]), flush=True)
+    return found
+
+
+def _part(part: str, folder: Path, size: int) -> Figures:
+    command = [PYTHON, "-m", f"bench.company_{part}", str(folder), str(size)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=LIMIT_S, check=False)
+    if done.returncode:
+        raise BenchFault(f"{part} at {size:,} components failed with {done.returncode}")
+    figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+def checks_of(found: dict[str, dict[int, Figures]]) -> list[Check]:
+    """The goals; those whose figures were not asked for are left out."""
+    checks: list[Check] = []
+    largest = max(size for sizes in found.values() for size in sizes)
+    if engine := found.get("engine", {}).get(largest):
+        checks += [
+            Check("full compile, CPU", engine["full_compile_cpu_s"], 15, unit="s"),
+            Check("engine, most memory", engine["peak_rss_mb"], 1000, unit="MB"),
+        ]
+    if table := found.get("table", {}).get(largest):
+        steps = [table[f"{what}_longest_step_ms"] for what in ("load", "swap_one", "swap_all")]
+        checks += [
+            Check("worker, memory", table["worker_memory_mb"], 250, unit="MB"),
+            Check("longest stall, loading or swapping, CPU", max(steps), 5, unit="ms"),
+            Check("who can, longest, CPU", table["who_can_ms"][1], 300, unit="ms"),
+            Check("what can, longest, CPU", table["what_can_ms"][1], 1000, unit="ms"),
+        ]
+        if least := found["table"].get(min(found["table"])):
+            ratio = round(table["decide_us"] / least["decide_us"], 2)
+            checks.append(Check("match + decide, largest ÷ smallest", ratio, 1.2))
+    if node := found.get("node", {}).get(largest):
+        checks += [
+            Check(f"one {what} changed → all doors, median", node[f"{what}_live_ms"][0], 300, unit="ms")
+            for what in ("service", "person")
+        ]
+    return checks
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.company", description="A company of some size, measured.")
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), metavar="N", help="components")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=" ".join(PARTS))
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = _options()
+    parts = [part for part in PARTS if part in options.only]  # the table is that of the engine before it
+    if "table" in parts and "engine" not in parts:
+        parts.insert(0, "engine")
+    about = report.machine()
+    if about["idle_at_start"] < 0.95:
+        print(f"company: this machine is {1 - about['idle_at_start']:.0%} busy with something else; expect noise")
+    try:
+        found = measured(options.sizes, parts)
+    except (BenchFault, OSError, subprocess.TimeoutExpired) as fault:
+        print(f"company: {fault}", file=sys.stderr)
+        return 2
+    checks = checks_of(found)
+    for check in checks:
+        print(f"{'met' if check.met else 'MISS':6}{check.name:48}{check.value:>10}  {check.wanted}")
+    if tuple(options.sizes) == SIZES and tuple(parts) == PARTS:
+        document = {
+            "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": about,
+            **{part: list(sizes.values()) for part, sizes in found.items()},
+            "checks": [check.as_json() for check in checks],
+        }  # fmt: skip
+        (RESULTS / "company.json").write_text(json.dumps(document, indent=1) + "\n")
+    return 0 if all(check.met for check in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

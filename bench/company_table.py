@@ -1,0 +1,142 @@
+"""One company's table, as a door and as who asks questions hold it, measured in one process of its own.
+
+    python -m bench.company_table FOLDER COMPONENTS
+
+FOLDER holds what `bench.company_engine` published. Prints figures as JSON: memory, the longest step of loading and of
+swapping as a door does it (processor time, so a stall that another process makes is none), and what decisions and
+questions take.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import sys
+import time
+import timeit
+from pathlib import Path
+from typing import Any
+
+from bench import company_catalog as made
+from gateway.snapshot import BaseLoader, read_manifest
+from policy.facts import Permit, Principal
+from policy.offers import askers_of, leaves_of, path_of, what_can
+from policy.paths import template_of
+from policy.questions import who_can
+from policy.table import Exposure, Match, Table
+
+NOW = 1_800_000_000
+ASKED = 50  # exposures that the decisions are asked of, at every size
+QUESTIONS = 12
+
+
+def figures(folder: Path, company: made.Company) -> dict[str, Any]:
+    gc.set_threshold(700, 10, 10**9)  # as a door does
+    before = _memory_mb()
+    loader = BaseLoader(folder / "state")
+    first_ms = _followed_ms(loader)
+    after = _memory_mb()
+    gc.freeze()
+    found: dict[str, Any] = {
+        "components": company.components, "exposures": len(loader.table.exposures),
+        "worker_memory_mb": after, "of_the_table_mb": after - before, "load_longest_step_ms": first_ms,
+    }  # fmt: skip
+    found["swap_one_longest_step_ms"] = _swap(loader, folder, one=True)
+    found["swap_all_longest_step_ms"] = _swap(loader, folder, one=False)
+    found |= {"worker_peak_mb": _peak_mb(), "decide_us": _decide_us(loader.table)}
+    return found | _questions(loader.table, company)
+
+
+def _followed_ms(loader: BaseLoader) -> float:
+    """The longest step until the loader has taken everything."""
+    longest_s = 0.0
+    loader.begin()
+    while loader.busy:
+        began_s = time.process_time()
+        loader.step()
+        longest_s = max(longest_s, time.process_time() - began_s)
+    assert not loader.fault, loader.fault
+    return round(longest_s * 1000, 2)
+
+
+def _swap(loader: BaseLoader, folder: Path, *, one: bool) -> float:
+    """The loader is told that it has other exposures than those on disk: it decodes and replaces them."""
+    manifest = read_manifest(folder / "state")
+    assert manifest is not None
+    names = [name for name in manifest.frames if name.startswith("exposure/")]
+    for name in names[:1] if one else names:
+        loader.names[name] = "another"
+    return _followed_ms(loader)
+
+
+def _decide_us(table: Table) -> float:
+    """match + decide, each permitted, over exposures spread all over the table: the best of many runs."""
+    exposures = sorted((each for each in table.exposures.values() if each.environment == "prod"), key=lambda e: e.key)
+    asked = []
+    for exposure in exposures[:: max(1, len(exposures) // ASKED)][:ASKED]:
+        asked += _permitted(table, exposure)
+    assert len(asked) >= ASKED // 2, "too few services have an owner"
+
+    def decide_all() -> None:
+        for host, segments, who in asked:
+            table.decide(table.match(host, segments), "GET", who, NOW)  # type: ignore[arg-type]  # always a Match
+
+    decide_all()
+    timer = timeit.Timer(decide_all, timer=time.process_time)
+    return round(min(timer.repeat(15, 200)) / 200 / len(asked) * 1e6, 3)
+
+
+def _permitted(table: Table, exposure: Exposure) -> list[tuple[str, tuple[str, ...], Principal]]:
+    """One request of somebody in a team that has some right here, if there is one."""
+    for subject in exposure.reach:
+        subjects = table.team_subjects(subject) | {"everyone"}
+        who = Principal("person", "user:default/x", subjects, amr=frozenset(("mfa",)), auth_time=NOW)
+        for leaf in leaves_of(exposure.rules().tree) if subject.startswith("group:") else ():
+            segments = exposure.prefix_segments + path_of(template_of(leaf[0]), "48151623")
+            match = Match(exposure, segments)
+            if "GET" in leaf[1] and isinstance(table.decide(match, "GET", who, NOW), Permit):
+                return [(exposure.host, segments, who)]
+    return []
+
+
+def _questions(table: Table, company: made.Company) -> dict[str, list[float]]:
+    """What it takes to say who can, and what somebody can: the median and the longest, in milliseconds."""
+    exposures = sorted(table.exposures.values(), key=lambda each: each.key)
+    who, what = [], []
+    for turn in range(QUESTIONS):
+        exposure = exposures[turn * 9973 % len(exposures)]
+        leaf = next(leaves_of(exposure.rules().tree))
+        match = Match(exposure, exposure.prefix_segments + path_of(template_of(leaf[0]), "48151623"))
+        began_s = time.process_time()
+        who_can(table, match, leaf[1][0], NOW)
+        who.append((time.process_time() - began_s) * 1000)
+        (asker,) = askers_of(table, made.person(turn * 9973 % company.people))
+        began_s = time.process_time()
+        assert list(what_can(table, asker, table.exposures.values(), NOW))
+        what.append((time.process_time() - began_s) * 1000)
+    return {
+        name: [round(statistics.median(took), 1), round(max(took), 1)]
+        for name, took in (("who_can_ms", who), ("what_can_ms", what))
+    }
+
+
+def _memory_mb() -> int:
+    gc.collect()
+    told = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    (line,) = (each for each in told if each.startswith("Pss:"))
+    return int(line.split()[1]) // 1024
+
+
+def _peak_mb() -> int:
+    (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+
+
+def main() -> None:
+    folder, components = Path(sys.argv[1]), int(sys.argv[2])
+    print(json.dumps(figures(folder, made.Company(components))))
+
+
+if __name__ == "__main__":
+    main()
