@@ -11,6 +11,7 @@ import click
 
 from gateway.commands.terminal import (
     PARTLY,
+    age,
     config_option,
     console,
     json_option,
@@ -110,8 +111,8 @@ def _row(worker: Worker) -> tuple[str, ...]:
         str(worker.slot),
         str(worker.pid),
         worker.snapshot,
-        _age(worker.snapshot_age_s),
-        _age(worker.overlay_age_s),
+        age(worker.snapshot_age_s),
+        age(worker.overlay_age_s),
         "-" if worker.connections is None else str(worker.connections),
         f"{queue} FAILING" if worker.audit_failing else queue,
         stall,
@@ -125,14 +126,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
 
 
 def _ago(age_s: int | None) -> str:
-    return "never" if age_s is None else f"{_age(age_s)} ago"
-
-
-def _age(age_s: int | None) -> str:
-    """`3m`: an age needs one unit to be understood."""
-    if age_s is None:
-        return "-"
-    for unit_s, name in ((86400, "d"), (3600, "h"), (60, "m")):
-        if age_s >= 2 * unit_s:
-            return f"{age_s // unit_s}{name}"
-    return f"{age_s}s"
+    return "never" if age_s is None else f"{age(age_s)} ago"

@@ -1,7 +1,7 @@
 """The lab's control role: control itself, and the start page on the central host.
 
 The page is served like all of control's pages: through the door, over a Unix socket, with headers that allow no
-inline script. Only four addresses exist beside `/`, all below `/lab/`, and all only show: nothing here changes
+inline script. Only a few addresses exist beside `/`, all below `/lab/`, and all only show: nothing here changes
 anything. Decisions and new policy versions reach the page as server-sent events, from one look at the state folder
 that all open pages share.
 """
@@ -20,6 +20,7 @@ from aiohttp import web
 
 from gateway.control import role
 from gateway.lab.board import Board
+from gateway.lab.entries import Entries, coded
 from gateway.lab.folder import LabFolder
 from gateway.lab.tail import Tail
 from gateway.link import RoleContext
@@ -40,26 +41,30 @@ Event = tuple[str, Any]
 def run(ctx: RoleContext) -> None:
     facts = LabFolder(ctx.state_folder.parent).facts()
     audit = Path(ctx.settings.audit.folder or ctx.state_folder / "audit")
-    page = StartPage(Board(ctx.state_folder, facts, time.time), Tail(audit, BUILTIN_SERVICE.ref))
+    board, tail = Board(ctx.state_folder, facts, time.time), Tail(audit, BUILTIN_SERVICE.ref)
+    page = StartPage(board, tail, ctx.state_folder)
     role.run(ctx, page.add_to)
 
 
 class StartPage:
     """The page, its parts, its files, its events."""
 
-    def __init__(self, board: Board, tail: Tail) -> None:
+    def __init__(self, board: Board, tail: Tail, state: Path) -> None:
         self._board = board
         self._tail = tail
+        self._entries = Entries(state, board.facts, lambda: self._tell(("entries", "")))
         self._listeners: set[asyncio.Queue[Event]] = set()
         loader = jinja2.FileSystemLoader(HERE / "templates")
         self._templates = jinja2.Environment(
             loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
         )
+        self._templates.filters["coded"] = coded
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._start)
         app.router.add_get("/lab/people", self._people)
         app.router.add_get("/lab/services", self._services)
+        app.router.add_get("/lab/entries", self._became)
         app.router.add_get("/lab/events", self._events)
         app.router.add_get("/lab/{name}", self._static)
         app.cleanup_ctx.append(self._looking)
@@ -67,13 +72,17 @@ class StartPage:
     # === pages ===
 
     async def _start(self, _request: web.Request) -> web.Response:
-        return self._rendered("start.html", self._board.page())
+        values = {**self._board.page(), **self._entries.cards(), "entity_command": self._entries.command}
+        return self._rendered("start.html", values)
 
     async def _people(self, _request: web.Request) -> web.Response:
         return self._rendered("people.html", self._board.people())
 
     async def _services(self, _request: web.Request) -> web.Response:
         return self._rendered("services.html", self._board.services())
+
+    async def _became(self, _request: web.Request) -> web.Response:
+        return self._rendered("entries.html", self._entries.cards())
 
     async def _static(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -92,6 +101,7 @@ class StartPage:
         await answer.prepare(request)
         news: asyncio.Queue[Event] = asyncio.Queue()
         news.put_nowait(("base", self._board.base))
+        news.put_nowait(("entries", ""))
         news.put_nowait(("past", self._board.decisions(list(self._tail.newest))))
         self._listeners.add(news)
         try:
@@ -103,13 +113,16 @@ class StartPage:
 
     async def _looking(self, _app: web.Application) -> AsyncIterator[None]:
         look = asyncio.get_running_loop().create_task(self._look())
+        self._entries.start()
         yield
+        self._entries.close()
         look.cancel()
 
     async def _look(self) -> None:
         while True:
             if self._board.renew():
                 self._tell(("base", self._board.base))
+            self._entries.ask()
             decided = self._tail.read()
             if decided:
                 self._tell(("decisions", self._board.decisions(decided)))

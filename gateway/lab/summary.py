@@ -15,6 +15,7 @@ from rich.text import Text
 
 from gateway.lab.calls import ALLOWED, EDIT_FROM, EDIT_TO, EDITED, REFUSED, Call
 from gateway.lab.directory import read_directory
+from gateway.lab.entries import command_of
 from gateway.lab.folder import LabFacts
 from gateway.lab.ground import Ground
 
@@ -47,6 +48,8 @@ class Summary:
         self._text("   into")
         self._command(EDIT_TO, "green")
         self._text("   save, and repeat call 2: within two seconds it is allowed.")
+        entity = command_of(facts, ground.folder.settings_file)
+        self._text(f"   `{entity}` says what became of each entry, and whom to ask.")
         self._line()
         self._head("·", "From Python, whose resolver does not know *.localhost (curl and browsers do):")
         self._command(python_line(facts))

@@ -1,17 +1,20 @@
 """Promises about the lab's start page in a real browser: it shows people and services, decisions appear as they are
-made, and an edit changes a sentence while one looks."""
+made, an edit changes a sentence while one looks, and a broken entry is told."""
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.lab.calls import ALLOWED, EDIT_FROM, EDIT_TO, EDITED, REFUSED
-from tests.support.running_lab import RunningLab, running_lab
+from tests.support.running_lab import PROJECT, RunningLab, running_lab
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -85,7 +88,7 @@ def test_only_the_last_ten_stay(page: Page, lab: RunningLab) -> None:
 def test_an_edit_changes_the_sentence_while_one_looks(page: Page, lab: RunningLab) -> None:
     file = lab.catalog / EDITED
     before = file.read_text()
-    sentence = "Everyone may read payments in prod"
+    sentence = "Everyone in the catalog may read payments in prod"
     assert sentence not in page.locator("#services").inner_text()
     try:
         file.write_text(before.replace(EDIT_FROM, EDIT_TO))
@@ -93,6 +96,42 @@ def test_an_edit_changes_the_sentence_while_one_looks(page: Page, lab: RunningLa
     finally:
         file.write_text(before)
     page.locator("#services li", has_text=sentence).wait_for(state="detached", timeout=4000)
+
+
+def test_a_broken_entry_says_what_became_of_it_and_is_well_again_when_it_is_mended(page: Page, lab: RunningLab) -> None:
+    entry = page.locator("#entries .entry", has_text="component:default/payments")
+    entry.locator(".verdict", has_text="published").wait_for(timeout=4000)
+    assert entry.get_by_role("link", name="prod").get_attribute("href") == f"https://payments.localhost:{lab.port}/"
+    file = lab.catalog / EDITED
+    before = file.read_text()
+    try:
+        file.write_text(before.replace("host.prod: payments.localhost", "host.prod: payments.elsewhere.example"))
+        entry.locator(".verdict", has_text="held").wait_for(timeout=4000)
+        note = entry.locator(".note").inner_text()
+        assert note.startswith("prod: host payments.elsewhere.example is outside what prod may use")
+        assert "payments.yaml:" in note
+        assert "Ask Payments" in entry.inner_text()
+        told = entity_command(lab, "payments")
+        assert (told["state"], told["sentence"]) == ("held", entry.locator(".why").inner_text())
+        assert page.locator("#entries .entry").first.inner_text().startswith("Payments"), "the worst comes first"
+    finally:
+        file.write_text(before)
+    entry.locator(".verdict", has_text="published").wait_for(timeout=4000)
+    assert entry.locator(".note").count() == 0
+
+
+def entity_command(lab: RunningLab, ref: str) -> dict[str, Any]:
+    words = ["entity", ref, "--json", "--config", str(lab.root / "stagedoor.yaml")]
+    said = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=PROJECT,
+    )
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
 
 
 def test_a_command_is_copied_whole(page: Page) -> None:

@@ -1,5 +1,5 @@
 // The lab's start page: copy buttons, decisions as they happen, and rules that change while one looks.
-// Everything shown comes as text and is set as text; the two fragments are rendered and escaped by the server.
+// Everything shown comes as text and is set as text; the fragments are rendered and escaped by the server.
 "use strict";
 
 const decisions = document.getElementById("decisions");
@@ -84,6 +84,7 @@ events.addEventListener("base", (event) => {
   renew("people", "/lab/people");
   renew("services", "/lab/services");
 });
+events.addEventListener("entries", () => renew("entries", "/lab/entries"));
 events.addEventListener("open", () => {
   dot.classList.add("on");
   state.textContent = "live";

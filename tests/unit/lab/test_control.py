@@ -30,7 +30,7 @@ def ask(folder: Path, story: Callable[[Client], Awaitable[None]]) -> None:
     async def whole() -> None:
         audit = folder / "audit"
         audit.mkdir()
-        page = StartPage(Board(folder, FACTS, lambda: 0.0), Tail(audit, "component:stagedoor/stagedoor"))
+        page = StartPage(Board(folder, FACTS, lambda: 0.0), Tail(audit, "component:stagedoor/stagedoor"), folder)
         app = make_app()
         page.add_to(app)
         async with asyncio.timeout(20), TestClient(TestServer(app)) as client:

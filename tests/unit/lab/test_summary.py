@@ -29,6 +29,11 @@ def test_commands_stand_whole_on_their_lines(tmp_path: Path) -> None:
         assert command in lines
 
 
+def test_what_became_of_an_entry_is_asked_by_a_command_that_stands_there(tmp_path: Path) -> None:
+    assert "`.venv/bin/stagedoor entity --config " in shown(tmp_path)
+    assert "/stagedoor.yaml` says what became of each entry" in shown(tmp_path)
+
+
 def test_no_colour_without_a_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in shown(tmp_path)
 
