@@ -134,6 +134,7 @@ class Catalog:
     files: tuple[str, ...] = ()
     backstage: tuple[Backstage, ...] = ()
     origins: Origins | None = None  # None: the only source may define people; of several nobody may
+    sync_secret_file: str = ""  # with it, whoever signs with the secret may have the catalogs looked at now
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ class Audit:
 
 
 ADMIN_ADDRESS = "127.0.0.1:9440"
+SIGHTINGS_S = 90 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     audit: Audit = Audit()
     log_format: Literal["auto", "json", "text"] = "auto"
+    sightings_s: float = SIGHTINGS_S  # how long control remembers who came, and what their token said; 0 = not at all
     # Operations of the built-in service that need no identity, "GET /". No key of the file sets it: only a
     # program that embeds the gateway (the lab's start page) can.
     central_public: tuple[str, ...] = ()

@@ -218,6 +218,9 @@ class AuditModel(Keys):
 class StateModel(Keys):
     folder: Text
     """Last good policy, issuers' keys, sockets; one node, one folder. A change needs a restart."""
+    sightings: Duration | None = None
+    """How long after their last token people and what it said of them are remembered, for `stagedoor people report`.
+    Default: 90d; `0s` remembers nobody."""
 
 
 class AdminModel(Keys):

@@ -58,6 +58,7 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         timeouts=_timeouts(model.timeouts, bigip=any(each.bigip for each in model.listeners)),
         audit=config.Audit(absolute(model.audit.folder), model.audit.sync),
         log_format=model.log.format,
+        sightings_s=config.SIGHTINGS_S if model.state.sightings is None else model.state.sightings,
     )
     return settings, _faults(settings, locate)
 

@@ -23,6 +23,7 @@ from gateway.audit.line import caller_piece
 from gateway.config import Issuer
 from gateway.counters import TOKEN_CACHE_HITS
 from gateway.door.questions import NOT_TOLD, Questions, Waiting
+from gateway.door.sightings import Sightings
 from gateway.errors import Refused
 from gateway.identity.client_certificates import ClientCertificate
 from gateway.identity.introspection import read_answer, verified_by
@@ -92,12 +93,14 @@ class Callers:
         self._held: OrderedDict[bytes, Caller] = OrderedDict()
         self._certified: OrderedDict[str, Caller] = OrderedDict()  # by thumbprint
         self._questions = Questions(now, ask)
+        self.sightings = Sightings()
         self.configure(issuers)
 
     def configure(self, issuers: tuple[Issuer, ...]) -> None:
         """Take other issuer settings; what was verified under the old ones is forgotten."""
         self._issuers: Mapping[str, Issuer] = {issuer.name: issuer for issuer in issuers}
         self._table = IssuerTable.from_settings(issuers)
+        self.sightings.configure(self._table)
         self._held.clear()
         self._questions.give_up(tokens_alone=True)
 
@@ -141,7 +144,9 @@ class Callers:
         self._values[counters.TOKENS_VERIFIED] += 1
         if isinstance(verified, Refused):
             return verified
-        return self._hold(digest, verified, snapshot)
+        caller = self._hold(digest, verified, snapshot)
+        self.sightings.note(verified, caller.principal, token, self._now())
+        return caller
 
     def _hold(self, digest: bytes, verified: Verified, snapshot: Snapshot) -> Caller:
         principal = principal_of(verified, self._issuers[verified.issuer], snapshot.table)
@@ -215,7 +220,8 @@ class Callers:
         if isinstance(verified, Refused):
             question.refuse(verified)
             return
-        self._hold(question.digest, verified, snapshot)
+        caller = self._hold(question.digest, verified, snapshot)
+        self.sightings.note(verified, caller.principal, answer, self._now())
         question.look_again()
 
     def control_lost(self) -> None:

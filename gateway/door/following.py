@@ -14,6 +14,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from gateway import counters, telemetry
+from gateway.door.vouching import key_in
+from gateway.identity.assertion import SharedKey
 from gateway.identity.jwks import KeyRing, read_keys
 from gateway.link import LinkClient
 from gateway.snapshot import BaseLoader, SnapshotFault
@@ -34,6 +36,7 @@ class Following:
         folder = door.ctx.state_folder
         self._loader = BaseLoader(folder)
         self._loading = False
+        self.assertion_key: SharedKey | None = None  # control's, by which it knows what this door says of callers
         self._base_s = door.tick_s
         self._overlay_s = door.tick_s
         self._engine = LinkClient(folder / "engine.sock", self._hello, self.from_engine)
@@ -63,6 +66,14 @@ class Following:
         if self._control.connected:
             told = {"t": "stats", "slot": door.ctx.slot, "base": door.snapshot.base, "counters": door.counters.take()}
             self._control.send(told)
+            self._tell_sightings()
+
+    def _tell_sightings(self) -> None:
+        sightings = self.door.callers.sightings
+        if not self.door.settings.sightings_s:  # nobody is to remember them
+            sightings.forget()
+        elif (message := sightings.take()) is not None:
+            self._control.send(message)
 
     def _hello(self) -> dict[str, Any]:
         door = self.door
@@ -132,6 +143,8 @@ class Following:
     def _from_control(self, message: dict[str, Any]) -> None:
         if message["t"] == "overlay":
             self.take_overlay(message)
+        elif message["t"] == "assertion_key":
+            self.assertion_key = key_in(message)
         elif message["t"] == "key_done":
             self.door.callers.answered(int(message["id"]))
         elif message["t"] == "introspected":

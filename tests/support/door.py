@@ -92,6 +92,7 @@ class Control:
         self.seq = 1
         self.answers = True
         self.asked: list[dict[str, Any]] = []
+        self.seen: list[dict[str, Any]] = []  # entries of who came
         self.words: dict[str, tuple[str, int]] = {}  # of issuers about tokens: the answer, and how long it counts
         self.server = LinkServer(path, self._said, lambda link: None)
         thread.wait(self.server.start())
@@ -130,6 +131,8 @@ class Control:
                 self.seq += 1
             link.send(self.overlay())
             link.send({"t": "key_done", "id": message["id"]})
+        elif message["t"] == "sightings":
+            self.seen += message["seen"]
         elif message["t"] == "introspect":
             self.asked.append(message)
             if self.answers:
