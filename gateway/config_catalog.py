@@ -17,7 +17,7 @@ from gateway import config
 from gateway.config_identity import is_loopback
 from gateway.config_sources import FILES, Backstage, Origins
 from gateway.config_values import MAPPING, Duration, EndpointAddress, Name, Prefix, Text
-from gateway.secret_files import secret_fault
+from gateway.secret_files import secret_fault, signing_secret_fault
 from policy.reading import Fault, did_you_mean
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ class CatalogModel(Keys):
     """Backstage catalogs that are read over their API."""
     origins: OriginsModel | None = None
     """Who may define Users and Groups. Default: the only source; of several nobody."""
+    sync_secret_file: Text | None = None
+    """File with a secret of at least 32 characters, readable by Stagedoor's user alone. Who signs a call with it may
+    have the catalogs looked at now, over the central host: CI, a webhook of Backstage or of the identity provider."""
 
 
 def catalog_settings(model: CatalogModel, absolute: Callable[[str | None], str]) -> config.Catalog:
@@ -88,6 +91,7 @@ def catalog_settings(model: CatalogModel, absolute: Callable[[str | None], str])
         files=tuple(absolute(each) for each in model.files),
         backstage=tuple(_backstage(each, absolute) for each in model.backstage),
         origins=Origins(tuple(origins.users), tuple(origins.groups)) if origins is not None else None,
+        sync_secret_file=absolute(model.sync_secret_file),
     )
 
 
@@ -112,11 +116,18 @@ def catalog_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
     if not catalog.files and not catalog.backstage:
         message = "`catalog` names no source"
         return [Fault(locate(("catalog",)), message, "name `files`, or a catalog under `backstage`")]
-    faults = []
+    faults = _sync_faults(settings, locate)
     for position, backstage in enumerate(catalog.backstage):
         for key, message, hint in _backstage_faults(backstage):
             faults.append(Fault(locate(("catalog", "backstage", position, key)), message, hint))
     return [*faults, *_origin_faults(catalog, locate)]
+
+
+def _sync_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
+    if not settings.catalog.sync_secret_file or settings.central_host:
+        return []
+    message = "`catalog.sync_secret_file` is of no use without `central_host`, where the signed calls arrive"
+    return [Fault(locate(("catalog", "sync_secret_file")), message, "set `central_host`, or leave it out")]
 
 
 def _backstage_faults(backstage: Backstage) -> list[tuple[str, str, str]]:
@@ -175,6 +186,10 @@ def unusable_catalog_files(settings: config.Settings, locate: Locate) -> list[Fa
             faults.append(Fault(locate((*at, "token_file")), message, hint))
         if backstage.ca and (message := _authorities_fault(backstage.ca)):
             faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
+    file = settings.catalog.sync_secret_file
+    if file and (message := signing_secret_fault(file)):
+        hint = f"`openssl rand -hex 32 > {file}`, and `chmod 600 {file}`"
+        faults.append(Fault(locate(("catalog", "sync_secret_file")), message, hint))
     return faults
 
 

@@ -36,6 +36,14 @@ class Caller(NamedTuple):
     call: Circumstances = UNSEEN
 
 
+class Asking(NamedTuple):
+    """A caller as the table takes them; ``who`` is what answers call them."""
+
+    principal: Principal
+    who: str
+    call: Circumstances = UNSEEN
+
+
 class Answer(NamedTuple):
     """One decision, as the command line shows it. ``status`` is 0 for a permit: the upstream chooses it."""
 
@@ -58,6 +66,14 @@ class Answer(NamedTuple):
         del plain["allowed"]
         plain["source"] = {"file": self.source.file, "line": self.source.line, "entity": self.source.entity}
         return plain
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Answer:
+        """The answer that a node gave in this form; keys that a later version adds are left out."""
+        parts = {name: said[name] for name in cls._fields if name not in ("allowed", "source", "need")}
+        place = said["source"]
+        source = Source(place["file"], place["line"], place["entity"])
+        return cls(said["decision"] == "permit", **parts, source=source, need=tuple(said["need"]))
 
 
 class Address(NamedTuple):
@@ -95,8 +111,13 @@ def decide(table: Table, why: WhyFrames, caller: Caller, method: str, address: A
     match = matched(table, method, address, who)
     if isinstance(match, Answer):
         return match
-    verdict = table.decide(match, method, principal, int(time.time()), caller.call)
-    return _decided(verdict, match, why.get(f"why/{match.exposure.key}", {}), who)
+    return decided(table, why, Asking(principal, who, caller.call), method, match)
+
+
+def decided(table: Table, why: WhyFrames, asking: Asking, method: str, match: Match) -> Answer:
+    """The decision on what was matched, about a principal who is known already."""
+    verdict = table.decide(match, method, asking.principal, int(time.time()), asking.call)
+    return _decided(verdict, match, why.get(f"why/{match.exposure.key}", {}), asking.who)
 
 
 def matched(table: Table, method: str, address: Address, who: str) -> Match | Answer:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from gateway.engine.offline import Compilation
 from gateway.engine.sources.entities import Entity
+from gateway.origins import Compilation
 from policy.access import AccessPolicy
 from policy.builtin import BUILTIN_SERVICE
-from policy.findings import CHECKS, Finding
-from policy.lint import Api, Ground
+from policy.lint.checks import Api, Ground
+from policy.lint.findings import CHECKS, Finding
 
 SARIF_VERSION: Final = "2.1.0"
 SARIF_SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

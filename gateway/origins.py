@@ -6,12 +6,14 @@ annotations say, and what the environment lets that be worth. Take one of them a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
-from gateway.engine.offline import Compilation
+from gateway.engine.access_files import AccessRead
+from gateway.engine.sources.entities import Entity
+from gateway.questions import source_as_json
 from policy.explain import sentence_of
-from policy.facts import Service, Source
+from policy.facts import Catalog, Service, Source
 from policy.reasons import CONSUMER, EVERYONE, OWNER, PUBLIC
 from policy.rule import Published, Rule
 from policy.stated import rules_of
@@ -19,6 +21,22 @@ from policy.statements import EnvironmentPolicy, facts_of
 
 _OF_POLICY: Final = "a rule of the access policy"
 WIDTHS: Final = ("owners", "consumers", "everyone")  # of `access`; each includes the ones before
+
+
+class Compilation(Protocol):
+    """What was read and what came of it, whoever compiled: a command on files, or the engine."""
+
+    @property
+    def published(self) -> tuple[Published, ...]: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def entities(self) -> Mapping[str, Entity]: ...
+
+    @property
+    def access(self) -> AccessRead: ...
 
 
 class Statement(NamedTuple):
@@ -35,6 +53,21 @@ class Origin(NamedTuple):
     sentence: str
     exposures: tuple[str, ...]
     statements: tuple[Statement, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable form: every key is always there."""
+        return {
+            "rule": self.rule.id,
+            "known": True,
+            "effect": "permit" if self.rule.is_permit else "deny",
+            "reason": self.rule.reason,
+            "sentence": self.sentence,
+            "because": self.rule.because,
+            "subject": self.rule.subject,
+            "environment": self.rule.environment,
+            "exposures": list(self.exposures),
+            "statements": [{"says": each.says, "source": source_as_json(each.source)} for each in self.statements],
+        }
 
 
 def origin_of(compiled: Compilation, rule_id: str) -> Origin | None:

@@ -6,9 +6,11 @@ process.
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 LARGEST_BYTES: Final = 4096
+SIGNING_CHARACTERS: Final = 32  # of a secret that signs what anybody may see: a shorter one can be guessed from it
 
 
 def read_secret(file: str) -> str:
@@ -31,4 +33,15 @@ def secret_fault(file: str) -> str:
         return f"cannot read `{file}`: {str(error.strerror).lower()}"
     except ValueError as error:
         return f"`{file}` holds no secret: {error}"
+    return ""
+
+
+def signing_secret_fault(file: str) -> str:
+    """Why the file holds no secret to sign with, or ``""``."""
+    if fault := secret_fault(file):
+        return fault
+    if os.stat(file).st_mode & 0o077:
+        return f"`{file}` can be read by others than its owner"
+    if len(secret := read_secret(file)) < SIGNING_CHARACTERS:
+        return f"the secret in `{file}` has {len(secret)} characters, fewer than {SIGNING_CHARACTERS}"
     return ""

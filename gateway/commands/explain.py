@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.commands.central import central_at, central_options
 from gateway.commands.terminal import (
     FOUND,
     config_option,
@@ -23,7 +24,7 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.explain import Answer
+    from gateway.explain import Address, Answer, Caller
 
 
 @click.command("explain")
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--from", "source", default="", metavar="ADDRESS", help="The address the call comes from.")
 @click.option("--certificate", is_flag=True, help="The call comes with a verified client certificate.")
 @config_option
+@central_options
 @json_option
 def command(
     method: str,
@@ -51,18 +53,23 @@ def command(
     source: str,
     certificate: bool,
     file: Path | None,
+    central: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
     as_json: bool,
 ) -> None:
     """Say whether a call is allowed, why, and what to do if it is not.
 
-    Reads the files and asks the table the door asks; a running node is neither needed nor touched.
+    Reads the files and asks the table the door asks; a running node is neither needed nor touched. With --url the node
+    is asked, and who calls is whoever the token is of unless it is said.
     """
     from gateway import explain as question
-    from gateway.engine.offline import compile_offline
     from gateway.http1.head import METHODS
     from policy.facts import Circumstances
 
-    if sum((user is not None, client is not None, anonymous)) != 1:
+    node = central_at(central, token_file, ca_file, file)
+    said = sum((user is not None, client is not None, anonymous))
+    if said > 1 or (node is None and not said):
         raise click.UsageError("say who calls, once: --user jane, --client orders or --anonymous")
     if method.upper().encode() not in METHODS:
         raise click.UsageError(f"`{method}` is no method a door forwards; use one of {', '.join(METHODS.values())}")
@@ -79,14 +86,29 @@ def command(
         ip_address(source or "::")
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if node is not None:
+        asked = {
+            "method": method.upper(), "url": url, "user": user, "client": client, "anonymous": anonymous,
+            "scope": tuple(scopes), "mfa": mfa, "issuer": issuer, "from": source, "certificate": certificate,
+        }  # fmt: skip
+        answer = question.Answer.from_json(node.ask("explain", asked))
+    else:
+        answer = _decided_on_files(file, caller, method.upper(), address)
+    write_json(answer.as_json()) if as_json else _show(answer)
+    sys.exit(0 if answer.allowed else FOUND)
+
+
+def _decided_on_files(file: Path | None, caller: Caller, method: str, address: Address) -> Answer:
+    from gateway import explain as question
+    from gateway.engine.offline import compile_offline
+
     settings = settings_at(file, with_named_files=False)
+    issuer = caller.issuer
     if issuer and issuer not in (names := [each.name for each in settings.issuers]):
         raise click.UsageError(f"no issuer is called `{issuer}`; configured are {', '.join(names) or 'none'}")
     compiled = compile_offline(settings)
     mention(compiled.faults)
-    answer = question.decide(compiled.table, compiled.why, caller, method.upper(), address)
-    write_json(answer.as_json()) if as_json else _show(answer)
-    sys.exit(0 if answer.allowed else FOUND)
+    return question.decide(compiled.table, compiled.why, caller, method, address)
 
 
 def _show(answer: Answer) -> None:
@@ -94,9 +116,9 @@ def _show(answer: Answer) -> None:
 
     screen = console()
     if answer.allowed:
-        screen.print(Text("allowed", style="bold green"), Text(answer.reason))
+        screen.print(Text("allowed", style="bold green"), Text(plain(answer.reason)))
     else:
-        screen.print(Text("refused", style="bold red"), Text(f"{answer.reason} ({answer.status})"))
+        screen.print(Text("refused", style="bold red"), Text(plain(f"{answer.reason} ({answer.status})")))
     screen.print(Text(plain(answer.sentence)))
     lines = {
         "caller": answer.caller,

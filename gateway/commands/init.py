@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROVIDERS: Final = ("auth0", "entra", "generic", "google", "keycloak", "okta")  # those that people sign in with
 DEFAULT_CATALOG: Final = "catalog"
 DEFAULT_TOKEN: Final = "backstage.token"
-DEFAULT_AUDIENCE: Final = "stagedoor"
+DEFAULT_AUDIENCE: Final = "services"  # not the API's, `stagedoor`: doors pass tokens on to the services
 DEFAULT_UPSTREAMS: Final = ".internal"
 
 

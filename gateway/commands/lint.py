@@ -14,7 +14,7 @@ import click
 from gateway.commands.terminal import config_option, console, json_option, place_of, plain, settings_at, write_json
 
 if TYPE_CHECKING:
-    from policy.findings import Finding, Severity
+    from policy.lint.findings import Finding, Severity
 
 FINDINGS: Final = 1
 NOT_RUN: Final = 2
@@ -41,7 +41,7 @@ def command(fail_on: str, as_sarif: bool, with_waived: bool, file: Path | None, 
     be used. Exits with 0 when nothing counts, 1 when something does, 2 when it could not run.
     """
     from gateway.errors import StagedoorError
-    from policy.findings import reaches
+    from policy.lint.findings import reaches
 
     if as_json and as_sarif:
         raise click.UsageError("say either --json or --sarif")
@@ -66,7 +66,7 @@ def _findings(file: Path | None) -> Sequence[Finding]:
     from gateway.engine.offline import compile_offline
     from gateway.errors import ConfigError
     from gateway.linting import ground_of
-    from policy.lint import lint
+    from policy.lint.checks import lint
 
     compiled = compile_offline(settings_at(file, with_named_files=False))
     if compiled.access.policy is None:

@@ -6,9 +6,10 @@ catalog, an issuer, a node of another version), so no control character reaches 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import orjson
@@ -28,6 +29,9 @@ PARTLY: Final = 5
 # Where a configuration is looked for when none is named: here, else the lab that was run here.
 USUAL_PLACES: Final = (Path("stagedoor.yaml"), Path(".lab/stagedoor.yaml"))
 FAULTS_SHOWN: Final = 20
+
+# What JSON may hold as it is and a terminal obeys: controls beyond ASCII, and what turns the direction of writing.
+_UNSHOWN: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="The stable form for programs.")
 config_option = click.option(
@@ -60,7 +64,8 @@ def settings_at(file: Path | None, *, with_named_files: bool = True) -> Settings
 
 
 def write_json(value: object) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    click.echo(_UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def console() -> Console:
@@ -89,7 +94,24 @@ def from_here(file: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
 
 
+def place_in(source: Mapping[str, Any]) -> str:
+    """The same of a source as answers write it."""
+    from policy.facts import Source
+
+    return place_of(Source(str(source["file"]), int(source["line"])))
+
+
 def place_of(source: Source) -> str:
     """File and line of a source, as a person would type the file."""
     file = from_here(source.file)
     return f"{file}:{source.line}" if source.line else file
+
+
+def age(age_s: int | None) -> str:
+    """`3m`: an age needs one unit to be understood."""
+    if age_s is None:
+        return "-"
+    for unit_s, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if age_s >= 2 * unit_s:
+            return f"{age_s // unit_s}{name}"
+    return f"{age_s}s"

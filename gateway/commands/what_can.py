@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gateway.commands.central import Central, central_at, central_options
 from gateway.commands.terminal import (
     FOUND,
     config_option,
@@ -21,30 +22,52 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.explain import WhyFrames
-    from policy.offers import Offer
-    from policy.probe import Asker
     from policy.table import Table
 
 _SHOWN: Final = 12  # operations of one rule, unless all are asked for
+_A_PAGE: Final = 500  # exposures, over the API
 
 
 @click.command("what-can")
-@click.argument("name", metavar="USER")
+@click.argument("name", metavar="[USER]", default="")
 @click.option("--environment", default="", help="There alone.")
 @click.option("--service", default="", help="Of this component alone: `payments`, or a full ref.")
 @click.option("--all", "everything", is_flag=True, help="List every operation, however many there are.")
 @config_option
+@central_options
 @json_option
-def command(name: str, environment: str, service: str, everything: bool, file: Path | None, as_json: bool) -> None:
+def command(
+    name: str,
+    environment: str,
+    service: str,
+    everything: bool,
+    file: Path | None,
+    central: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
+    as_json: bool,
+) -> None:
     """Say what somebody may call, environment by environment, and by which rule.
 
     USER is a person (`jane`), or a ref: `user:default/jane`, `component:default/orders` for a program, and
-    `group:default/payments` for any member of a team. Reads the files and asks the table the door asks. Exits with 1
-    when there is nothing.
+    `group:default/payments` for any member of a team. Reads the files and asks the table the door asks, or with --url a
+    running node, where USER may be left out: whoever the token is of. Exits with 1 when there is nothing.
     """
+    node = central_at(central, token_file, ca_file, file)
+    if node is not None:
+        found = _told(node, {"user": name, "environment": environment, "service": service})
+    elif name:
+        found = _found_in_files(file, name, environment, service)
+    else:
+        raise click.UsageError("say whom you ask about: a person such as `jane`, or a ref")
+    write_json(found) if as_json else _show(found["callers"], everything)
+    sys.exit(0 if any(each["exposures"] for each in found["callers"]) else FOUND)
+
+
+def _found_in_files(file: Path | None, name: str, environment: str, service: str) -> dict[str, Any]:
     from gateway.engine.offline import compile_offline
     from gateway.errors import ConfigError
+    from gateway.questions import offer_as_json
     from policy.offers import askers_of, what_can
     from policy.reading import ref_of
 
@@ -68,18 +91,26 @@ def command(name: str, environment: str, service: str, everything: bool, file: P
         if environment in ("", each.environment) and wanted in ("", each.service)
     ]
     now = int(time.time())
-    found = [(asker, list(what_can(table, asker, exposures, now))) for asker in askers]
-    if as_json:
-        write_json({"callers": [_as_json(asker, offers, compiled.why) for asker, offers in found]})
-    else:
-        _show(found, compiled.why, everything)
-    sys.exit(0 if any(offers for _, offers in found) else FOUND)
+    return {
+        "callers": [
+            {
+                "caller": asker.ref,
+                "kind": asker.kind,
+                "exposures": [offer_as_json(each, compiled.why) for each in what_can(table, asker, exposures, now)],
+            }
+            for asker in askers
+        ]
+    }
 
 
-def _as_json(asker: Asker, offers: list[Offer], why: WhyFrames) -> dict[str, Any]:
-    from gateway.questions import offer_as_json
-
-    return {"caller": asker.ref, "kind": asker.kind, "exposures": [offer_as_json(each, why) for each in offers]}
+def _told(node: Central, question: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a node, which comes in pages."""
+    callers: dict[str, dict[str, Any]] = {}
+    for page in node.pages("what-can", {**question, "exposures": _A_PAGE}):
+        for each in page["callers"]:
+            known = callers.setdefault(each["caller"], {**each, "exposures": []})
+            known["exposures"] += each["exposures"]
+    return {"callers": list(callers.values())}
 
 
 def _nobody(table: Table, name: str) -> str:
@@ -93,42 +124,42 @@ def _nobody(table: Table, name: str) -> str:
     return f"the catalog knows no `{name}`" + (f": {hint}" if hint else "")
 
 
-def _show(found: list[tuple[Asker, list[Offer]]], why: WhyFrames, everything: bool) -> None:
+def _show(callers: list[dict[str, Any]], everything: bool) -> None:
     from rich.text import Text
 
     screen = console()
-    for asker, offers in found:
-        total = sum(len(names) for offer in offers for _, names in offer.ways)
+    for caller in callers:
+        offers = caller["exposures"]
+        total = sum(len(each["operations"]) for offer in offers for each in offer["allowed"])
         counted = f"{total:,} operations in {len(offers):,} exposures" if offers else "nothing"
-        screen.print(Text(plain(asker.ref), style="bold"), Text(counted))
+        screen.print(Text(plain(caller["caller"]), style="bold"), Text(counted))
         environment = ""
         for offer in offers:
-            if offer.exposure.environment != environment:
-                environment = offer.exposure.environment
+            if offer["environment"] != environment:
+                environment = offer["environment"]
                 screen.print(Text(plain(environment), style="bold green"))
-            _show_offer(offer, why, everything)
+            _show_offer(offer, everything)
 
 
-def _show_offer(offer: Offer, why: WhyFrames, everything: bool) -> None:
+def _show_offer(offer: dict[str, Any], everything: bool) -> None:
     from rich.text import Text
 
-    from gateway.questions import why_of
     from policy.probe import needs_in_words
 
-    screen, exposure = console(), offer.exposure
+    screen = console()
     screen.print(
-        Text(plain(f"  {exposure.service}"), style="bold"),
-        Text(plain(f"https://{exposure.host}{exposure.prefix}"), style="dim"),
+        Text(plain(f"  {offer['service']}"), style="bold"),
+        Text(plain(f"https://{offer['host']}{offer['prefix']}"), style="dim"),
     )
-    for way, names in offer.ways:
-        told = why_of(why, exposure.key, way.permit.rule)
-        shown = [f"scope {' and '.join(way.scopes)}"] if way.scopes else []
-        shown += [needs_in_words(way.needs)] if way.needs else []
-        screen.print(Text(f"    {way.permit.rule}", style="green"), Text(plain(told.sentence)))
+    for way in offer["allowed"]:
+        names = way["operations"]
+        shown = [f"scope {' and '.join(way['scopes'])}"] if way["scopes"] else []
+        shown += [needs_in_words(tuple(way["needs"]))] if way["needs"] else []
+        screen.print(Text(f"    {plain(way['rule'])}", style="green"), Text(plain(way["sentence"])))
         if shown:
             screen.print(Text("      must show: ", style="dim") + Text(plain(", ".join(shown))))
-        if len(names) == offer.total > 1 and not everything:
-            screen.print(Text(f"      all {offer.total} operations"))
+        if len(names) == offer["operations"] > 1 and not everything:
+            screen.print(Text(f"      all {offer['operations']} operations"))
             continue
         for name in names if everything else names[:_SHOWN]:
             screen.print(Text(plain(f"      {name}")))

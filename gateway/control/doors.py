@@ -19,6 +19,7 @@ from typing import Any, Final
 from gateway import telemetry
 from gateway.control.introspection import NONE, Answer
 from gateway.control.overlay import LARGEST, Overlay
+from gateway.control.sightings import Sightings
 from gateway.counters import LOOP_LAG_MAX_US, Merged
 from gateway.identity.tokens import TOKEN_LIMIT_BYTES
 from gateway.link import Link, LinkServer, Message
@@ -57,15 +58,18 @@ class Doors:
         want_key: Callable[[str, str], Awaitable[None]],
         introspect: Callable[[str, str], Awaitable[Answer]],
         status: Callable[[], dict[str, Any]],
+        greeting: Callable[[], Message] | None = None,
     ) -> None:
         self._server = LinkServer(folder / SOCKET, self._on_message, self._on_close)
         self._merged = merged
         self._want_key = want_key
         self._introspect = introspect
         self._status = status
+        self._greeting = greeting  # what a door is told before anything else
         self._followers: dict[Link, Follower] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self.overlay = Overlay(folder, self._announce)
+        self.sightings = Sightings(folder, time.time)
 
     async def start(self) -> None:
         await self._server.start()
@@ -119,6 +123,10 @@ class Doors:
                 self._ask_about(link, follower, message)
             case "stats" if follower is not None and follower.role == "door":
                 self._count(follower, message)
+            case "sightings" if follower is not None and follower.role == "door":
+                self.sightings.take(message)
+            case "save_sightings":
+                self._start(self._save_sightings(link))
             case "catalogs" if follower is not None and follower.role == "engine":
                 said = message.get("catalogs")
                 follower.catalogs = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
@@ -137,6 +145,8 @@ class Doors:
         )
         self.overlay.lift(seq)
         self._followers[link] = follower
+        if self._greeting is not None and follower.role == "door":
+            link.send(self._greeting())
         if seq == 0 or (seq != self.overlay.seq and not self.overlay.blank):
             link.send(self.overlay.message())
 
@@ -178,6 +188,11 @@ class Doors:
         finally:
             follower.tokens -= 1
             link.send(_introspected(message, answer))
+
+    async def _save_sightings(self, link: Link) -> None:
+        """Answer `sightings_saved` once the file holds all that is known."""
+        fault = await self.sightings.save()
+        link.send({"t": "sightings_saved", "fault": fault})
 
     def _count(self, follower: Follower, message: Message) -> None:
         values = message.get("counters")

@@ -1,4 +1,4 @@
-"""The control role: issuers' keys, the control socket, the admin listener, and the pages people see.
+"""The control role: issuers' keys, the control socket, the admin listener, the API, and the pages people see.
 
 It holds the parts together and decides nothing itself. It is never in the way of a request that needs no news:
 when it is gone, doors go on with the keys they have. ``pages`` lets another program (the lab) put its own pages
@@ -22,6 +22,7 @@ from aiohttp import web
 from gateway import telemetry
 from gateway.config import Issuer, Settings
 from gateway.control import admin
+from gateway.control.api.assembly import Central
 from gateway.control.doors import Doors
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
 from gateway.control.introspection import NONE, Answer, Introspector
@@ -74,17 +75,23 @@ class Control:
         self._session = session
         self._settings = ctx.settings
         self._merged = Merged()
-        self._doors = Doors(ctx.state_folder, self._merged, self._want_key, self._introspect, self._status)
+        self._central = Central(ctx.settings, ctx.state_folder, _own_version())
+        self._doors = Doors(
+            ctx.state_folder, self._merged, self._want_key, self._introspect, self._status, self._central.greeting
+        )
         self._keys: dict[str, IssuerKeys] = {}
         self._introspectors: dict[str, Introspector] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
+        self._saving: asyncio.Task[None] | None = None
         self._web: WebServer | None = None
         self._admin: web.AppRunner | None = None
 
     async def start(self, pages: Pages | None) -> None:
         self.adopt(self._settings)
         await self._doors.start()
+        self._saving = asyncio.get_running_loop().create_task(self._doors.sightings.keep_saved())
         app = make_app()
+        self._central.add_to(app)
         if pages is not None:
             pages(app)
         self._web = WebServer(app, self.ctx.state_folder)
@@ -102,18 +109,25 @@ class Control:
             await self._web.close()
         if self._admin is not None:
             await self._admin.cleanup()
+        if self._saving is not None:
+            self._saving.cancel()
+        self._central.close()
         self._doors.close()
+        await self._doors.sightings.save()
 
     def adopt(self, settings: Settings) -> None:
         """Follow the issuers of these settings; those that did not change keep what is known of them."""
         self._settings = settings
+        self._central.adopt(settings)
         wanted = {issuer.name: issuer for issuer in settings.issuers}
         for name in [name for name, keys in self._keys.items() if wanted.get(name) != keys.issuer]:
             self._loops.pop(name).cancel()
             self._keys.pop(name).close()
             if name in self._introspectors:
                 self._introspectors.pop(name).close()
-        self._doors.overlay.keep_issuers({name: issuer.issuer for name, issuer in wanted.items()})
+        addresses = {name: issuer.issuer for name, issuer in wanted.items()}
+        self._doors.overlay.keep_issuers(addresses)
+        self._doors.sightings.configure(addresses, settings.sightings_s)
         for name, issuer in wanted.items():
             if name not in self._keys:
                 self._follow(issuer)

@@ -16,8 +16,11 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.identity.assertion import LARGEST_BYTES
+
 SOCKET: Final = "http.sock"
 LARGEST_BODY_BYTES: Final = 256 * 1024
+LARGEST_FIELD_BYTES: Final = LARGEST_BYTES  # what a door says of a caller; what clients send, it has bounded itself
 FINISH_S: Final = 1.0
 
 SECURITY_HEADERS: Final = {
@@ -66,7 +69,10 @@ class WebServer:
     """The application on its socket. A successor's socket file takes the place of ours while both serve."""
 
     def __init__(self, app: web.Application, folder: Path) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_S, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=FINISH_S, handler_cancellation=True,
+            max_line_size=LARGEST_FIELD_BYTES, max_field_size=LARGEST_FIELD_BYTES, auto_decompress=False,
+        )  # fmt: skip
         self._path = folder / SOCKET
         self._inode = 0
 

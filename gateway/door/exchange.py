@@ -41,10 +41,12 @@ from gateway.door.limits import (
     refusal_is_over,
     upload_resumes,
 )  # fmt: skip
+from gateway.door.pool import OWN_SERVICE
 from gateway.door.questions import KEY_WAIT_S, Waiting
 from gateway.door.recording import record_of
 from gateway.door.tunnel import begin_tunnel
 from gateway.door.tunnels import offered_upgrade
+from gateway.door.vouching import vouched
 from gateway.errors import FAULTS, Refused, fault_of
 from gateway.http1.forward import (
     LAST_CHUNK,
@@ -79,7 +81,6 @@ HELD_BODY_BYTES: Final = 64 * 1024  # body bytes kept while the way upstream is 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 OWN_SEGMENT: Final = ".stagedoor"
-OWN_SERVICE: Final = "component:stagedoor/stagedoor"
 
 NOT_DECIDED: Final = Refusal("")
 WAITED_FOR_KEY: Final = 1
@@ -278,8 +279,9 @@ class Exchange:
         if head.takes_trailers and route.trailers and not self.upgrade:
             forwarded += WELCOME
         self.request_id = head.request_id or door.next_request_id()
+        identity = self.caller.block + vouched(self) if route.own else self.caller.block
         self.upstream_head = request_head(
-            head, self.caller.block, forwarded, self.request_id, raw_target=raw_target, upgrade=self.upgrade
+            head, identity, forwarded, self.request_id, raw_target=raw_target, upgrade=self.upgrade
         )
         client.deadline_s = door.tick_s + route.response_s
         route.send(permit, self)

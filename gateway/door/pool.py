@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _RANDOM: Final = Random()
 DEFAULT_SERVICE: Final = ServiceSettings()
 WEBSOCKET: Final = b"websocket"
+OWN_SERVICE: Final = "component:stagedoor/stagedoor"
 SAID_AGAIN_S: Final = 10.0
 SWEEP_TICKS: Final = 50  # in which every endpoint is looked at once: a second
 IDEMPOTENT: Final = REPEATABLE | {"PUT", "DELETE"}  # RFC 9110 §9.2.2; the owner must say that it is true of them
@@ -58,13 +59,14 @@ class Route:
 
     __slots__ = (
         "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "trailers",
-        "repeatable", "repeated", "troubled",
+        "repeatable", "repeated", "troubled", "own",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, exposure: Exposure) -> None:
         door = pool.door
         service = service_of(door.settings, exposure)
         self.exposure = exposure
+        self.own = exposure.service == OWN_SERVICE  # leads to control, which is told who asks under a signature
         self.repeated = Repeated(exposure.key, exposure.host)  # in its records
         self.endpoints = [pool.endpoint(url, exposure, service) for url in exposure.upstreams]
         self.body_limit = service.body_limit_bytes or door.limits.body_bytes

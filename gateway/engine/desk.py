@@ -1,9 +1,10 @@
-"""What the command line asks of the engine: how it is, to look at the catalogs now, and to let go of losses.
+"""What is asked of the engine: how it is, what became of an entry, to look at the catalogs now, to let go of losses.
 
 A loss is accepted as it was shown: whoever asks gives the mark of what they saw, and if more is held by now, nothing
 happens and they are told. The answer comes when the round after the acceptance is over, so it says what is published.
-Questions are answered on the event loop from the last round's outcome; acceptance runs in the engine's worker thread,
-between two rounds.
+Questions are answered from the last round's outcome, the long ones in threads of their own, so that no compile keeps
+anybody waiting; acceptance runs in the engine's worker thread, between two rounds. Who has several questions under way
+on one link numbers them (`question`).
 """
 
 from __future__ import annotations
@@ -11,21 +12,46 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from gateway import telemetry
+from gateway.engine.answers import ANSWERED, Answers
 from gateway.engine.catalogs import Catalogs
+from gateway.engine.enquiries import Enquiries, Known
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.frames import MANIFEST
-from gateway.link import Link, Message
+from gateway.link import Link, Message, PeerCredentials
 
 NAMED: Final = 20  # faults, and lost entities of a kind, that an answer names before it counts
 
+TAKEN: Final = frozenset(("status", "entity", "entities", "read_catalogs", "accept_losses", *ANSWERED))
+
 Held = Mapping[str, frozenset[str]]
+
+
+class Asking(Protocol):
+    """Who asks: a link, or one question on it."""
+
+    @property
+    def peer(self) -> PeerCredentials: ...
+
+    def send(self, message: Message) -> bool: ...
+
+
+class _Numbered:
+    """One of several questions on a link."""
+
+    def __init__(self, link: Link, number: object) -> None:
+        self._link = link
+        self._number = number
+        self.peer = link.peer
+
+    def send(self, message: Message) -> bool:
+        return self._link.send({"t": "answer", "id": self._number, "answer": message})
 
 
 class Desk:
@@ -44,23 +70,36 @@ class Desk:
         self._read_s: float | None = None
         self._failure = ""
         # who waits for a round that begins after now, and for the one that runs
-        self._waiting: list[tuple[Link, Held]] = []
-        self._served: list[tuple[Link, Held]] = []
+        self._waiting: list[tuple[Asking, Held]] = []
+        self._served: list[tuple[Asking, Held]] = []
         self._errands: set[asyncio.Task[None]] = set()
+        self._enquiries = Enquiries()
+        self._answers = Answers()
+        self._answering = ThreadPoolExecutor(1, "answers")
 
-    def take(self, link: Link, message: Message) -> None:
-        """`status`, `read_catalogs` or `accept_losses`."""
+    def question(self, link: Link, message: Message) -> None:
+        """A question under a number: its answer comes as `answer` under the same."""
+        asked = message.get("asked")
+        if isinstance(asked, dict) and asked.get("t") in TAKEN:
+            self.take(_Numbered(link, message.get("id")), asked)
+
+    def take(self, link: Asking, message: Message) -> None:
+        """One of `TAKEN`."""
         if message["t"] == "status":
             link.send(self._status())
+            return
+        if message["t"] in ("entity", "entities"):
+            self._errand(self._enquire(link, message))
+            return
+        if message["t"] in ANSWERED:
+            self._errand(self._answer_question(link, message))
             return
         if message["t"] == "read_catalogs":
             names = self.catalogs.hurry(str(message.get("name", "")))
             telemetry.log("catalogs_hurried", peer_pid=link.peer.pid, peer_uid=link.peer.uid, catalogs=names)
             link.send({"t": "catalogs_hurried", "catalogs": names})
             return
-        errand = asyncio.get_running_loop().create_task(self._accept(link, str(message.get("mark", ""))))
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
+        self._errand(self._accept(link, str(message.get("mark", ""))))
 
     # === told by the role ===
 
@@ -75,7 +114,49 @@ class Desk:
         self._failure = why
         self._answer()
 
+    async def chronicle(self) -> None:
+        """After a round was told: remember since when each entity is what it is. A change that waits comes first; what
+        this round changed is then noted with the next."""
+        if self._hint.is_set():
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._worker, self.rounds.chronicle)
+        except OSError as fault:
+            telemetry.log("states_not_remembered", level="warning", why=str(fault))
+
+    def close(self) -> None:
+        self._enquiries.close()
+        self._answering.shutdown(wait=False, cancel_futures=True)
+
     # === inside ===
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        errand = asyncio.get_running_loop().create_task(work)
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
+    async def _answer_question(self, link: Asking, message: Message) -> None:
+        loop, live = asyncio.get_running_loop(), self.rounds.live
+        try:
+            found = await loop.run_in_executor(self._answering, self._answers.answer, live, message, int(time.time()))
+        except Exception as failure:  # one question that cannot be answered must not end the role
+            why = f"{type(failure).__name__}: {failure}"
+            telemetry.log("question_failed", level="error", about=message["t"], why=why)
+            found = {"fault": "failed"}
+        link.send({"t": message["t"], **found})
+
+    async def _enquire(self, link: Asking, message: Message) -> None:
+        """What became of an entry, or of many."""
+        now_s = time.time()
+        read_at_s = None if self._read_s is None else now_s - (time.monotonic() - self._read_s)
+        known = Known(self.rounds.ground, self.rounds.since, self.catalogs.status(), read_at_s, self._failure, now_s)
+        try:
+            answer = await self._enquiries.answer(known, message)
+        except Exception as failure:  # one question that cannot be answered must not end the role
+            why = f"{type(failure).__name__}: {failure}"
+            telemetry.log("question_failed", level="error", about=message["t"], why=why)
+            answer = {"t": message["t"], "fault": "failed"}
+        link.send(answer)
 
     def _status(self) -> Message:
         outcome = self._outcome
@@ -103,7 +184,7 @@ class Desk:
         except OSError:
             return None
 
-    async def _accept(self, link: Link, mark: str) -> None:
+    async def _accept(self, link: Asking, mark: str) -> None:
         held, accepted = await asyncio.get_running_loop().run_in_executor(self._worker, self._accept_marked, mark)
         counts = {kind: len(refs) for kind, refs in held.items()}
         if not accepted:

@@ -79,12 +79,13 @@ class _Seconds(click.ParamType[int]):
 @click.option("--ttl", default="1h", type=_Seconds(), show_default=True, help="Lifetime; `-5m` is five minutes over.")
 @click.option("--alg", default="RS256", type=click.Choice(["RS256", "ES256"]), show_default=True)
 @click.option("--no-mfa", is_flag=True, help="A sign-in with a password alone.")
+@click.option("--api", is_flag=True, help="For Stagedoor's own API instead of the applications.")
 @folder_option
-def token(user: str, client: str, scope: str, ttl: int, alg: str, no_mfa: bool, folder: Path) -> None:
+def token(user: str, client: str, scope: str, ttl: int, alg: str, no_mfa: bool, api: bool, folder: Path) -> None:
     """Print a token of the lab's provider."""
     if bool(user) == bool(client):
         raise click.UsageError("say who: either --user jane or --client orders")
-    wish = {"user": user, "client": client, "scope": scope, "ttl_s": ttl, "alg": alg, "mfa": not no_mfa}
+    wish = {"user": user, "client": client, "scope": scope, "ttl_s": ttl, "alg": alg, "mfa": not no_mfa, "api": api}
     answer = _ask(folder, "/admin/mint", wish)
     if not answer["known"]:
         click.echo(

@@ -22,12 +22,14 @@ from gateway.lab.directory import SUBJECT_KEY, read_directory
 from gateway.lab.folder import LabError, LabFacts, LabFolder
 from gateway.lab.provider import AUDIENCE
 from gateway.lab.upstreams import ENDPOINTS
+from policy.builtin import API_AUDIENCE
 
 FIRST_UPSTREAM_PORT: Final = 18101  # as written in the example catalog
 # Preferred beside the first upstream's, so that a token outlives a restart of the lab, and of one on other ports, too.
 PROVIDER_BESIDE: Final = -1
 ADMIN_BESIDE: Final = 8
 CENTRAL_HOST: Final = "localhost"
+ADMINISTRATORS: Final = "group:default/operations"
 ENVIRONMENTS: Final = {"dev": [".dev.localhost"], "staging": [".staging.localhost"], "prod": [".localhost"]}
 
 
@@ -183,7 +185,7 @@ def _settings(folder: LabFolder, facts: LabFacts, catalog: Path, access_policy: 
             {
                 "name": "marlow",
                 "issuer": facts.provider,
-                "audiences": [AUDIENCE],
+                "audiences": [AUDIENCE, API_AUDIENCE],
                 "algorithms": ["RS256", "ES256"],
                 "match": {"sub": f"annotations.{SUBJECT_KEY}"},
                 "workload_when": {"gty": "client-credentials"},
@@ -192,6 +194,7 @@ def _settings(folder: LabFolder, facts: LabFacts, catalog: Path, access_policy: 
         "catalog": {"files": [str(catalog)]},
         "environments": environments,
         "access_policy": str(access_policy.absolute()),
+        "administrators": [ADMINISTRATORS],
         "timeouts": {"drain": {"announce": "0s", "finish": "1s"}},
         "state": {"folder": str(folder.state)},
         "log": {"format": "json"},

@@ -25,6 +25,7 @@ from gateway.lab.child import LOOPBACK, serve_until_parent_ends
 from gateway.lab.directory import read_directory
 from gateway.lab.folder import LabError, LabFolder
 from gateway.lab.signing import ALGORITHMS, Algorithm, SigningKeys
+from policy.builtin import API_AUDIENCE
 
 AUDIENCE = "marlow-services"
 DEFAULT_TTL_S = 3600
@@ -107,9 +108,10 @@ class Provider:
     def _signed(self, wish: dict[str, Any], ttl_s: int, algorithm: Algorithm) -> tuple[str, bool]:
         directory = read_directory(self._catalog)
         scope = str(wish.get("scope", ""))
+        audience = {"aud": API_AUDIENCE if wish.get("api") else AUDIENCE}
         if wish.get("client"):
             client_id = str(wish["client"])
-            claims = self._workload_claims(client_id, scope, ttl_s)
+            claims = self._workload_claims(client_id, scope, ttl_s) | audience
             return self._keys.sign(claims, algorithm), client_id in directory.clients
         name = str(wish.get("user", ""))
         user = directory.user(name)
@@ -121,6 +123,7 @@ class Provider:
             "groups": list(user.teams),
             "auth_time": claims["iat"],
             "amr": ["pwd", "mfa"] if wish.get("mfa", True) else ["pwd"],
+            **audience,
         }
         return self._keys.sign(claims, algorithm), name in directory.users
 

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,10 @@ spec: {{type: website, lifecycle: production, owner: team}}
 class WholeNode:
     """Started by :func:`whole_node`; `log` holds the supervisor's and the roles' lines."""
 
-    def __init__(self, folder: Path, upstream: Upstream, workers: int, service: str, trusted: str) -> None:
+    def __init__(
+        self, folder: Path, upstream: Upstream, workers: int, service: str, trusted: str,
+        configure: Callable[[str], str] = str,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.upstream = upstream
         self.service = service or upstream.url
@@ -82,9 +85,8 @@ class WholeNode:
         (folder / "catalog").mkdir()
         self.publish()
         (folder / "access.yaml").write_text(ACCESS)
-        (folder / "stagedoor.yaml").write_text(
-            CONFIG.format(workers=workers, port=self.port, trusted=trusted, admin=self.admin, issuer=issuer_port)
-        )
+        settings = CONFIG.format(workers=workers, port=self.port, trusted=trusted, admin=self.admin, issuer=issuer_port)
+        (folder / "stagedoor.yaml").write_text(configure(settings))
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "gateway.cli", "serve", "--config", str(folder / "stagedoor.yaml")],
@@ -182,11 +184,14 @@ class _Issuer:
 
 
 @contextmanager
-def whole_node(folder: Path, *, workers: int = 2, service: str = "", trusted: str = "[]") -> Iterator[WholeNode]:
-    """``service``: the URL of another upstream than the scripted one; ``trusted``: networks of `trusted_peers`."""
+def whole_node(
+    folder: Path, *, workers: int = 2, service: str = "", trusted: str = "[]", configure: Callable[[str], str] = str
+) -> Iterator[WholeNode]:
+    """``service``: the URL of another upstream than the scripted one; ``trusted``: networks of `trusted_peers`;
+    ``configure``: what else the configuration says."""
     thread = LoopThread("upstream")
     upstream = Upstream(thread).start()
-    node = WholeNode(folder, upstream, workers, service, trusted)
+    node = WholeNode(folder, upstream, workers, service, trusted, configure)
     try:
         until(node.ready, 20)
         yield node

@@ -91,7 +91,7 @@ def test_an_allowed_call_says_why_and_where_it_was_said(config: Path) -> None:
     result = run("explain", "--config", config, "--user", "jane", "GET", URL)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[0] == "allowed owner"
-    assert "Team payments may use shop in prod because it owns it." in result.stdout
+    assert "Team payments may call every operation of shop in prod because it owns it." in result.stdout
     assert f"{config.parent / 'catalog.yaml'}:" in result.stdout
 
 
@@ -160,7 +160,8 @@ def test_what_programs_must_show_is_explained_with_what_they_do_show(config: Pat
     permit = explain(config, "--client", "shop-client", *shown, "GET", URL)
     assert permit["decision"] == "permit"
     assert permit["sentence"] == (
-        "Service shop may use shop in prod, with 3 requirements, because the access policy says so."
+        "Service shop may call every operation of shop in prod, with certificate and ci|main token and 10.0.0.0/8 "
+        "address, because the access policy says so."
     )
     for wrong, said in ((["--issuer", "idp"], "no issuer is called `idp`; configured are ci"),
                         (["--from", "office"], "'office' does not appear to be an IPv4 or IPv6 address")):  # fmt: skip

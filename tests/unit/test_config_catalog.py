@@ -90,3 +90,27 @@ def test_a_token_never_reaches_a_fault(folder: Path) -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 def test_plain_http_reaches_a_catalog_on_this_machine_alone(folder: Path, host: str) -> None:
     assert load(folder, text(f"backstage: [{{url: 'http://{host}:7007', token_file: t}}]")).catalog.backstage
+
+
+def test_a_secret_for_signed_calls_reaches_the_roles_as_a_path(folder: Path) -> None:
+    secret = folder / "sync.secret"
+    secret.touch(0o600)
+    secret.write_text("s" * 40 + "\n")
+    central = text("files: [catalog], sync_secret_file: sync.secret") + "central_host: door.example.com\n"
+    settings = load(folder, central)
+    assert settings.catalog.sync_secret_file == str(secret)
+    assert b"ssss" not in config.encode(settings)
+    secret.chmod(0o644)
+    faults = "\n".join(faults_of(folder, central))
+    assert "can be read by others than its owner" in faults
+    assert f"chmod 600 {secret}" in faults
+    secret.chmod(0o600)
+    secret.write_text("shorter")
+    faults = "\n".join(faults_of(folder, central))
+    assert "fewer than 32" in faults
+    assert "shorter" not in faults
+
+
+def test_a_secret_for_signed_calls_is_of_no_use_where_none_arrive(folder: Path) -> None:
+    faults = "\n".join(faults_of(folder, text("files: [catalog], sync_secret_file: t")))
+    assert "is of no use without `central_host`" in faults

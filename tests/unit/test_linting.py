@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.linting import counts_of, sarif_of
 from policy.facts import Source
-from policy.findings import CHECKS, Finding
+from policy.lint.findings import CHECKS, Finding
 from policy.statements import Waiver
 
 HERE = Path("/somewhere/repository")

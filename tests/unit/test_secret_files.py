@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.secret_files import LARGEST_BYTES, read_secret, secret_fault
+from gateway.secret_files import LARGEST_BYTES, SIGNING_CHARACTERS, read_secret, secret_fault, signing_secret_fault
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,18 @@ def test_a_rotated_secret_counts_with_the_next_reading(tmp_path: Path) -> None:
     for secret in ("one", "two"):
         file.write_text(secret)
         assert read_secret(str(file)) == secret
+
+
+def test_what_signs_is_long_and_its_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.touch(0o600)
+    file.write_text("x" * SIGNING_CHARACTERS)
+    assert signing_secret_fault(str(file)) == ""
+    for mode in (0o640, 0o604, 0o620, 0o666):
+        file.chmod(mode)
+        assert signing_secret_fault(str(file)) == f"`{file}` can be read by others than its owner"
+    file.chmod(0o600)
+    file.write_text("short\n")
+    assert signing_secret_fault(str(file)) == f"the secret in `{file}` has 5 characters, fewer than 32"
+    file.write_text("")
+    assert signing_secret_fault(str(file)) == f"`{file}` holds no secret: it is empty"

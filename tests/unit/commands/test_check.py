@@ -204,3 +204,15 @@ def test_a_hostile_catalog_moves_no_cursor(folder: Path) -> None:
     result = run("check", "--config", folder / "stagedoor.yaml")
     assert "\x1b" not in result.output
     assert "shop.example.com" in result.stdout
+
+
+def test_an_issuer_that_is_asked_for_and_not_configured_is_told(folder: Path) -> None:
+    """No token is of it: the rule would refuse every program, and nobody would see why."""
+    idp = "issuers: [{name: idp, issuer: 'https://idp.test', audiences: [a], match: {sub: metadata.name}}]\n"
+    (folder / "stagedoor.yaml").write_text(CONFIG + idp)
+    asks = "version: 1\nenvironments:\n  prod: {owners: [all], workloads: {require: [{issuer: ipd}]}}\n"
+    (folder / "access.yaml").write_text(asks)
+    (fault,) = (each for each in check(folder)["faults"] if each["part"] == "access policy")
+    assert (fault["severity"], fault["line"], fault["suggestion"]) == ("warning", 3, "did you mean `idp`?")
+    (folder / "access.yaml").write_text(asks.replace("ipd", "idp"))
+    assert [each for each in check(folder)["faults"] if each["part"] == "access policy"] == []

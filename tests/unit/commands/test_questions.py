@@ -12,8 +12,8 @@ import pytest
 from gateway.commands.terminal import settings_at
 from gateway.engine.offline import compile_offline
 from gateway.linting import ground_of
-from policy.findings import CHECKS
-from policy.lint import lint as findings_of
+from policy.lint.checks import lint as findings_of
+from policy.lint.findings import CHECKS
 from tests.support.commands import run, told
 from tests.support.node import ROOT
 
@@ -113,7 +113,7 @@ def test_who_can_names_people_with_their_team_programs_and_whom_a_deny_keeps_awa
     owner, consumer = said["allowed"]
     assert owner["members"] == [{"ref": "user:default/jane", "teams": ["group:default/payments"]}]
     assert (owner["reason"], owner["needs"], owner["scopes"], owner["everybody"]) == ("owner", ["mfa"], [], False)
-    assert owner["sentence"] == "Team payments may use shop in prod, with mfa, because it owns it."
+    assert owner["sentence"] == "Team payments may call every operation of shop in prod, with mfa, because it owns it."
     assert owner["source"] == {
         "file": str(config.parent / "catalog.yaml"), "line": line_of("name: shop"), "entity": "component:default/shop",
     }  # fmt: skip
@@ -124,7 +124,7 @@ def test_who_can_names_people_with_their_team_programs_and_whom_a_deny_keeps_awa
     assert said["operations"] == [{"name": "POST /items/{id}", "scopes": [["shop:write"]]}]
     assert said["public"] is None
     shown = run("who-can", "POST", URL, "--config", config).stdout
-    assert "1 person Team payments may use shop in prod, with mfa, because it owns it." in shown
+    assert "1 person Team payments may call every operation of shop in prod, with mfa, because it owns it." in shown
     assert "user:default/jane  through payments" in shown
     assert "denied to 1 person" in shown
 
@@ -222,7 +222,7 @@ def test_who_may_nothing_is_a_finding(config: Path) -> None:
 def test_why_leads_to_every_statement_with_its_line(config: Path) -> None:
     rules = {each["reason"]: each["rule"] for each in told("who-can", "GET", URL, "--config", config)["allowed"]}
     said = told("why", rules["owner"], "--config", config)
-    assert said["sentence"] == "Team payments may use shop in prod, with mfa, because it owns it."
+    assert said["sentence"] == "Team payments may call every operation of shop in prod, with mfa, because it owns it."
     assert said["exposures"] == ["component:default/shop@prod"]
     places = [(each["says"], Path(each["source"]["file"]).name, each["source"]["line"]) for each in said["statements"]]
     assert places == [

@@ -61,9 +61,15 @@ class Node:
                 await control.close()
 
     def door(self, seq: int = 0, base: str = "") -> tuple[LinkClient, asyncio.Queue[Message]]:
+        """What it hears but for the key that greets every door (`test_every_door_is_greeted_with_one_key`)."""
         heard: asyncio.Queue[Message] = asyncio.Queue()
         hello = {"t": "hello", "role": "door", "slot": 0, "pid": 1, "base": base, "seq": seq}
-        client = LinkClient(self.folder / SOCKET, lambda: hello, heard.put_nowait)
+
+        def hear(message: Message) -> None:
+            if message["t"] != "assertion_key":
+                heard.put_nowait(message)
+
+        client = LinkClient(self.folder / SOCKET, lambda: hello, hear)
         client.start()
         return client, heard
 
@@ -81,6 +87,31 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made = Node(tmp_path)
     yield made
     made.close()
+
+
+def test_every_door_is_greeted_with_one_key_and_no_other_role_is(node: Node) -> None:
+    """By it control knows what a door says of callers; it is in memory alone."""
+
+    async def story(_control: Control) -> None:
+        heard: dict[str, asyncio.Queue[Message]] = {}
+        clients = []
+        for name, role in (("a", "door"), ("b", "door"), ("c", "engine"), ("d", "")):
+            queue = heard[name] = asyncio.Queue()
+            hello = {"t": "hello", "role": role, "slot": 0, "pid": 1, "base": "", "seq": 0}
+            clients.append(LinkClient(node.folder / SOCKET, lambda hello=hello: hello, queue.put_nowait))
+            clients[-1].start()
+        first, second = await heard["a"].get(), await heard["b"].get()
+        assert first["t"] == "assertion_key"
+        assert first == second
+        for name in ("c", "d"):
+            assert (await heard[name].get())["t"] == "overlay"
+            assert heard[name].empty()
+        for client in clients:
+            client.close()
+        kept = b"".join(path.read_bytes() for path in node.folder.rglob("*") if path.is_file())
+        assert first["secret"].encode() not in kept
+
+    asyncio.run(node.with_control(story))
 
 
 async def keys_of(heard: asyncio.Queue[Message]) -> set[str]:

@@ -164,3 +164,57 @@ def test_a_mark_is_that_of_exactly_these_losses() -> None:
     assert mark_of(one) == mark_of({"user": frozenset(("user:default/b", "user:default/a"))})
     assert len({mark_of(one), mark_of({}), mark_of({"user": frozenset(("user:default/a",))})}) == 3
     assert mark_of({}) == ""
+
+
+def test_several_questions_on_one_link_are_told_apart_by_their_numbers(folder: Path) -> None:
+    """Control asks so: whatever the desk answers, it answers under a number, in whatever order answers come."""
+
+    async def scene(stage: Stage, _door: Door, _asker: Asker) -> None:
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        client = LinkClient(stage.state / "engine.sock", lambda: {"t": "status"}, heard.put_nowait)
+        client.start()
+        asked: list[Message] = [
+            {"t": "lint", "most": 1},
+            {"t": "owners", "services": ["component:default/a"]},
+            {"t": "status"},
+            {"t": "read_catalogs", "name": ""},
+            {"t": "entity", "ref": "component:default/a"},
+        ]
+        async with asyncio.timeout(20):
+            await heard.get()
+            client.send({"t": "question", "id": 99, "asked": {"t": "hello", "role": "door"}})  # none for the desk
+            client.send({"t": "question", "id": 98, "asked": "status"})
+            for number, question in enumerate(asked):
+                client.send({"t": "question", "id": number, "asked": question})
+            answers: dict[int, Message] = {}
+            while len(answers) < len(asked):
+                message = await heard.get()
+                assert message["t"] == "answer"
+                answers[message["id"]] = message["answer"]
+        client.close()
+        told = [answers[number] for number in range(len(asked))]
+        assert [each["t"] for each in told] == ["lint", "owners", "status", "catalogs_hurried", "entity"]
+        assert told[1]["owners"] == {"component:default/a": "group:default/team"}
+
+    run(scene, folder)
+
+
+def test_a_question_that_cannot_be_answered_ends_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> Message:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("gateway.engine.answers.Answers.answer", broken)
+
+    async def scene(stage: Stage, _door: Door, asker: Asker) -> None:
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        client = LinkClient(stage.state / "engine.sock", lambda: {"t": "status"}, heard.put_nowait)
+        client.start()
+        async with asyncio.timeout(20):
+            await heard.get()
+            client.send({"t": "question", "id": 1, "asked": {"t": "why", "rule": "r-x"}})
+            answer = await heard.get()
+        client.close()
+        assert answer == {"t": "answer", "id": 1, "answer": {"t": "why", "fault": "failed"}}
+        assert (await asker.ask(t="status"))["t"] == "status"
+
+    run(scene, folder)

@@ -65,6 +65,13 @@ def test_a_persons_token_names_the_immutable_subject_of_the_catalog(tmp_path: Pa
     ask(tmp_path, story)
 
 
+def test_a_token_for_the_api_is_for_nothing_else(tmp_path: Path) -> None:
+    async def story(client: Client, provider: Provider) -> None:
+        assert (await mint(client, user="jane", api=True))["aud"] == "stagedoor"
+
+    ask(tmp_path, story)
+
+
 def test_somebody_unknown_gets_a_token_that_matches_nobody(tmp_path: Path) -> None:
     async def story(client: Client, provider: Provider) -> None:
         assert (await mint(client, user="zoe"))["sub"] == "unknown-zoe"
