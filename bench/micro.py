@@ -7,6 +7,7 @@ whose inputs were prepared before: the request of the bench, one verified token,
 
 from __future__ import annotations
 
+import gc
 import sys
 import timeit
 import tomllib
@@ -187,17 +188,20 @@ def calls(subject: Subject) -> float:
         counted += event in ("call", "c_call")
 
     subject.call()
+    gc.disable()
     sys.setprofile(count)
     try:
         subject.call()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return round((counted - 1) / subject.per, 2)  # without the call that ends the profile
 
 
 def peak_bytes(subject: Subject) -> int:
     """What one call holds at most beyond what was held before it."""
     subject.call()
+    gc.disable()  # what it frees, and calls, is others'
     tracemalloc.start()
     try:
         subject.call()
@@ -207,6 +211,7 @@ def peak_bytes(subject: Subject) -> int:
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
+        gc.enable()
 
 
 def budgets() -> Mapping[str, Mapping[str, float]]:

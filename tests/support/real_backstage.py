@@ -24,7 +24,8 @@ from tests.support.node import ROOT, free_port
 
 RECIPE = ROOT.parent / "shared" / "backstage-real"
 READ, BLIND, ADMIN = (f"stagedoor-{name}-token-for-tests" for name in ("static", "blind", "admin"))
-FOLDER = Path(os.environ.get("BACKSTAGE_DIR", ROOT / ".backstage"))
+NAMED = os.environ.get("BACKSTAGE_DIR", "")
+FOLDER = Path(NAMED or ROOT / ".backstage")
 INSTALLED = FOLDER / ".installed"
 START_S = 120.0
 
@@ -35,7 +36,7 @@ def why_not() -> str:
         return "the recipe of a real Backstage is not beside the checkout"
     if missing := [name for name in ("npm", "node", "curl") if shutil.which(name) is None]:
         return f"a real Backstage needs {', '.join(missing)}"
-    if "BACKSTAGE_DIR" not in os.environ and not INSTALLED.exists():
+    if not NAMED and not INSTALLED.exists():
         return "no Backstage is installed; `python -m tests.support.real_backstage` does it"
     return ""
 
