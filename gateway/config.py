@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
-from gateway.config_sources import Backstage, Origins
+from gateway.config_sources import Backstage, ClientCredentials, Origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ _CLASSES: dict[str, Callable[..., object]] = {
     kind.__name__: kind
     for kind in (
         Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings,
-        UpstreamTls, Check, Catalog, Backstage, Origins, Rate, Limits, Timeouts, Audit,
+        UpstreamTls, Check, Catalog, Backstage, ClientCredentials, Origins, Rate, Limits, Timeouts, Audit,
     )
 }  # fmt: skip
 

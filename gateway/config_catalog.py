@@ -7,7 +7,7 @@ could make people and teams that another one is trusted for; so then nothing is 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from gateway import config
 from gateway.config_identity import is_loopback
-from gateway.config_sources import FILES, Backstage, Origins
+from gateway.config_sources import FILES, Backstage, ClientCredentials, Origins
 from gateway.config_values import MAPPING, Duration, EndpointAddress, Name, Prefix, Text
 from gateway.secret_files import secret_fault, signing_secret_fault
 from policy.reading import Fault, did_you_mean
@@ -41,14 +41,31 @@ def _named_once(values: list[Any]) -> list[Any]:
     return values
 
 
+class ClientModel(Keys):
+    """Stagedoor as a client of the issuer whose keys the catalog reads: `externalAccess` of `type: jwks`."""
+
+    url: EndpointAddress
+    """The issuer's token endpoint."""
+    client_id: Text
+    """As whom Stagedoor asks for a token (RFC 6749, client credentials)."""
+    client_secret_file: Text
+    """File with that client's secret and nothing else, readable by Stagedoor's user alone."""
+    scopes: list[Text] = []
+    """What the token is asked for with."""
+    audience: Text | None = None
+    """The `audience` to ask for, where the issuer takes one."""
+
+
 class BackstageModel(Keys):
     name: Name = "backstage"
     """How logs, faults and `origins` call this catalog. What is remembered of it goes by this name."""
     url: EndpointAddress
     """Of the Backstage backend, as in its `backend.baseUrl`: without `/api/catalog`."""
-    token_file: Text
+    token_file: Text | None = None
     """File with the token of `backend.auth.externalAccess` and nothing else, readable by Stagedoor's user alone. It is
-    read for every call, so a rotated token counts at once."""
+    read for every call, so a rotated token counts at once. This, or `client`."""
+    client: ClientModel | None = None
+    """In place of `token_file`: an issuer that gives Stagedoor its tokens."""
     ca: Text | None = None
     """PEM file with the authorities of its certificate. Default: the system's."""
     poll: Duration | None = None
@@ -105,6 +122,17 @@ def _backstage(model: BackstageModel, absolute: Callable[[str | None], str]) -> 
         poll_s=model.poll or default.poll_s,
         full_s=model.full or default.full_s,
         definitions_s=model.definitions or default.definitions_s,
+        client=_client(model.client, absolute) if model.client is not None else None,
+    )
+
+
+def _client(model: ClientModel, absolute: Callable[[str | None], str]) -> ClientCredentials:
+    return ClientCredentials(
+        url=model.url,
+        client_id=model.client_id,
+        client_secret_file=absolute(model.client_secret_file),
+        scopes=tuple(model.scopes),
+        audience=model.audience or "",
     )
 
 
@@ -132,7 +160,7 @@ def _sync_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
 
 def _backstage_faults(backstage: Backstage) -> list[tuple[str, str, str]]:
     """Key, message, what to do."""
-    faults = []
+    faults = list(_token_faults(backstage))
     parts = urlsplit(backstage.url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         faults.append(("url", f"catalog `{backstage.name}` is reached without TLS: who is in between sees the token "
@@ -149,6 +177,18 @@ def _backstage_faults(backstage: Backstage) -> list[tuple[str, str, str]]:
         message = f"`definitions` of catalog `{backstage.name}` is shorter than `full`"
         faults.append(("definitions", message, "leave it out"))
     return faults
+
+
+def _token_faults(backstage: Backstage) -> Iterator[tuple[str, str, str]]:
+    name, client = backstage.name, backstage.client
+    if client is None and not backstage.token_file:
+        message = f"catalog `{name}` has neither `token_file` nor `client`"
+        yield "url", message, "write its token into a file and name it as `token_file`"
+    elif client is not None and backstage.token_file:
+        yield "client", f"catalog `{name}` has both `token_file` and `client`", "leave one of them out"
+    parts = urlsplit(client.url if client is not None else "")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield "client", f"`{parts.geturl()}` is asked without TLS: who is in between sees the secret", "use https"
 
 
 def _origin_faults(catalog: config.Catalog, locate: Locate) -> list[Fault]:
@@ -181,9 +221,12 @@ def unusable_catalog_files(settings: config.Settings, locate: Locate) -> list[Fa
     faults = []
     for position, backstage in enumerate(settings.catalog.backstage):
         at = ("catalog", "backstage", position)
-        if message := secret_fault(backstage.token_file):
+        if backstage.token_file and (message := secret_fault(backstage.token_file)):
             hint = "write the token into it, one line and nothing else"
             faults.append(Fault(locate((*at, "token_file")), message, hint))
+        if backstage.client is not None and (message := secret_fault(backstage.client.client_secret_file)):
+            hint = "write the client's secret into it, one line and nothing else"
+            faults.append(Fault(locate((*at, "client", "client_secret_file")), message, hint))
         if backstage.ca and (message := _authorities_fault(backstage.ca)):
             faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
     file = settings.catalog.sync_secret_file

@@ -90,11 +90,11 @@ def _clock_lines(subject: str, date: str) -> Sequence[Line]:
 
 
 def _token_lines(said: Backstage, subject: str) -> Sequence[Line]:
+    file = said.token_file if said.client is None else said.client.client_secret_file
     try:
-        mode = os.stat(said.token_file).st_mode & 0o077
+        mode = os.stat(file).st_mode & 0o077
     except OSError:
         return []  # told already
     if not mode:
         return []
-    found = f"`{said.token_file}` can be read by others than its owner"
-    return [warn(CATALOG, subject, found, f"run `chmod 600 {said.token_file}`")]
+    return [warn(CATALOG, subject, f"`{file}` can be read by others than its owner", f"run `chmod 600 {file}`")]

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ from typing import Any
 import pytest
 import uvloop
 import yaml
+from aiohttp.test_utils import TestServer
 
 from gateway import config
-from gateway.config_sources import Backstage
+from gateway.config_sources import Backstage, ClientCredentials
 from gateway.doctor import catalogs as doctor
 from gateway.doctor.names import Names
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.backstage import BackstageSource
-from gateway.engine.sources.backstage_api import CatalogFault
+from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault
 from gateway.engine.sources.entities import Entity
+from gateway.lab.provider import AUDIENCE, Provider, client_secret
+from gateway.lab.signing import SigningKeys
 from policy.facts import Principal, Refusal, Source
 from tests.support.catalogs import PREFIX, api, entity, environments, openapi, people, pull, service
 from tests.support.real_backstage import BLIND, READ, RealBackstage, complete, why_not
@@ -45,6 +49,16 @@ ENTITIES = 351
 POLL_S = 1.0
 PROMISED_POLL_S = 5.0  # a look may take half a second before it is taken less often
 IN_FORCE_S = PROMISED_POLL_S + 1.0
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "catalog"
+TRUSTED = """\
+backend:
+  auth:
+    externalAccess:
+      - type: jwks
+        options: {{url: "{issuer}/jwks.json", issuer: "{issuer}", algorithm: [RS256, ES256], audience: {audience}}}
+        accessRestrictions: [{{plugin: catalog, permission: catalog.entity.read}}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +85,41 @@ def related(backstage: RealBackstage) -> bool:
     """Every Component is stitched: Backstage shows entities before it shows their relations."""
     asked = "/entities/by-query?filter=kind=component&limit=1000&fields=relations"
     return all(item.get("relations") for item in backstage.call("GET", asked)["items"])
+
+
+def test_a_backstage_that_trusts_an_issuers_keys_is_read_by_a_client_of_it(tmp_path: Path) -> None:
+    """Its own check of the token: the issuer's name, audience and algorithm, and the keys it fetches."""
+    secret = tmp_path / "client.secret"
+    secret.touch(0o600)
+    made = RealBackstage()
+    made.generate(60)
+
+    async def story() -> None:
+        provider = Provider("", SigningKeys(tmp_path / "keys.json"), EXAMPLES, "of this test", time.time)
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(TestServer(provider.app()))
+            provider.issuer = str(server.make_url("")).rstrip("/")
+            await asyncio.to_thread(made.start, TRUSTED.format(issuer=provider.issuer, audience=AUDIENCE))
+            client = ClientCredentials(f"{provider.issuer}/token", "orders", str(secret))
+            api = CatalogApi(Backstage("main", made.url, "", client=client))
+            stack.push_async_callback(api.close)
+            secret.write_text("wrong")
+            with pytest.raises(CatalogFault, match="answered 401 `invalid_client`"):
+                await read(api)
+            secret.write_text(client_secret("of this test", "orders"))
+            deadline = time.monotonic() + 60
+            while "component" not in await read(api):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.2)  # the catalog fills
+
+    async def read(api: CatalogApi) -> set[str]:
+        return {item["kind"].lower() async for page in api.pages(["kind"], lambda items: items) for item in page.items}
+
+    try:
+        asyncio.run(story())
+    finally:
+        made.stop()
+        shutil.rmtree(made.catalog, ignore_errors=True)
 
 
 def said(backstage: RealBackstage, folder: Path, token: str = READ, **changes: Any) -> Backstage:

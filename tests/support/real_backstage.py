@@ -70,12 +70,14 @@ class RealBackstage:
         command = [sys.executable, str(RECIPE / "gen_catalog.py"), str(self.catalog), "--entities", str(entities)]
         subprocess.run([*command, "--layout", "single"], check=True, capture_output=True)
 
-    def start(self) -> None:
-        """Ready to answer, and not filled yet."""
+    def start(self, configuration: str = "") -> None:
+        """Ready to answer, and not filled yet. ``configuration`` is YAML that is put on top of the recipe's own."""
+        extra = self.folder / f"extra-{self.port}.yaml"
+        extra.write_text(configuration or "app: {}\n")
         environment = {
             **os.environ, "BS_PORT": str(self.port), "BS_CATALOG_GLOB": f"./{self.catalog.name}/*.yaml",
             "BS_PROCESSING_SECONDS": "5", "BS_READY_FILE": str(self.folder / f"ready-{self.port}"),
-            "BS_LOG": str(self.folder / f"log-{self.port}"),
+            "BS_LOG": str(self.folder / f"log-{self.port}"), "BS_EXTRA_CONFIG": str(extra),
         }  # fmt: skip
         ran = subprocess.run(
             [str(RECIPE / "start.sh"), str(self.folder)], env=environment, capture_output=True, text=True,

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.config_sources import Backstage, Origins
+from gateway.config_sources import Backstage, ClientCredentials, Origins
 from tests.support.certificates import make
 from tests.unit.test_config_load import MINIMAL, faults_of, load
 
 URL = "https://backstage.example.com"
 ONE = f"backstage: [{{url: '{URL}', token_file: t}}]"
+
+CLIENT = "{url: 'https://idp.example.com/token', client_id: stagedoor, client_secret_file: t}"
 
 
 def text(catalog: str) -> str:
@@ -46,11 +48,27 @@ def test_everything_can_be_said_and_reaches_the_roles_in_the_frame(folder: Path)
     assert config.decode(config.encode(settings)) == settings
 
 
+def test_a_client_that_gets_its_tokens_reaches_the_roles_without_its_secret(folder: Path) -> None:
+    said = CLIENT.replace("}", ", scopes: [a, b], audience: backstage}")
+    settings = load(folder, text(f"backstage: [{{url: '{URL}', client: {said}}}]"))
+    (main,) = settings.catalog.backstage
+    url, secret = "https://idp.example.com/token", str(folder / "t")
+    assert main.client == ClientCredentials(url, "stagedoor", secret, ("a", "b"), "backstage")
+    assert main.token_file == ""
+    assert config.decode(config.encode(settings)) == settings
+    assert b"a-token" not in config.encode(settings)
+
+
 @pytest.mark.parametrize(
     ("catalog", "said"),
     [
         ("prefix: a.example/", "`catalog` names no source"),
         ("backstage: [{url: 'https://b.example', token_file: absent}]", "absent`: no such file"),
+        ("backstage: [{url: 'https://b.example'}]", "has neither `token_file` nor `client`"),
+        (f"backstage: [{{url: '{URL}', token_file: t, client: {CLIENT}}}]", "leave one of them out"),
+        (f"backstage: [{{url: '{URL}', client: {CLIENT.replace('https', 'http')}}}]", "is asked without TLS"),
+        (f"backstage: [{{url: '{URL}', client: {CLIENT.replace('file: t', 'file: absent')}}}]", "no such file"),
+        (f"backstage: [{{url: '{URL}', client: {{client_id: a, client_secret_file: t}}}}]", "client.url"),
         ("backstage: [{url: 'https://b.example', token_file: t, ca: t}]", "holds no certificates"),
         ("backstage: [{url: 'https://b.example', token_file: t, ca: absent}]", "cannot read"),
         ("backstage: [{url: 'http://b.example', token_file: t}]", "is reached without TLS"),

@@ -24,8 +24,8 @@ import orjson
 
 from gateway.config import UpstreamTls
 from gateway.config_sources import Backstage
+from gateway.engine.sources.credentials import NoToken, credentials_of
 from gateway.errors import StagedoorError
-from gateway.secret_files import read_secret
 from gateway.trust import TrustFault, made
 
 T = TypeVar("T")
@@ -81,6 +81,7 @@ class CatalogApi:
         self._said = said
         self._worker = worker
         self._connector = connector
+        self._credentials = credentials_of(said)
         self._session: aiohttp.ClientSession | None = None
         self._context: ssl.SSLContext | None = None
         self._answered: dict[str, tuple[str, Page]] = {}  # address -> its ETag and what came with it
@@ -142,18 +143,10 @@ class CatalogApi:
         self, method: str, path: str, body: bytes | None, fields: dict[str, str]
     ) -> tuple[str, bytes | None]:
         """ETag and the answer, None for one that did not change. Raises `CatalogFault`."""
-        fields = {**fields, "Authorization": f"Bearer {self._token()}"}
         try:
-            session = await self._opened()
-            address = f"{self._said.url}/api/catalog{path}"
-            async with session.request(
-                method, address, data=body, headers=fields, allow_redirects=False, ssl=self._context or True
-            ) as answer:
-                self.date = answer.headers.get("Date", "")
-                if answer.status == 304 and "If-None-Match" in fields:
-                    return fields["If-None-Match"], None
-                _check(answer)
-                return answer.headers.get("ETag", ""), await _bounded(answer)
+            return await self._asked(method, path, body, fields)
+        except NoToken as fault:
+            raise CatalogFault(str(fault), fault.fix) from None
         except TimeoutError:
             await self.close()
             raise CatalogFault(f"no answer within {DEADLINE_S:g} s", "find out what keeps it") from None
@@ -169,6 +162,25 @@ class CatalogApi:
             fix = "make it reachable from here, or correct `url`"
             raise CatalogFault(f"it cannot be reached: {why}", fix) from None
 
+    async def _asked(
+        self, method: str, path: str, body: bytes | None, fields: dict[str, str]
+    ) -> tuple[str, bytes | None]:
+        session = await self._opened()
+        address = f"{self._said.url}/api/catalog{path}"
+        for repeatable in (True, False):
+            headers = {**fields, "Authorization": f"Bearer {await self._credentials.token(session)}"}
+            async with session.request(
+                method, address, data=body, headers=headers, allow_redirects=False, ssl=self._context or True
+            ) as answer:
+                self.date = answer.headers.get("Date", "")
+                if answer.status == 304 and "If-None-Match" in fields:
+                    return fields["If-None-Match"], None
+                if answer.status == 401 and self._credentials.refused() and repeatable:
+                    continue  # the issuer may have changed its keys since it gave this one
+                _check(answer)
+                return answer.headers.get("ETag", ""), await _bounded(answer)
+        raise AssertionError("the second answer was given back, or was a fault")
+
     async def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             said = self._said
@@ -182,19 +194,6 @@ class CatalogApi:
                 trust_env=False,
             )
         return self._session
-
-    def _token(self) -> str:
-        file = self._said.token_file
-        fix = "write the token into it, one line and nothing else, readable by this user"
-        try:
-            token = read_secret(file)
-        except OSError as error:
-            raise CatalogFault(f"cannot read `{file}`: {str(error.strerror).lower()}", fix) from None
-        except ValueError as error:
-            raise CatalogFault(f"`{file}` holds no token: {error}", fix) from None
-        if not token.isascii() or " " in token:
-            raise CatalogFault(f"`{file}` holds no token: it has blanks or letters beyond ASCII", fix)
-        return token
 
 
 def parsed(text: bytes) -> Any:
