@@ -82,7 +82,7 @@ def test_an_orphan_is_held_for_one_reading_and_then_counts_as_gone(owner: Owner)
     annotations = {**one["metadata"]["annotations"], "backstage.io/orphan": "true"}
     owner.catalog.put({**one, "metadata": {**one["metadata"], "annotations": annotations}})
     until(lambda: "it is an orphan" in says(owner.entity("component:default/e2")["notes"]), 10)
-    assert owner.entity("component:default/e2")["exposures"] == []
+    until(lambda: owner.entity("component:default/e2")["exposures"] == [], 10)
 
 
 def test_how_old_an_answer_is_shows_when_the_catalog_is_away(owner: Owner) -> None:
