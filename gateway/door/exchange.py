@@ -430,14 +430,6 @@ class Exchange:
         client.transport.write(chunk)
         client.deadline_s = self.door.tick_s + self.route.idle_s
 
-    def answer_passed(self, piece: memoryview | bytes, size: int) -> bool:
-        """A further piece of a body of known length. Returns whether it was not written out yet."""
-        client = self.client
-        self.bytes_out += size
-        client.transport.write(piece)
-        client.deadline_s = self.door.tick_s + self.route.idle_s
-        return client.transport.get_write_buffer_size() > 0
-
     # === refusals ===
 
     def refuse(self, code: str, detail: str = "", need: tuple[str, ...] = (), retry_s: int = 0) -> None:

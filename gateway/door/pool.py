@@ -19,7 +19,6 @@ from gateway import counters, telemetry
 from gateway.audit.line import Repeated
 from gateway.config import ServiceSettings, Settings
 from gateway.door.balance import candidates, reinstate_surplus
-from gateway.door.bulk import Buffer
 from gateway.door.endpoint import REPEATABLE, Endpoint
 from gateway.http1.forward import AnswerRules
 from gateway.http1.trailers import allowed_trailers
@@ -134,7 +133,6 @@ class Pool:
         self._endpoints: dict[tuple[str, str], Endpoint] = {}  # by key of the exposure and URL
         self._idle: dict[tuple[str, str, ServiceSettings], deque[Upstream]] = {}  # what equal endpoints share
         self._down: dict[tuple[str, str], float] = {}  # by the same, until when
-        self.buffer = Buffer()  # of all long answers
         self.states = 0  # the engine's number of what `_down` says
         self._short_s = float("-inf")  # when it was last said
         self._left: list[Endpoint] = []  # of this round of the sweep

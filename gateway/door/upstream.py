@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.door.balance import CONNECT_FAILURES
-from gateway.door.bulk import BULK_BYTES, Bulk
 from gateway.door.ending import left_of
 from gateway.door.faults import can_repeat, upstream_failed
 from gateway.door.holds import FULL_READ, HOLD_UPSTREAM
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 UNTIL_CLOSE: Final = -2
 INTERIMS: Final = 16  # 1xx answers before one that is final
 HEAD_BYTES: Final = 64 * 1024  # of an answer's head that is still arriving
-SUCCESS: Final = b"HTTP/1.1 2"
 RAW_BODY_BYTES: Final = 16 * 1024  # answers with at least this much to come bypass the parser by counting
 
 
@@ -156,8 +154,6 @@ class Upstream:
             self.transport.abort()  # a byte nobody asked for
             return
         if len(data) >= FULL_READ:
-            if self.answer is None and not self.head_bytes and self._split(exchange, data):
-                return
             self.transport.pause_reading()
             exchange.client.share.line_up(self._read_on)
         if self.raw_left:
@@ -203,50 +199,6 @@ class Upstream:
             if self.head_bytes > HEAD_BYTES:
                 self._fail(exchange, "its head is too large")
 
-    def _split(self, exchange: Exchange, data: bytes) -> bool:
-        """Only the head of a long answer goes to the parser, which copies what it reads of a body. False: no such."""
-        end = data.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
-        if end < 4 or not data.startswith(SUCCESS):
-            return False
-        self.surplus = True  # is the rest, should the answer end with its head
-        self.data_received(data[:end])
-        if self.exchange is not exchange:
-            return True
-        self.surplus = False
-        if self.raw_left:
-            self.bulk_arrived(memoryview(data)[end:], len(data) - end)
-        else:
-            self.data_received(data[end:])
-        return True
-
-    def bulk_arrived(self, piece: memoryview | bytes, size: int) -> bool:
-        """More of a long body. Returns whether the client still writes from ``piece``."""
-        exchange = self.exchange
-        if exchange is None:
-            self.transport.abort()
-            return False
-        left = self.raw_left
-        if size < left:
-            if size >= FULL_READ:
-                self.transport.pause_reading()
-                exchange.client.share.line_up(self._read_on)
-            self.raw_left = left - size
-            return exchange.answer_passed(piece, size)
-        unwritten = exchange.answer_passed(piece if size == left else piece[:left], left)
-        self.raw_left = 0
-        self.parser = None
-        self._read_with(self)
-        self._complete(exchange, surplus=size > left)
-        exchange.answer_more(b"", True)
-        return unwritten
-
-    def _read_with(self, protocol: Upstream | Bulk) -> None:
-        """From the next read on, what arrives is ``protocol``'s."""
-        self.transport.set_protocol(cast(asyncio.BaseProtocol, protocol))
-        if self.transport.is_reading():  # the loop looks at a protocol's kind when reading begins
-            self.transport.pause_reading()
-            self.transport.resume_reading()
-
     def _switched(self, exchange: Exchange, rest: bytes) -> None:
         """llhttp stops behind a 101 alone, and `read_answer` lets none pass that was not asked for."""
         answer = cast(Answer, self.answer)
@@ -268,8 +220,6 @@ class Upstream:
             left = answer.length - len(body)
             if answer.length > 0 and left >= RAW_BODY_BYTES:
                 self.raw_left = left
-                if left >= BULK_BYTES and not self.endpoint.secure:
-                    self._read_with(Bulk(self, self.endpoint.pool.buffer))
         if first:
             exchange.answer_begun(answer, body, complete)
         elif body or complete:

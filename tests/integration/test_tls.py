@@ -73,7 +73,7 @@ def test_callers_are_served_over_tls_and_upstreams_are_told_so(
     assert len(upstream.seen[1].body) == 200_000
 
 
-def test_a_long_answer_is_encrypted_before_its_buffer_is_used_again(
+def test_long_answers_at_once_are_each_their_own(
     tls_door: RunningDoor, upstream: Upstream, certificates: Path
 ) -> None:
     upstream.answer = lambda seen: answer(Random(seen.target).randbytes(3_000_000))
