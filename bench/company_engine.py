@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import company_catalog as made
+from bench.processes import peak_mb
 from gateway import config
 from gateway.engine.catalogs import Sources
 from gateway.engine.journal import Journal
@@ -113,13 +114,9 @@ def figures(folder: Path, company: made.Company) -> dict[str, Any]:
     for what in ("service", "person", "rule"):
         took = [engine.change(path) for path in changes_of(company, folder, what)]
         found[f"{what}_cpu_ms"] = [round(statistics.median(took), 1), round(max(took), 1)]
-    found["peak_rss_mb"] = _peak_mb()
+    found["peak_rss_mb"] = peak_mb()
     return found
 
-
-def _peak_mb() -> int:
-    (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM"))
-    return int(line.split()[1]) // 1024
 
 
 def main() -> None:

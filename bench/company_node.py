@@ -26,6 +26,7 @@ from typing import Any
 from bench import company_catalog as made
 from bench.company_engine import CHANGES, changes_of
 from bench.ground import PYTHON, ROOT, BenchFault
+from bench.processes import peak_mb, pss_mb
 from tests.support.node import free_port
 
 WORKERS = 2
@@ -131,9 +132,9 @@ def figures(folder: Path, company: made.Company) -> dict[str, Any]:
             found[f"{what}_live_ms"] = seen
             found[f"{what}_saved_to_live_ms"] = saved
         doors = [e["child_pid"] for e in node.events if e["event"] == "child_started" and e["child"] == "door"]
-        found["worker_pss_mb"] = [_pss_mb(pid) for pid in doors]
+        found["worker_pss_mb"] = [pss_mb(pid) for pid in doors]
         (engine,) = [e["child_pid"] for e in node.events if e["event"] == "child_started" and e["child"] == "engine"]
-        found["engine_peak_rss_mb"] = _status_mb(engine, "VmHWM")
+        found["engine_peak_rss_mb"] = peak_mb(engine)
     return found
 
 
@@ -166,15 +167,6 @@ def _summary(took: list[float]) -> list[float]:
     return [round(statistics.median(took), 1), round(max(took), 1)]
 
 
-def _pss_mb(pid: int) -> int:
-    told = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    (line,) = (each for each in told if each.startswith("Pss:"))
-    return int(line.split()[1]) // 1024
-
-
-def _status_mb(pid: int, name: str) -> int:
-    (line,) = (each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith(name))
-    return int(line.split()[1]) // 1024
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import company_catalog as made
+from bench.processes import peak_mb, pss_mb
 from gateway.snapshot import BaseLoader, read_manifest
 from policy.facts import Permit, Principal
 from policy.offers import askers_of, leaves_of, path_of, what_can
@@ -44,7 +45,7 @@ def figures(folder: Path, company: made.Company) -> dict[str, Any]:
     }  # fmt: skip
     found["swap_one_longest_step_ms"] = _swap(loader, folder, one=True)
     found["swap_all_longest_step_ms"] = _swap(loader, folder, one=False)
-    found |= {"worker_peak_mb": _peak_mb(), "decide_us": _decide_us(loader.table)}
+    found |= {"worker_peak_mb": peak_mb(), "decide_us": _decide_us(loader.table)}
     return found | _questions(loader.table, company)
 
 
@@ -123,14 +124,8 @@ def _questions(table: Table, company: made.Company) -> dict[str, list[float]]:
 
 def _memory_mb() -> int:
     gc.collect()
-    told = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    (line,) = (each for each in told if each.startswith("Pss:"))
-    return int(line.split()[1]) // 1024
+    return pss_mb()
 
-
-def _peak_mb() -> int:
-    (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM"))
-    return int(line.split()[1]) // 1024
 
 
 def main() -> None:

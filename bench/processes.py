@@ -74,6 +74,21 @@ def rss_bytes(pids: Sequence[int]) -> int:
     return total
 
 
+def peak_mb(pid: int | str = "self") -> int:
+    """The most that was ever resident."""
+    return _told_mb(f"/proc/{pid}/status", "VmHWM:")
+
+
+def pss_mb(pid: int | str = "self") -> int:
+    """What is resident now, shared pages by their part."""
+    return _told_mb(f"/proc/{pid}/smaps_rollup", "Pss:")
+
+
+def _told_mb(file: str, name: str) -> int:
+    (line,) = (each for each in Path(file).read_text().splitlines() if each.startswith(name))
+    return int(line.split()[1]) // 1024
+
+
 def command_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
