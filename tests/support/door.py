@@ -252,6 +252,8 @@ def running_door(
         with contextlib.suppress(OSError):
             parent.sendall(b"stop\n")
         serving.result(10)
+        # An upstream that owes its part of a goodbye would answer into a loop that is closing.
+        until(lambda: made[0].values[counters.UPSTREAM_OPEN] <= 0)
         thread.close()
         rest.call(control.server.close)
         rest.close()
