@@ -73,5 +73,5 @@ untrust: $(STAMP) ## undo `make trust`
 
 .PHONY: clean
 clean: ## remove .venv, the lab's folder and all caches
-	rm -rf .venv .lab .backstage build *.egg-info $(wildcard gateway/compiled__mypyc*.so $(HOT:.py=.*.so)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .lab .backstage .provider build *.egg-info $(wildcard gateway/compiled__mypyc*.so $(HOT:.py=.*.so)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
