@@ -25,6 +25,8 @@ _BEARS: Final = {
     "tag": "is tagged",
 }
 
+TOLD: Final = 10  # names in vain of one service: whoever writes thousands is not worth a search for each
+
 # What else it may be that a name means nothing.
 _UNSAID: Final = {"component": "if it is in the catalog, it says nothing to Stagedoor: give it a `client-id`"}
 
@@ -132,11 +134,11 @@ def _unmatched(selector: Selector, known: Known, source: Source) -> list[Fault]:
 
 def _in_annotations(service: Service, known: Known) -> list[Fault]:
     named = (*service.allow_groups, *service.allow_consumers, *service.approvers)
-    faults = _unknown_refs(named, known, service.source)
-    if not service.owner:
-        faults.append(
-            _warning(service.source, f"nobody owns `{service.ref}`", "name an existing Group as `spec.owner`")
-        )
+    in_vain = [ref for ref in named if ref not in known.get(ref.partition(":")[0], ())]
+    faults = _unknown_refs(in_vain[:TOLD], known, service.source)
+    if len(in_vain) > TOLD:
+        message = f"{len(in_vain) - TOLD:,} more of the teams and components that it names are not in the catalog"
+        faults.append(_warning(service.source, message, "remove them"))
     if service.allow_consumers and service.access == "owners":
         message = "`allow-consumers` has no effect while `access` is `owners`"
         faults.append(_warning(service.source, message, "set `access: consumers`"))

@@ -124,7 +124,7 @@ def _notes(notes: list[Said], indent: str) -> Iterator[Text]:
 
 def _about(said: Said) -> Iterator[tuple[str, str]]:
     if place := _place(said["source"]):
-        yield "said at", place
+        yield "said at", f"{place}, {said['location']}" if said["location"] else place
     for position, contact in enumerate(said["contacts"]):
         yield "" if position else "ask", _contact(contact)
     for position, catalog in enumerate(said["catalogs"]):

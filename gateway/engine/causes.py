@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
+from gateway.config_sources import FILES
 from gateway.engine.acceptance import group_of
 from gateway.engine.ground import Ground
 from gateway.engine.sources.annotations import UNLISTED
@@ -17,6 +18,7 @@ from policy.reading import Fault
 
 ADMINISTRATORS: Final = "administrators"  # who may be asked beside teams and people
 OWNER: Final = "owner"
+_SHOWN: Final = 200
 _GUESTS: Final = ("user:development/guest", "user:default/guest")
 _ACCEPT: Final = "bring them back, or run `stagedoor catalog accept-losses`"
 
@@ -87,10 +89,13 @@ def _waiting(ref: str, entity: Entity, ground: Ground) -> Note:
 
 def _refused(ref: str, ground: Ground) -> Iterator[Note]:
     kind = ref.partition(":")[0]
-    for refused, file in sorted(ground.pull.refused):
+    for (refused, file), origin in sorted(ground.pull.refused.items()):
         if refused == ref:
-            says = f"it comes from where nobody is trusted to define a {kind}: it is not read"
-            yield Note(says, f"list it in `catalog.origins.{kind}s`", Source(file, 0, ref), ask=(ADMINISTRATORS,))
+            catalog = file.removeprefix(CATALOG) if file.startswith(CATALOG) else FILES
+            where = f"`{origin[:_SHOWN] or 'nowhere'}`"
+            says = f"it comes from {where}, where nobody is trusted to define a {kind}: it is not read"
+            todo = f"if it may, list `{catalog} {origin[:_SHOWN]}` in `catalog.origins.{kind}s`"
+            yield Note(says, todo, Source(file, 0, ref), ask=(ADMINISTRATORS,))
 
 
 def _absent(ref: str) -> Note:
@@ -98,3 +103,12 @@ def _absent(ref: str) -> Note:
         return Note("it is Backstage's guest, who is nobody here")
     return Note("it is an orphan: its source does not describe it any more, so it counts as gone", "remove it, or "
                 "describe it again")  # fmt: skip
+
+
+def unseen(ground: Ground) -> Iterator[Note]:
+    """What it may be that nobody shows us an entry."""
+    names = [f"`{each.name}`" for each in ground.settings.catalog.backstage]
+    if names:
+        says = f"what Backstage cannot process at all never gets into its catalog ({', '.join(names)})"
+        todo = "look it up there; if it is missing there too, the Location that it comes from says why"
+        yield Note(says, todo, severity="note", holds=False)

@@ -25,6 +25,7 @@ from gateway.config_sources import Backstage
 TOKEN = "a-static-token"
 ORIGIN = "backstage.io/managed-by-origin-location"
 LOCATION = "file:/srv/catalog/*.yaml"
+PLACE = "file:/srv/catalog/all.yaml"
 
 # Backstage's own words: field of spec -> (relation, its inverse, default kind). Written down apart from the product's
 # table on purpose.
@@ -164,7 +165,7 @@ def _stitched(ref: str, document: dict[str, Any], relations: list[tuple[str, str
     metadata = {"namespace": "default", **document["metadata"]}
     annotations = metadata.get("annotations", {})
     if isinstance(annotations, dict):
-        metadata["annotations"] = {ORIGIN: LOCATION, **annotations}
+        metadata["annotations"] = {ORIGIN: LOCATION, "backstage.io/managed-by-location": PLACE, **annotations}
     whole = {
         **document,
         "metadata": metadata,

@@ -134,7 +134,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         "Group": {"type": "team", "children": []},
         "User": {"memberOf": [], "profile": {}},
     }
-    return {**document, "spec": {**needed[document["kind"]], **document["spec"]}}
+    return {**document, "spec": {**needed.get(document["kind"], {}), **document["spec"]}}
 
 
 def _runs(pid: int) -> bool:

@@ -95,6 +95,7 @@ class ReadAnswer(Answer):
 
 class EntityAnswer(EntityInBriefAnswer):
     source: SourceAnswer
+    location: str = Field(description="Where its text is, as far as its catalog says it.")
     owners: list[str]
     exposures: list[ExposureAnswer]  # type: ignore[assignment]  # the same, with more of each
     notes: list[NoteAnswer]

@@ -14,24 +14,25 @@ from typing import Literal
 
 from gateway import config
 from gateway.engine.sources import values
+from gateway.engine.sources.complaints import SHOWN, Complaints
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.refs import namespace_of, ref_list
 from policy.claims import claimable, network_listed
 from policy.facts import Exposure, Instance, Operation
-from policy.reading import Fault, did_you_mean
+from policy.reading import Fault
 
 ACCESS = ("owners", "consumers", "everyone")
 OPTIONS = (
     "encoded-slashes", "double-slashes", "path-parameters", "trailing-slash-same", "strip-prefix", "assertion",
     "retry-idempotent",
 )  # fmt: skip
-WITHOUT_EFFECT = frozenset({"assertion"})  # known words that nothing listens to
 PER_ENVIRONMENT = ("host", "path", "upstream", "client-id", "virtual-address", "addresses")
 KEYS = (
     *PER_ENVIRONMENT, "environments", "environment", "instance-of", "access", "allow-groups", "allow-consumers",
     "approvers", "max-duration", "paths", "public", "cors", "options",
 )  # fmt: skip
 MAX_UPSTREAMS = 64
+MAX_ITEMS = 1000  # of a list
 UNLISTED = "ask the operator to list it for this environment"  # what to do where the operator's lists forbid something
 
 
@@ -66,8 +67,8 @@ class _Reader:
         self._values = entity.annotations
         self._environments = environments
         self._central_host = central_host
-        self._faults: list[Fault] = []
-        self._broken: set[str] = set()
+        self._complaints = Complaints(entity)
+        self._warn, self._break, self._meant = self._complaints.warn, self._complaints.breaks, self._complaints.meant
 
     def said(self) -> Said:
         self._check_keys()
@@ -87,18 +88,9 @@ class _Reader:
             longest_s=self._longest_s(),
             virtual_addresses={name: found[0] for name, found in self._networks("virtual-address", published)},
             addresses=dict(self._networks("addresses", published)),
-            broken=frozenset(self._broken),
-            faults=tuple(self._faults),
+            broken=frozenset(self._complaints.broken),
+            faults=self._complaints.faults,
         )
-
-    def _warn(self, key: str, message: str, suggestion: str = "", environment: str = "") -> None:
-        says = f"{environment}: {message}" if environment else message
-        self._faults.append(Fault(self._entity.place(key), says, suggestion, "warning", environment))
-
-    def _break(self, environment: str, key: str, message: str, suggestion: str = "") -> None:
-        self._broken.add(environment)
-        said = f"{environment}: {message}"
-        self._faults.append(Fault(self._entity.place(key), said, suggestion, environment=environment))
 
     # ---- words and lists ----
 
@@ -106,18 +98,18 @@ class _Reader:
         for key in self._values:
             name, dot, environment = key.partition(".")
             if name not in KEYS:
-                self._warn(key, f"unknown annotation `{key}`", did_you_mean(name, KEYS))
+                self._warn(key, f"unknown annotation `{key[:SHOWN]}`", self._meant(name, KEYS))
             elif dot and name not in PER_ENVIRONMENT:
                 self._warn(key, f"annotation `{name}` is the same in every environment", f"remove `.{environment}`")
             elif dot and environment not in self._environments:
-                known = did_you_mean(environment, self._environments)
+                known = self._meant(environment, self._environments)
                 self._warn(key, f"unknown environment `{environment}` in `{key}`", known)
 
     def _longest_s(self) -> int:
         text = self._values.get("max-duration", "").strip()
         seconds = values.duration_s(text)
         if text and not seconds:
-            self._warn("max-duration", f"`{text[:80]}` is no duration", "write `PT4H`")
+            self._warn("max-duration", f"`{text[:SHOWN]}` is no duration", "write `PT4H`")
         return seconds
 
     def _instance(self) -> Instance | None:
@@ -134,21 +126,23 @@ class _Reader:
             return Instance(of[0], own, agreed=False)
         return None
 
-    def _items(self, key: str) -> list[str]:
-        return [item for part in self._values.get(key, "").split(",") if (item := part.strip())]
+    def _items(self, key: str, text: str | None = None) -> list[str]:
+        """The entries of a list: so many as anybody needs."""
+        said = self._values.get(key, "") if text is None else text
+        items = [item for part in said.split(",") if (item := part.strip())]
+        if len(items) > MAX_ITEMS:
+            self._warn(key, f"`{key}` has {len(items):,} entries: those after {MAX_ITEMS:,} are left out")
+        return items[:MAX_ITEMS]
 
     def _words(self, key: str, known: tuple[str, ...]) -> Iterator[str]:
         for word in self._items(key):
             if word in known:
                 yield word
             else:
-                self._warn(key, f"unknown word `{word}` in `{key}`", did_you_mean(word, known))
+                self._warn(key, f"unknown word `{word[:SHOWN]}` in `{key}`", self._meant(word, known))
 
     def _options(self) -> frozenset[str]:
-        found = frozenset(self._words("options", OPTIONS))
-        for word in found & WITHOUT_EFFECT:
-            self._warn("options", f"`{word}` in `options` has no effect: a service is sent no signed word", "remove it")
-        return found
+        return frozenset(self._words("options", OPTIONS))
 
     def _cors(self) -> tuple[str, ...]:
         """Origins in one spelling, sorted; one word instead of them; nothing where somebody wrote both."""
@@ -162,7 +156,7 @@ class _Reader:
             if origin := values.origin_of(item):
                 found.add(origin)
             else:
-                message = f"`{item[:80]}` in `cors` is no origin: scripts of it are refused"
+                message = f"`{item[:SHOWN]}` in `cors` is no origin: scripts of it are refused"
                 self._warn("cors", message, "write `https://shop.example.com`, or `upstream` or `refuse` alone")
         return tuple(sorted(found))
 
@@ -173,14 +167,15 @@ class _Reader:
                 return ""
             case "owners" | "consumers" | "everyone" as access:
                 return access
-        self._warn("access", f"unknown access `{text}`: read as `owners`", did_you_mean(str(text), ACCESS))
+            case word:
+                self._warn("access", f"unknown access `{word[:SHOWN]}`: read as `owners`", self._meant(word, ACCESS))
         return "owners"
 
     def _refs(self, key: str, kind: str, kinds: tuple[str, ...] = ()) -> tuple[str, ...]:
-        refs, wrong = ref_list(self._values.get(key, ""), kind, namespace_of(self._entity.ref))
+        refs, wrong = ref_list(self._items(key), kind, namespace_of(self._entity.ref))
         fitting = [ref for ref in refs if ref.partition(":")[0] in (kinds or (kind,))]
         for text in [*wrong, *(ref for ref in refs if ref not in fitting)]:
-            self._warn(key, f"`{text}` in `{key}` is no ref of a {kind}", f"write `{kind}:default/name`")
+            self._warn(key, f"`{text[:SHOWN]}` in `{key}` is no ref of a {kind}", f"write `{kind}:default/name`")
         return tuple(sorted(fitting))
 
     def _client_ids(self) -> dict[str, str]:
@@ -205,14 +200,13 @@ class _Reader:
         listed = list(dict.fromkeys(self._words("environments", tuple(self._environments))))
         own = self._values.get("environment", "").strip()
         if own and own not in self._environments:
-            self._warn("environment", f"unknown environment `{own}`", did_you_mean(own, self._environments))
+            self._warn("environment", f"unknown environment `{own[:SHOWN]}`", self._meant(own, self._environments))
         elif own and not listed and {"host", "upstream"} & self._values.keys():  # else it only calls others
             message = "`environment` publishes nothing without `environments`"
             self._warn("environment", message, f"write `environments: {own}`")
         if own and listed and listed != [own]:
             message = f"`environment` is `{own}`, but `environments` lists `{', '.join(listed)}`: not published"
-            self._faults.append(Fault(self._entity.place("environments"), message, f"write `{own}`"))
-            self._broken.update(listed)
+            self._complaints.breaks_all(listed, "environments", message, f"write `{own}`")
             return []
         return listed
 
@@ -223,45 +217,46 @@ class _Reader:
         return chosen, self._values.get(chosen, "").strip().replace("{env}", environment)
 
     def _exposure(self, environment: str) -> Exposure | None:
-        before = len(self._faults)
+        before = self._complaints.errors
         host_key, host = self._value("host", environment)
         host = host.lower()
         if not host:
             self._break(environment, "environments", "annotation `host` is missing", "say the public host name")
         elif not values.is_host(host):
-            self._break(environment, host_key, f"`{host[:80]}` is no host name", "without scheme, port and path")
+            self._break(environment, host_key, f"`{host[:SHOWN]}` is no host name", "without scheme, port and path")
         elif host == self._central_host:
             self._break(environment, host_key, f"host `{host}` is Stagedoor's own")
         prefix = self._prefix(environment)
         upstreams = self._upstreams(environment)
-        if len(self._faults) > before:
+        if self._complaints.errors > before:
             return None
         exposure = Exposure(environment, host, prefix, upstreams, self._entity.place(host_key))
         bounds = self._environments[environment]
         for message in claimable(exposure, bounds.hosts, bounds.upstreams):
             self._break(environment, host_key, message, UNLISTED)
-        return exposure if len(self._faults) == before else None
+        return exposure if self._complaints.errors == before else None
 
     def _prefix(self, environment: str) -> str:
         key, path = self._value("path", environment)
         prefix = values.prefix_of(path or "/")
         if not prefix:
-            self._break(environment, key, f"`{path[:80]}` is no path prefix", "write `/v1/payments`")
+            self._break(environment, key, f"`{path[:SHOWN]}` is no path prefix", "write `/v1/payments`")
         return prefix
 
     def _upstreams(self, environment: str) -> tuple[str, ...]:
         key, text = self._value("upstream", environment)
         found: dict[str, None] = {}
-        for part in filter(None, (part.strip() for part in text.split(","))):
+        if len(parts := self._items(key, text)) > MAX_UPSTREAMS:
+            self._break(environment, key, f"more than {MAX_UPSTREAMS} upstreams", "name what balances them")
+            return ()
+        for part in parts:
             if upstream := values.upstream_of(part):
                 found[upstream] = None
             else:
                 suggestion = "write `https://payments.example.internal:8443`, without path and user"
-                self._break(environment, key, f"`{part[:80]}` is no upstream", suggestion)
+                self._break(environment, key, f"`{part[:SHOWN]}` is no upstream", suggestion)
         if not text:
             self._break(environment, "environments", "annotation `upstream` is missing", "say where the service runs")
-        if len(found) > MAX_UPSTREAMS:
-            self._break(environment, key, f"more than {MAX_UPSTREAMS} upstreams")
         return tuple(found)
 
     def _networks(self, key: str, published: list[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -270,11 +265,11 @@ class _Reader:
         for environment in published:
             chosen, text = self._value(key, environment)
             found = set()
-            for part in filter(None, (part.strip() for part in text.split(","))):
+            for part in self._items(chosen, text):
                 network = values.network_of(part, single=single)
                 if network is None:
                     hint = "write `10.20.30.40`" if single else "write `10.20.30.40, 10.20.40.0/24`"
-                    self._warn(chosen, f"`{part[:80]}` in `{chosen}` is no address", hint, environment)
+                    self._warn(chosen, f"`{part[:SHOWN]}` in `{chosen}` is no address", hint, environment)
                 elif not network_listed(network, self._environments[environment].upstreams):
                     message = f"`{part}` in `{chosen}` is outside the networks of this environment"
                     self._warn(chosen, message, UNLISTED, environment)
@@ -293,4 +288,4 @@ class _Reader:
                 if operation := values.operation_of(item):
                     yield Operation(*operation, public=public, source=self._entity.place(key))
                 else:
-                    self._warn(key, f"`{item[:80]}` in `{key}` is no operation", "write `GET /assets/**`")
+                    self._warn(key, f"`{item[:SHOWN]}` in `{key}` is no operation", "write `GET /assets/**`")

@@ -16,15 +16,17 @@ from typing import Any, NamedTuple, TypeVar
 
 from gateway import config
 from gateway.engine.sources.annotations import Said, read_annotations
+from gateway.engine.sources.complaints import TOLD
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.instances import instance_faults
+from gateway.engine.sources.owners import owner_of
 from gateway.engine.sources.refs import full_ref, namespace_of
 from gateway.engine.sources.relations import RelationIndex, Relations
 from policy.claims import claimable, key_of
 from policy.facts import Catalog, Exposure, Operation, Person, Service, Team
 from policy.paths import Template, template_of
 from policy.reading import Fault
-from policy.tracking import WHOLE, Ledger, Tracked, differing
+from policy.tracking import WHOLE, Comparison, Ledger, Tracked
 
 Fact = TypeVar("Fact")
 
@@ -53,8 +55,9 @@ class _Made(NamedTuple):
 class Assembler:
     """Makes facts; remembers all of them between calls. A call that failed half-way is not built upon."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, comparison: Comparison[str, Entity] | None = None) -> None:
         self._bounds = bounds
+        self._comparison = comparison or Comparison()
         self._forget_all()
 
     def _forget_all(self) -> None:
@@ -73,7 +76,8 @@ class Assembler:
         if not self._is_sound:
             self._forget_all()
         self._is_sound = False
-        changed = [ref for ref in differing(self._entities, entities) if not self._says_the_same(ref, entities)]
+        differing = self._comparison.differing(self._entities, entities)
+        changed = [ref for ref in differing if not self._says_the_same(ref, entities)]
         stale = self._stale(changed, entities)
         for ref in stale:
             self._forget(ref)
@@ -159,7 +163,7 @@ class Assembler:
     ) -> _Made:
         provides = tuple(relations.get((entity.ref, "providesApi"), ()))
         apis = tuple(entities.get(ref) for ref in provides)
-        owner, owner_faults = _owner(entity, entities, relations)
+        owner, owner_faults = owner_of(entity, entities, relations)
         system, domain = _place(entity, relations)
         consumes = tuple(relations.get((entity.ref, "consumesApi"), ()))
         base, base_owner = _base(entity, entities, relations)
@@ -215,27 +219,11 @@ def _changed(known: Mapping[str, Fact], changes: Mapping[str, Any] | None) -> Ma
     return {ref: fact for ref, fact in found.items() if fact is not None} if None in changes.values() else found
 
 
-def _owner(entity: Entity, entities: Mapping[str, Entity], relations: Relations) -> tuple[str, list[Fault]]:
-    """The owning team. A person cannot own a service here, and a team that is not in the catalog owns nothing."""
-    owners = relations.get((entity.ref, "ownedBy"), ())
-    teams = [ref for ref in owners if ref.startswith("group:") and ref in entities]
-    if len(teams) == 1:
-        return teams[0], []
-    if not owners:
-        message = "has no owner: nobody reaches it as its owner"
-    elif teams:
-        message = f"has several owners: {', '.join(f'`{ref}`' for ref in teams)}: none of them reaches it as its owner"
-    else:
-        message = f"owner `{owners[0]}` is no team of the catalog: nobody reaches it as its owner"
-    hint = "a bare name means the entity's own namespace; write `group:default/name`" if owners and not teams else ""
-    return "", [Fault(entity.source, f"`{entity.ref}` {message}", hint, "warning")]
-
-
 def _base(entity: Entity, entities: Mapping[str, Entity], relations: Relations) -> tuple[Entity | None, str]:
     """The component that `instance-of` names, and who owns that."""
     text = entity.annotations.get("instance-of", "")
     base = entities.get(full_ref(text, "component", namespace_of(entity.ref))) if text else None
-    return base, _owner(base, entities, relations)[0] if base is not None else ""
+    return base, owner_of(base, entities, relations)[0] if base is not None else ""
 
 
 def _place(entity: Entity, relations: Relations) -> tuple[str, str]:
@@ -253,10 +241,11 @@ def _is_openapi(api: Entity) -> bool:
 
 def _api_faults(entity: Entity, provides: Sequence[str], apis: Sequence[Entity | None]) -> list[Fault]:
     faults = []
-    for ref, api in zip(provides, apis, strict=True):
+    for ref, api in zip(provides[:TOLD], apis[:TOLD], strict=True):
         if api is None:
-            message = f"`{entity.ref}` provides `{ref}`, which is not in the catalog: its operations are unknown"
-            faults.append(Fault(entity.source, message, "a bare name means the entity's own namespace", "warning"))
+            message = f"`{entity.ref}` provides `{ref}`, which is not in the catalog: none of its operations is open"
+            todo = "correct `spec.providesApis`; a bare name means the entity's own namespace"
+            faults.append(Fault(entity.source, message, todo, "warning"))
         elif api.definition is not None and not api.definition.openapi:
             message = f"`{ref}` is no OpenAPI: `{entity.ref}` is guarded as a whole where it has no other definition"
             faults.append(Fault(api.source, message, "", "warning"))

@@ -24,7 +24,7 @@ from typing import Any, Final
 from gateway import telemetry
 from gateway.config_sources import Backstage
 from gateway.engine.sources.backstage_api import REFS, CatalogApi, CatalogFault, jittered
-from gateway.engine.sources.backstage_definitions import Definitions, Wanted, wanted_of
+from gateway.engine.sources.backstage_definitions import Definitions, Wanted, pull_of, wanted_of
 from gateway.engine.sources.backstage_items import PROBED, READ, ItemReader, Record, Seen, seen
 from gateway.engine.sources.pulls import Pull, file_of
 from policy.facts import Source
@@ -267,16 +267,7 @@ class BackstageSource:
         if not self._is_read:
             fault = self._unread_fault(self.standing.fault)
             return Pull(unread=True, broken_files={self._file}, faults=[fault], catalogs=frozenset((self._file,)))
-        origins: dict[str, str] = {}
-        absent = {ref for ref, record in self._records.items() if record.entity is None and not record.is_broken}
-        pull = Pull(absent=absent, catalogs=frozenset((self._file,)), origins=origins)
-        for ref, record in self._records.items():
-            if record.is_broken:
-                pull.broken.add(ref)
-            elif record.entity is not None:
-                pull.entities[ref] = self._definitions.attached(record.entity) if record.is_defined else record.entity
-                origins[ref] = record.origin
-            pull.faults += record.faults
+        pull = pull_of(self._records, self._file, self._definitions)
         pull.faults += self._faults()
         return pull
 

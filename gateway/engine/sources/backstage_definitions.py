@@ -18,6 +18,7 @@ from gateway.engine.sources.backstage_api import ANSWER_BYTES, CatalogApi, TooLa
 from gateway.engine.sources.backstage_items import DEFINED, Record, definition_of
 from gateway.engine.sources.entities import Entity, digested
 from gateway.engine.sources.openapi import Definition
+from gateway.engine.sources.pulls import Pull
 from policy.facts import Source
 
 BATCH: Final = 50
@@ -42,6 +43,25 @@ def wanted_of(records: Mapping[str, Record]) -> list[Wanted]:
     return [Wanted(ref, records[ref].etag) for ref in sorted(refs) if ref in records and records[ref].is_defined]
 
 
+def pull_of(records: Mapping[str, Record], file: str, definitions: Definitions) -> Pull:
+    """What the records say, with the definitions that are known."""
+    pull = Pull(catalogs=frozenset((file,)))
+    origins: dict[str, str] = {}
+    for ref, record in records.items():
+        pull.locations[ref] = record.location
+        if record.entity is None:
+            (pull.broken if record.is_broken else pull.absent).add(ref)
+            pull.owners[ref] = record.owners
+        else:
+            pull.entities[ref] = definitions.attached(record.entity) if record.is_defined else record.entity
+            origins[ref] = record.origin
+        if record.faults:
+            is_idle = record.is_defined and not definitions.is_read(ref)  # nobody's operations come from that API
+            pull.faults += (each for each in record.faults if not (is_idle and each.keeps))
+    pull.origins = origins
+    return pull
+
+
 class _Read(NamedTuple):
     etag: str
     digest: str  # of the text
@@ -57,6 +77,9 @@ class Definitions:
         self._worker = worker
         self._known: dict[str, _Read] = {}
         self._attached: dict[str, tuple[Entity, Definition, Entity]] = {}
+
+    def is_read(self, ref: str) -> bool:
+        return ref in self._known
 
     def attached(self, entity: Entity) -> Entity:
         """The API with its definition as far as that is known."""

@@ -19,8 +19,9 @@ import orjson
 from gateway.engine.sources import openapi
 from gateway.engine.sources.entities import Entity, read_entity
 from gateway.engine.sources.file_reading import OPENAPI_TYPES
+from gateway.engine.sources.misplaced import misplaced
 from gateway.engine.sources.openapi import Definition
-from gateway.engine.sources.refs import entity_ref
+from gateway.engine.sources.refs import entity_ref, full_ref
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -34,6 +35,9 @@ ENTITY_BYTES: Final = 1024 * 1024
 PROCESSING: Final = "backstage.io/catalog-processing"
 _MANAGED: Final = "backstage.io/managed-by-"  # written by the catalog: where an entity comes from is no part of it
 ORIGIN: Final = _MANAGED + "origin-location"
+_LOCATION: Final = _MANAGED + "location"
+_CAUSES: Final = re.compile(r";\s*caused by\s+")  # between the errors of a chain, the innermost last
+_ERROR: Final = re.compile(r"(?:[A-Za-z]*Error:\s*)+")
 _SHA1: Final = re.compile(r"[0-9a-f]{40}\Z")
 _SHOWN: Final = 160
 _NOT_YET: Final = Definition((), broken=True, digest="not read yet")
@@ -49,16 +53,19 @@ class Seen(NamedTuple):
 
 class Record(NamedTuple):
     """An entity as it was read last. ``entity`` is None for one that counts as absent (an orphan) or, with
-    ``is_broken``, cannot be read."""
+    ``is_broken``, cannot be read; ``owners`` are those of such a one. ``origin``: which location brought it in;
+    ``location``: where its text is."""
 
     uid: str
     etag: str
     digest: bytes
     origin: str
+    location: str
     is_frozen: bool
     is_broken: bool
     entity: Entity | None
     faults: tuple[Fault, ...]
+    owners: tuple[str, ...] = ()
 
     @property
     def is_defined(self) -> bool:
@@ -110,32 +117,36 @@ class ItemReader:
         try:
             content = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
         except TypeError:
-            return self._broken(ref, uid, etag, "it holds half a character (a lone surrogate)")
+            return self._broken(ref, item, Seen(ref, uid, etag), "it holds half a character (a lone surrogate)")
         digest = blake2b(content, digest_size=16).digest()
         if known is not None and known.digest == digest:
             return known._replace(uid=uid, etag=etag)
         if len(content) > ENTITY_BYTES:
-            return self._broken(ref, uid, etag, f"it has more than {ENTITY_BYTES} bytes", digest)
+            return self._broken(ref, item, Seen(ref, uid, etag), f"it has more than {ENTITY_BYTES} bytes", digest)
         is_frozen = not _SHA1.match(etag) or (known is not None and known.etag == etag)
         return self._read(ref, item, uid, etag, digest, is_frozen=is_frozen)
 
     def _read(self, ref: str, item: dict[str, Any], uid: str, etag: str, digest: bytes, *, is_frozen: bool) -> Record:
         annotations = item["metadata"].get("annotations")
-        origin = ""
+        origin = location = ""
         if isinstance(annotations, dict):
-            origin = _text(annotations, ORIGIN)
+            origin, location = _text(annotations, ORIGIN), _text(annotations, _LOCATION)
             item["metadata"]["annotations"] = {k: v for k, v in annotations.items() if not k.startswith(_MANAGED)}
         place = Source(self.file)
         reading = read_entity(item, lambda path: place, self._prefix, _relations(item), _definer(item))
         is_broken = reading.entity is None and bool(reading.faults)
         faults = reading.faults
-        if reading.entity is not None and _concerns_us(reading.entity):
-            faults = (*faults, *_processing_faults(item, reading.entity))
-        return Record(uid, etag, digest, origin, is_frozen, is_broken, reading.entity, faults)
+        if reading.entity is not None:
+            faults = (*faults, *misplaced(item, reading.entity, self._prefix))
+            if _concerns_us(reading.entity):
+                faults = (*faults, *_processing_faults(item, reading.entity))
+            return Record(uid, etag, digest, origin, location, is_frozen, is_broken, reading.entity, faults)
+        return Record(uid, etag, digest, origin, location, is_frozen, is_broken, None, faults, _owners(item))
 
-    def _broken(self, ref: str, uid: str, etag: str, why: str, digest: bytes = b"") -> Record:
-        fault = Fault(Source(self.file, 0, ref), f"`{ref}` is not read: {why}", "its owner mends it")
-        return Record(uid, etag, digest, "", False, True, None, (fault,))
+    def _broken(self, ref: str, item: dict[str, Any], seen: Seen, why: str, digest: bytes = b"") -> Record:
+        fault = Fault(Source(self.file, 0, ref), f"`{ref}` is not read: {why}", "correct it where it is written")
+        location = _text(_mapping(item["metadata"], "annotations"), _LOCATION)
+        return Record(seen.uid, seen.etag, digest, "", location, False, True, None, (fault,), _owners(item))
 
 
 def definition_of(item: Any, ref: str, file: str) -> tuple[str, Callable[[], Definition]]:
@@ -167,8 +178,16 @@ def _relations(item: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def _owners(item: dict[str, Any]) -> tuple[str, ...]:
+    """Whose it is, of what has no form that could be asked."""
+    found = (full_ref(target, "", "default") for kind, target in _relations(item) if kind == "ownedBy")
+    return tuple(dict.fromkeys(ref for ref in found if ref))
+
+
 def _concerns_us(entity: Entity) -> bool:
-    return entity.kind in ("user", "group") or bool(entity.annotations)
+    """An API does once somebody's operations come from it; whether they do is seen later."""
+    is_api = entity.definition is not None and entity.definition.openapi
+    return is_api or entity.kind in ("user", "group") or bool(entity.annotations)
 
 
 def _processing_faults(item: dict[str, Any], entity: Entity) -> list[Fault]:
@@ -177,10 +196,22 @@ def _processing_faults(item: dict[str, Any], entity: Entity) -> list[Fault]:
     items = status.get("items") if isinstance(status, dict) else None
     for each in items if isinstance(items, list) else []:
         if isinstance(each, dict) and each.get("type") == PROCESSING and each.get("level") == "error":
-            said = "".join(c if c.isprintable() else " " for c in str(each.get("message", ""))[:_SHOWN])
+            said = _innermost(str(each.get("message", "")))
             message = f"`{entity.ref}` counts as it was: its newest version was refused by the catalog ({said})"
-            return [Fault(entity.source, message, "its owner corrects it", "warning", keeps=True)]
+            todo = "correct it where it is written: the catalog reads it again by itself"
+            return [Fault(entity.source, message, todo, "warning", keeps=True)]
     return []
+
+
+def _innermost(message: str) -> str:
+    """What is wrong, of a chain of errors: those around it say which part of the catalog noticed."""
+    said = _ERROR.sub("", _CAUSES.split(message)[-1], count=1) or message
+    return "".join(c if c.isprintable() else " " for c in said[:_SHOWN]).strip()
+
+
+def _mapping(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = holder.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _text(holder: Mapping[str, Any], key: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from gateway import documents
 from gateway.engine.sources import openapi
 from gateway.engine.sources.entities import Entity, read_entity
+from gateway.engine.sources.misplaced import misplaced
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -116,6 +117,7 @@ class FileReader:
         reading = read_entity(value, document.locate, self._prefix, define=self._definer(value, document))
         if reading.entity is not None:
             self._entities.append(reading.entity)
+            self._faults += misplaced(value, reading.entity, self._prefix)
         elif reading.faults:
             self._faults += reading.faults
             self._mark_broken(reading.ref)

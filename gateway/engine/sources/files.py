@@ -6,7 +6,8 @@ symbolic links resolved; an address is never fetched.
 
 A file that cannot be read is broken, and so is every entity in it: it is reported, not missing. Files are read again
 only when their name, size, time or inode changed, or those of a file they include. Whoever knows which files were
-touched saves a look at all others; whenever that could miss something, all are looked at.
+touched saves a look at all others; whenever that could miss something, all are looked at. Somebody beside the readings
+may look for what nobody told (`unread`).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class FileSource:
         self._known: dict[str, FileRead] = {}
         self._pulled: tuple[list[int], list[Fault], Pull] | None = None  # identities of reads, faults, what they gave
         self._has_links = False
+        self._has_targets = False  # whether Locations lead to files of any name
         self._roots: dict[str, Path] = {}  # file -> the folder it must stay inside
         self._readers: dict[str, list[str]] = {}  # path -> the files that are it or include it
 
@@ -69,10 +71,35 @@ class FileSource:
         self._pulled = (list(map(id, reads.values())), faults, pull)
         return pull
 
+    def unread(self) -> frozenset[str] | None:
+        """The files that differ from what was read of them last; None when only a look at everything could tell: files
+        came or went, or links lead to them. Changes nothing, and may be called while another thread reads."""
+        known, roots = self._known, self._roots
+        if self._pulled is None or self._has_links:
+            return None
+        differ: set[str] = set()
+        seen: set[str] = set()
+        waiting = [file for pattern in self._patterns for file in _files_of(pattern)]
+        while waiting:
+            file = waiting.pop()
+            if file in seen:
+                continue
+            read, root = known.get(file), roots.get(file)
+            if read is None or root is None:
+                return None
+            seen.add(file)
+            if not _is_current(read):
+                differ.add(file)
+            for target, _ in read.targets:
+                path, _ = inside(target, file, root)
+                waiting += _files_of(path) if path else []
+        return frozenset(differ) if seen == known.keys() else None
+
     def _know(self, reads: dict[str, FileRead]) -> None:
         self._known = reads
         self._roots = {file: self._roots[file] for file in reads}
         self._has_links = any(read.is_linked for read in reads.values())
+        self._has_targets = any(read.targets for read in reads.values())
         self._readers = {}
         for file, read in reads.items():
             for path in read.stamps:
@@ -108,14 +135,23 @@ class FileSource:
         return pull
 
     def _is_of_no_matter(self, path: str) -> bool:
-        """Whether no reading looks at a path that was not read: it lies elsewhere, or below a hidden folder."""
+        """Whether no reading looks at a path that was not read: it lies elsewhere, or below a hidden folder, or is what
+        editors put beside a file for a moment."""
         for pattern in self._patterns:
             root = str(root_of(pattern))
             if any(path == each or path.startswith(f"{each}{os.sep}") for each in (root, os.path.realpath(root))):
                 below = path[len(root) :].split(os.sep) if path.startswith(root) else []
-                if root != os.path.normpath(pattern) or not any(part.startswith(".") for part in below):
+                if root != os.path.normpath(pattern):
+                    return False
+                if not any(part.startswith(".") for part in below) and not self._is_passing(path):
                     return False
         return True
+
+    def _is_passing(self, path: str) -> bool:
+        """Whether a path in a folder is no folder, was none that held a file, and has no name that is read."""
+        if path.endswith(SUFFIXES) or self._has_targets or os.path.isdir(path):
+            return False
+        return not any(file.startswith(f"{path}{os.sep}") for file in self._readers)
 
     def _is_simple(self, file: str, read: FileRead, pull: Pull) -> bool:
         """Whether a file that changed is there and sound, as it was before, includes what it included, and describes
@@ -150,9 +186,14 @@ class FileSource:
 
     def _read(self, file: str, root: Path) -> FileRead:
         known = self._known.get(file)
-        if known is not None and all(stamp_of(name) == stamp for name, stamp in known.stamps.items()):
+        if known is not None and _is_current(known):
             return known
         return FileReader(file, root, self._prefix).read()
+
+
+def _is_current(read: FileRead) -> bool:
+    """Whether the file, and all it includes, is as it was when it was read."""
+    return all(stamp_of(name) == stamp for name, stamp in read.stamps.items())
 
 
 def _files_of(pattern: str) -> list[str]:

@@ -24,6 +24,8 @@ from policy.reading import Fault
 MAX_BYTES = 4 * 1024 * 1024
 MAX_OPERATIONS = 5000
 MAX_SEGMENTS = 64  # of a path
+TOLD = 20  # warnings
+SHOWN = 80  # characters of a path in a warning
 MAX_NAME = 200  # of an operation's name
 MAX_REFERENCES = 8  # of a reference to a reference
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -134,7 +136,8 @@ class _Reader:
         place: tuple[str | int, ...] = ("paths", path)
         item = self._resolved(item)
         if not isinstance(item, Mapping):
-            self._warn(place, f"path `{path}` is a reference that cannot be followed, or no mapping")
+            message = f"path `{path[:SHOWN]}` is a reference that cannot be followed, or no mapping: it is left out"
+            self._warn(place, message, "write it into this definition, nothing is fetched")
             return
         for method in METHODS:
             if method not in item:
@@ -190,7 +193,7 @@ class _Reader:
         """The whole template, literals decoded once as requests are; "" with a warning when it cannot match."""
         template = _decoded(base + path) if path.startswith("/") else ""
         if not template or template_fault(template):
-            self._warn(place, f"path `{path[:80]}` can never match a request")
+            self._warn(place, f"path `{path[:SHOWN]}` can never match a request")
             return ""
         return template
 
@@ -263,8 +266,12 @@ class _Reader:
             node = node.get(key) if isinstance(node, Mapping) else None
         return node
 
-    def _warn(self, path: Sequence[str | int], message: str) -> None:
-        self.faults.append(Fault(self._locate(path), f"definition: {message}", "", "warning"))
+    def _warn(self, path: Sequence[str | int], message: str, suggestion: str = "") -> None:
+        """So many as somebody mends: a hostile definition has a hundred thousand."""
+        if len(self.faults) < TOLD:
+            self.faults.append(Fault(self._locate(path), f"definition: {message}", suggestion, "warning"))
+        elif len(self.faults) == TOLD:
+            self.faults.append(Fault(self._locate(()), "definition: more of it is left out", "", "warning"))
 
 
 def _trimmed(base: str) -> str:

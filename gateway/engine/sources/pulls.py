@@ -33,8 +33,10 @@ class Pull:
     unread: bool = False  # a source has never been read
     catalogs: frozenset[str] = frozenset(("",))  # what was read here: the places of catalogs, "" for files
     origins: Mapping[str, str] = field(default_factory=dict)  # ref -> origin location, where a catalog says it
+    locations: dict[str, str] = field(default_factory=dict)  # ref -> where its text is, where a catalog says it
+    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of what is broken or absent, as far as known
     is_trusted: bool = False  # who is in it may define people, whatever the origin
-    refused: set[tuple[str, str]] = field(default_factory=set)  # (ref, file): defined where nobody is trusted
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (ref, file): origin, where nobody is trusted
 
 
 def file_of(catalog: str) -> str:
@@ -69,6 +71,8 @@ class Joined:
             whole.broken |= part.broken
             whole.broken_files |= part.broken_files
             whole.absent |= part.absent
+            whole.locations = {**part.locations, **whole.locations}
+            whole.owners = {**part.owners, **whole.owners}
             whole.faults += part.faults
             whole.unread = whole.unread or part.unread
             untrusted: Counter[tuple[str, str]] = Counter()
@@ -78,7 +82,7 @@ class Joined:
                     if part.is_trusted or self._is_trusted(name, each.kind, origin):
                         _put(whole, each, is_new=each is entity)
                     else:
-                        whole.refused.add((ref, each.source.file))
+                        whole.refused[ref, each.source.file] = origin
                         untrusted[each.kind, origin] += 1
             whole.faults += [_refused_fault(name, *which, count) for which, count in sorted(untrusted.items())]
         return whole

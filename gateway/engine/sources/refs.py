@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 _NAME = re.compile(r"(?:[a-z0-9][-a-z0-9_.]*)?[a-z0-9]\Z")
@@ -31,11 +32,11 @@ def full_ref(text: str, kind: str, namespace: str) -> str:
     return entity_ref(kind, namespace, name)
 
 
-def ref_list(text: str, kind: str, namespace: str) -> tuple[list[str], list[str]]:
-    """The refs of a comma list, and the parts that are none."""
+def ref_list(parts: Iterable[str], kind: str, namespace: str) -> tuple[list[str], list[str]]:
+    """The refs of a list, and the parts that are none."""
     refs: dict[str, None] = {}
     wrong = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in parts:
         if ref := full_ref(part, kind, namespace):
             refs[ref] = None
         else:

@@ -88,12 +88,15 @@ def test_nothing_that_somebody_wrote_moves_the_cursor(engine: Engine) -> None:
 
 def test_an_entity_with_very_much_to_say_fits_a_screen(engine: Engine) -> None:
     words = ",".join(f"word{number}" for number in range(60))
-    write(engine.file.parent, "e.yaml", service("e", options=words))
+    write(engine.file.parent, "e.yaml", service("e", options=words, allow_groups=words))
     engine.rounds.round()
     shown = lines("e", code=0)
     assert len(shown) < 60
-    assert "    40 more: --json has all" in shown
-    assert len(told("entity", "e", "--state-folder", "s")["notes"]) == 60
+    assert "    12 more: --json has all" in shown
+    says = [note["says"] for note in told("entity", "e", "--state-folder", "s")["notes"]]
+    assert len(says) == 32
+    assert "40 more of what it says is not known and left out" in says
+    assert "50 more of the teams and components that it names are not in the catalog" in says
 
 
 def test_without_a_name_everybody_is_counted_and_who_is_not_published_is_listed(engine: Engine) -> None:

@@ -19,8 +19,8 @@ from tests.support.catalogs import entity, people, service, settings, write
 
 NOW_S = 1_700_000_000.0
 KEYS = {
-    "ref", "kind", "title", "state", "sentence", "since", "base", "exposures", "source", "owners", "notes", "needs",
-    "contacts", "catalogs", "suggestion",
+    "ref", "kind", "title", "state", "sentence", "since", "base", "exposures", "source", "location", "owners",
+    "notes", "needs", "contacts", "catalogs", "suggestion",
 }  # fmt: skip
 AWAY = {"name": "main", "age_s": 90.0, "fault": "it is away", "fix": ""}
 

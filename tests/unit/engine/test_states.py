@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config_sources import Backstage
 from gateway.engine.causes import ADMINISTRATORS, OWNER, Note
 from gateway.engine.ground import Ground
 from gateway.engine.journal import Journal
@@ -135,7 +136,8 @@ def test_a_definition_that_cannot_be_read_is_told_to_the_api_and_to_who_provides
     engine.write("api.yaml", api("a", "openapi: 3.0.3: x"))
     a = engine.of("component:default/a")
     assert (a.state, a.places[0].state) == ("held", "held")
-    assert "the definition of `api:default/a` cannot be read, so the operations it had count" in said(a.notes)
+    why = "not YAML: mapping values are not allowed in this context"
+    assert f"the definition of `api:default/a` cannot be read ({why}), so the operations it had count" in said(a.notes)
     assert engine.of("api:default/a").state == "held"
     engine.write("new.yaml", service("c", providesApis=["c"]), api("c", "- no\n"))
     c = engine.of("component:default/c")
@@ -197,7 +199,7 @@ def test_an_orphan_and_the_guest_count_as_gone(engine: Engine) -> None:
     ("ref", "sentence"),
     [
         ("component:default/payments", "No catalog that is read holds it."),
-        ("template:default/x", "Entities of kind `template` are not read."),
+        ("template:default/x", "Entities of kind `template` are not read: only a Component is exposed."),
         ("component:default/quiet", "It says nothing to Stagedoor: no annotation, so it is not exposed."),
     ],
 )
@@ -205,6 +207,31 @@ def test_what_says_nothing_to_us_is_not_seen(engine: Engine, ref: str, sentence:
     engine.write("q.yaml", entity("Component", "quiet", owner="team"))
     standing = engine.of(ref)
     assert (standing.state, standing.sentence) == ("not_seen", sentence)
+
+
+def test_whose_is_what_has_no_form_is_told_where_the_catalog_says_it(engine: Engine) -> None:
+    ground = engine.round()
+    pull = replace(ground.pull, absent={"component:default/o"}, owners={"component:default/o": ("group:default/team",)})
+    gone = States(replace(ground, pull=pull)).of("component:default/o")
+    assert (gone.state, gone.owners, contacts(gone)) == ("refused", ("group:default/team",), ("group:default/team",))
+
+
+def test_what_a_published_entry_says_in_vain_is_counted_in_its_sentence(engine: Engine) -> None:
+    engine.write("c.yaml", service("c", options="fly, swim"))
+    assert engine.of("component:default/c").sentence == "It is published in prod, with 2 warnings."
+
+
+def test_a_team_that_does_not_count_is_not_among_a_persons(engine: Engine) -> None:
+    engine.write("p.yaml", entity("User", "pia", memberOf=["team", "unknown"]))
+    assert engine.of("user:default/pia").sentence == "It counts, in `group:default/team`."
+
+
+def test_who_follows_a_backstage_is_told_what_it_does_not_show(engine: Engine) -> None:
+    ground = engine.round()
+    followed = replace(ground.settings.catalog, backstage=(Backstage("main", "http://127.0.0.1:1", "token"),))
+    unseen = States(replace(ground, settings=replace(ground.settings, catalog=followed))).of("component:default/x")
+    assert (unseen.state, "never gets into its catalog (`main`)" in said(unseen.notes)) == ("not_seen", True)
+    assert engine.of("component:default/x").notes == ()
 
 
 def test_a_name_that_is_nearly_right_is_suggested_of_the_same_kind_first(engine: Engine) -> None:
@@ -246,9 +273,10 @@ def test_a_newest_version_that_the_catalog_refused_is_held_and_its_owner_asked(e
 
 def test_who_is_defined_where_nobody_is_trusted_is_refused_and_the_administrators_are_asked(engine: Engine) -> None:
     ground = engine.round()
-    pull = replace(ground.pull, refused={("user:default/mallory", "catalog:other")})
+    pull = replace(ground.pull, refused={("user:default/mallory", "catalog:other"): "url:https://x"})
     mallory = States(replace(ground, pull=pull)).of("user:default/mallory")
-    assert (mallory.state, mallory.notes[0].todo) == ("refused", "list it in `catalog.origins.users`")
+    todo = "if it may, list `other url:https://x` in `catalog.origins.users`"
+    assert (mallory.state, mallory.notes[0].todo) == ("refused", todo)
     assert contacts(mallory) == (ADMINISTRATORS,)
 
 

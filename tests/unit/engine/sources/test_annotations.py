@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.engine.sources.annotations import Said, read_annotations
+from gateway.engine.sources.annotations import MAX_ITEMS, Said, read_annotations
+from gateway.engine.sources.complaints import TOLD
 from gateway.engine.sources.entities import read_entity
 from policy.facts import Instance, Source
 from tests.support.catalogs import PREFIX, entity, environments
@@ -208,3 +209,29 @@ def test_a_word_that_nothing_listens_to_is_told() -> None:
     found = said({"options": "assertion, strip-prefix"})
     assert found.options == {"assertion", "strip-prefix"}
     assert [fault.message.partition(" in ")[0] for fault in found.faults] == ["`assertion`"]
+
+
+@pytest.mark.parametrize("key", ["allow-groups", "allow-consumers", "approvers", "options", "paths", "public", "cors"])
+def test_a_list_without_end_is_cut_and_told_in_a_few_words(key: str) -> None:
+    """It would delay everybody else's revocations: each word is looked up, told and remembered."""
+    found = said({key: ",".join(f"GET /x{number} y" for number in range(30_000))})
+    assert [each.environment for each in found.exposures] == ["prod"]
+    assert len(found.faults) <= TOLD + 1
+    assert f"`{key}` has 30,000 entries: those after {MAX_ITEMS:,} are left out" in found.faults[0].message
+    assert len(found.faults[-1].message) < 200
+    assert max(map(len, (found.allow_groups, found.allow_consumers, found.declared, found.cors))) <= MAX_ITEMS
+
+
+def test_environments_and_upstreams_without_end_are_cut_too() -> None:
+    found = said({"environments": "prod," + ",".join(f"e{number}" for number in range(30_000))})
+    assert [each.environment for each in found.exposures] == ["prod"]
+    assert len(found.faults) == TOLD + 1
+    many = said({"upstream": ",".join(f"http://10.0.{number // 250}.{number % 250}" for number in range(30_000))})
+    assert many.broken == {"prod"}
+    assert any("more than 64 upstreams" in fault.message for fault in many.faults)
+
+
+def test_keys_without_end_are_told_in_a_few_words() -> None:
+    found = said({f"key{number}": "x" for number in range(20_000)})
+    assert len(found.faults) == TOLD + 1
+    assert [each.environment for each in found.exposures] == ["prod"]

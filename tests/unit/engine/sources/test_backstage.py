@@ -21,7 +21,7 @@ from gateway.engine.sources.backstage import BackstageSource
 from gateway.engine.sources.backstage_api import CatalogFault
 from gateway.engine.sources.backstage_items import ORIGIN
 from tests.support.catalogs import PREFIX, api, entity, openapi, people, service
-from tests.support.fake_catalog import LOCATION, FakeCatalog, fake_catalog, said, until
+from tests.support.fake_catalog import LOCATION, PLACE, FakeCatalog, fake_catalog, said, until
 
 T = TypeVar("T")
 
@@ -573,6 +573,51 @@ def test_a_processing_error_is_told_and_the_last_good_version_counts(reader: Rea
     assert "\x1b" not in fault.message
     assert len(fault.message) < 400
     assert "component:default/b" in reader.refs()
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("InputError: Processor X threw an error while validating the entity component:default/b; caused by TypeError: "
+         "/spec must have required property 'owner' - missingProperty: owner",
+         "(/spec must have required property 'owner' - missingProperty: owner)"),
+        ("Error: a; caused by InputError: Error: b;caused by TypeError: c", "(c)"),
+        ("Error: ", "(Error:)"),
+        ("spec.owner is missing", "(spec.owner is missing)"),
+    ],
+)  # fmt: skip
+def test_of_a_chain_of_errors_the_innermost_says_what_is_wrong(reader: Reader, message: str, shown: str) -> None:
+    error = {"type": "backstage.io/catalog-processing", "level": "error", "message": message}
+    reader.catalog.put({**service("b"), "status": {"items": [error]}})
+    reader.read()
+    (told,) = reader.faults()
+    assert told.endswith(shown)
+
+
+def test_an_apis_processing_error_is_told_once_somebodys_operations_come_from_it(reader: Reader) -> None:
+    error = {"type": "backstage.io/catalog-processing", "level": "error", "message": "no owner"}
+    for name in ("a", "nobodys"):
+        reader.catalog.put({**api(name, openapi("GET /a")), "status": {"items": [error]}})
+    reader.read()
+    assert [fault.source.entity for fault in reader.source.pull.faults] == ["api:default/a"]
+
+
+def test_whose_an_entry_is_is_known_though_it_has_no_form(reader: Reader) -> None:
+    orphan, huge = service("b"), service("huge", host="x" * 2_000_000)
+    orphan["metadata"]["annotations"]["backstage.io/orphan"] = "true"
+    reader.catalog.put(orphan, huge)
+    reader.read()
+    pull = reader.source.pull
+    assert (pull.absent, pull.broken) == ({"component:default/b"}, {"component:default/huge"})
+    assert pull.owners == dict.fromkeys(("component:default/b", "component:default/huge"), ("group:default/team",))
+    assert {pull.locations[ref] for ref in (*pull.owners, "component:default/a")} == {PLACE}
+
+
+def test_annotations_of_ours_on_no_component_are_told(reader: Reader) -> None:
+    reader.catalog.put(entity("System", "shop", owner="team", annotations={"host": "shop.example.com"}))
+    reader.read()
+    (fault,) = reader.source.pull.faults
+    assert (fault.severity, fault.source.entity) == ("warning", "system:default/shop")
 
 
 def test_relations_that_dangle_or_turn_in_circles_are_read_as_they_are(reader: Reader) -> None:

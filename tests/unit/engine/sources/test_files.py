@@ -256,3 +256,72 @@ def test_a_glob_makes_nothing_hidden(three: Touched) -> None:
     source = Touched(three.folder, (f"{three.folder}/**/*.yaml", f"{three.folder}/.late.yaml"))
     write(three.folder, ".late.yaml", service("late"))
     assert source.looks(".late.yaml")  # everything
+
+
+def test_what_editors_put_beside_a_file_is_of_no_matter(three: Touched) -> None:
+    write(three.folder, "b.yaml", service("b", access="everyone"), api("b", openapi("GET /y")))
+    (three.folder / "b.yaml~").write_text("kind: Component")
+    assert three.looks("b.yaml", "b.yaml~", "4913", ".b.yaml.swp") == ["b.yaml"]
+
+
+@pytest.mark.parametrize("moves", [("full", "away"), ("away", "full")])
+def test_a_folder_that_came_or_went_is_no_editor_s_file(tmp_path: Path, moves: tuple[str, str]) -> None:
+    outside = tmp_path / "outside"
+    write(tmp_path, "catalog/a.yaml", service("a"))
+    write(tmp_path, "catalog/full/b.yaml", service("b"))
+    if moves[0] == "away":
+        (tmp_path / "catalog/full").rename(outside)
+    source = Touched(tmp_path / "catalog")
+    if moves[0] == "away":
+        outside.rename(tmp_path / "catalog/full")
+    else:
+        (tmp_path / "catalog/full").rename(outside)
+    assert "a.yaml" in source.looks("full")  # everything
+
+
+def test_where_locations_lead_any_name_may_be_read(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", entity("Location", "more", targets=["./more.txt"]))
+    source = Touched(tmp_path)
+    write(tmp_path, "more.txt", service("late"))
+    assert source.looks("more.txt") == ["a.yaml"]  # everything that was known
+    assert "component:default/late" in source.source.pull(frozenset()).entities
+
+
+# ---- looking for what nobody told ----
+
+
+def test_a_look_beside_the_readings_names_what_differs_and_changes_nothing(three: Touched) -> None:
+    assert three.source.unread() == frozenset()
+    before = three.source.pull(frozenset())
+    write(three.folder, "b.yaml", service("b", access="everyone"), api("b", openapi("GET /y")))
+    assert three.source.unread() == three.source.unread() == {str(three.folder / "b.yaml")}
+    assert three.source.pull(frozenset()) is before
+    assert three.looks(*(three.source.unread() or ())) == ["b.yaml"]
+    assert three.source.unread() == frozenset()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda folder: write(folder, "sub/d.yaml", service("d")),
+        lambda folder: (folder / "b.yaml").unlink(),
+        lambda folder: (folder / "b.yaml").rename(folder / "e.yaml"),
+    ],
+)
+def test_a_look_that_finds_files_come_or_gone_asks_for_a_whole_reading(three: Touched, act: Any) -> None:
+    act(three.folder)
+    assert three.source.unread() is None
+
+
+def test_a_look_follows_what_is_included_and_where_locations_lead(tmp_path: Path) -> None:
+    (tmp_path / "definition.json").write_text(json.dumps(openapi("GET /x")))
+    write(tmp_path, "a.yaml", api("a", {"$text": "definition.json"}), entity("Location", "l", targets=["./m/*.yaml"]))
+    source = FileSource((str(tmp_path / "a.yaml"),), PREFIX)
+    assert source.unread() is None  # nothing was read yet
+    source.pull()
+    assert source.unread() == frozenset()
+    (tmp_path / "definition.json").write_text(json.dumps(openapi("GET /y", "GET /z")))
+    assert source.unread() == {str(tmp_path / "a.yaml")}
+    source.pull()
+    write(tmp_path, "m/late.yaml", service("late"))
+    assert source.unread() is None

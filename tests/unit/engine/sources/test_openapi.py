@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.engine.sources.openapi import Definition, read_definition
+from gateway.engine.sources.openapi import TOLD, Definition, read_definition
 from tests.support.catalogs import openapi
 
 
@@ -215,3 +215,12 @@ def test_an_operation_keeps_the_name_that_its_definition_gives_it() -> None:
     document = {"openapi": "3.0.3", "paths": {f"/{n}": {"get": {"operationId": said}} for n, said in
                 enumerate(["createRefund", 7, None, ["x"], "x" * 500])}}  # fmt: skip
     assert [each.operation_id for each in read(document).operations] == ["createRefund", "", "", "", ""]
+
+
+def test_of_very_much_that_is_wrong_the_first_is_told() -> None:
+    document = openapi("GET /a")
+    document["paths"] |= {f"/b//{number}": {"get": {}} for number in range(20_000)}
+    assert operations(document) == [("GET", "/a")]
+    faults = read(document).faults
+    assert len(faults) == TOLD + 1
+    assert faults[-1].message == "definition: more of it is left out"

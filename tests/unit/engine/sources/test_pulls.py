@@ -52,7 +52,10 @@ def test_the_same_parts_are_the_very_same_pull() -> None:
 def test_of_several_sources_none_may_define_people_unless_that_is_said() -> None:
     joined = Joined(None).pull([pull_of(FILES, JANE), pull_of(MAIN, TEAM, service("a"))])
     assert set(joined.entities) == {"component:default/a"}
-    assert joined.refused == {("user:default/jane", "/srv/catalog/all.yaml"), ("group:default/team", "catalog:main")}
+    assert joined.refused == {
+        ("user:default/jane", "/srv/catalog/all.yaml"): "/srv/catalog/all.yaml",
+        ("group:default/team", "catalog:main"): "",
+    }
 
 
 @pytest.mark.parametrize(

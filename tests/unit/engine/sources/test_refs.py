@@ -30,7 +30,7 @@ def test_a_ref_is_completed_from_where_it_stands(text: str, expected: str) -> No
 
 
 def test_a_list_keeps_what_is_a_ref_and_names_what_is_not() -> None:
-    assert ref_list(" a , group:b/c,, ? ", "group", "default") == (["group:default/a", "group:b/c"], ["?"])
+    assert ref_list([" a ", "group:b/c", "?"], "group", "default") == (["group:default/a", "group:b/c"], ["?"])
 
 
 def test_parts_make_a_ref() -> None:
