@@ -75,17 +75,46 @@ def changes_of(company: made.Company, folder: Path, what: str, first: int = 0) -
         number = (turn * 997 + 3) % company.components
         if what == "service":
             path = folder / "catalog" / made.component_file(number)
-            made.save(path, made.component(company, number, turn + 1))
+            made.save(path, _other_service(company, number, turn))
         elif what == "person":
             number = (turn * 37 + 1) % company.teams
             path = folder / "catalog" / made.team_file(number)
-            described = made.team(company, number)
-            described[1]["spec"]["memberOf"] = []
-            made.save(path, described)
+            made.save(path, _other_team(company, number, turn))
         else:
             path = folder / "access.yaml"
             path.write_text(made.access_policy(company, turn + 1))
         yield path
+
+
+def _other_service(company: made.Company, number: int, turn: int) -> list[made.Document]:
+    """In turn: opened otherwise with other operations, another owner, other annotations alone."""
+    if turn % 3 == 0:
+        return made.component(company, number, turn + 1)
+    described = made.component(company, number)
+    said = described[0]
+    if turn % 3 == 1:
+        said["spec"]["owner"] = _team_beside(company, said["spec"]["owner"])
+    else:
+        known = said["metadata"]["annotations"]
+        known[f"{made.PREFIX}access"] = "owners" if known.get(f"{made.PREFIX}access") == "everyone" else "everyone"
+        known[f"{made.PREFIX}allow-groups"] = _team_beside(company, said["spec"]["owner"])
+    return described
+
+
+def _other_team(company: made.Company, number: int, turn: int) -> list[made.Document]:
+    """In turn: somebody leaves it, somebody goes over to another, it belongs elsewhere."""
+    described = made.team(company, number)
+    if turn % 3 == 0:
+        described[1]["spec"]["memberOf"] = []
+    elif turn % 3 == 1:
+        described[1]["spec"]["memberOf"] = [_team_beside(company, described[0]["metadata"]["name"])]
+    else:
+        described[0]["spec"]["parent"] = "company"
+    return described
+
+
+def _team_beside(company: made.Company, team: str) -> str:
+    return f"team-{(int(team.removeprefix('team-')) + 1) % company.teams:05}"
 
 
 def _timed(act: Callable[[], Any]) -> tuple[float, Any]:
@@ -116,7 +145,6 @@ def figures(folder: Path, company: made.Company) -> dict[str, Any]:
         found[f"{what}_cpu_ms"] = [round(statistics.median(took), 1), round(max(took), 1)]
     found["peak_rss_mb"] = peak_mb()
     return found
-
 
 
 def main() -> None:

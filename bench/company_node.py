@@ -5,6 +5,8 @@
 Starts `stagedoor serve` over FOLDER and makes one change after the other. Two times are told of each, both of the wall
 clock: from the moment the file is there, which includes that the kernel tells and that a burst of changes is awaited
 (up to 80 ms), and from the moment the engine's round begins. Both end when the last door says that it decides by it.
+Beside them stands how long the thread of the round could have run meanwhile and had no processor: what of a long change
+is this machine's.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Any
 from bench import company_catalog as made
 from bench.company_engine import CHANGES, changes_of
 from bench.ground import PYTHON, ROOT, BenchFault
-from bench.processes import peak_mb, pss_mb
+from bench.processes import peak_mb, pss_mb, scheduled_ms
 from tests.support.node import free_port
 
 WORKERS = 2
@@ -97,6 +99,12 @@ class Node:
             return None
         return _epoch_s(published) - published["took_ms"] / 1000, max(map(_epoch_s, told))
 
+    @property
+    def engine(self) -> int:
+        """Its pid."""
+        (pid,) = [e["child_pid"] for e in self.events if e["event"] == "child_started" and e["child"] == "engine"]
+        return int(pid)
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -128,13 +136,13 @@ def figures(folder: Path, company: made.Company) -> dict[str, Any]:
         found["start_to_live_s"] = round(time.monotonic() - began_s, 1)
         _rest(node)
         for what in ("service", "person", "rule"):
-            saved, seen = _changes(node, company, folder, what)
+            saved, seen, queued = _changes(node, company, folder, what)
             found[f"{what}_live_ms"] = seen
             found[f"{what}_saved_to_live_ms"] = saved
+            found[f"{what}_queued_ms"] = queued
         doors = [e["child_pid"] for e in node.events if e["event"] == "child_started" and e["child"] == "door"]
         found["worker_pss_mb"] = [pss_mb(pid) for pid in doors]
-        (engine,) = [e["child_pid"] for e in node.events if e["event"] == "child_started" and e["child"] == "engine"]
-        found["engine_peak_rss_mb"] = peak_mb(engine)
+        found["engine_peak_rss_mb"] = peak_mb(node.engine)
     return found
 
 
@@ -148,8 +156,10 @@ def _rest(node: Node) -> None:
             quiet = (len(node.events), time.monotonic())
 
 
-def _changes(node: Node, company: made.Company, folder: Path, what: str) -> tuple[list[float], list[float]]:
-    saved, seen = [], []
+def _changes(node: Node, company: made.Company, folder: Path, what: str) -> Iterator[list[float]]:
+    """From saved to live, from seen to live, and what of that the round's thread was queued for."""
+    saved, seen, queued = [], [], []
+    before = scheduled_ms(node.engine)
     since = len(node.events)
     for _ in changes_of(company, folder, what, CHANGES):
         saved_s = time.time()
@@ -157,16 +167,23 @@ def _changes(node: Node, company: made.Company, folder: Path, what: str) -> tupl
         round_s, live_s = node.wait_for(f"a change of a {what}", live, CHANGE_S)
         saved.append((live_s - saved_s) * 1000)
         seen.append((live_s - round_s) * 1000)
+        queued.append(_queued_ms(before, scheduled_ms(node.engine)))
         time.sleep(0.2)
+        before = scheduled_ms(node.engine)
         node.read()
         since = len(node.events)
-    return _summary(saved), _summary(seen)
+    return map(_summary, (saved, seen, queued))
+
+
+def _queued_ms(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]) -> float:
+    """Of the thread that ran most."""
+    ran = {thread: after[thread][0] - before[thread][0] for thread in after.keys() & before.keys()}
+    busiest = max(ran, key=ran.__getitem__)
+    return after[busiest][1] - before[busiest][1]
 
 
 def _summary(took: list[float]) -> list[float]:
     return [round(statistics.median(took), 1), round(max(took), 1)]
-
-
 
 
 def main() -> None:

@@ -15,21 +15,28 @@ import statistics
 import sys
 import time
 import timeit
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+from zlib import crc32
 
 from bench import company_catalog as made
 from bench.processes import peak_mb, pss_mb
 from gateway.snapshot import BaseLoader, read_manifest
-from policy.facts import Permit, Principal
+from policy.facts import ALL_PEOPLE, EVERYONE, Principal, Refusal
 from policy.offers import askers_of, leaves_of, path_of, what_can
 from policy.paths import template_of
 from policy.questions import who_can
 from policy.table import Exposure, Match, Table
 
 NOW = 1_800_000_000
-ASKED = 50  # exposures that the decisions are asked of, at every size
+ASKED = 50  # requests of a kind, each of another exposure; there may be half as many
+SEGMENTS = 3  # of a path
+KINDS = ("owner", "everyone", "rule", "carefully")
 QUESTIONS = 12
+
+Request = tuple[str, tuple[str, ...], Principal]
 
 
 def figures(folder: Path, company: made.Company) -> dict[str, Any]:
@@ -71,34 +78,57 @@ def _swap(loader: BaseLoader, folder: Path, *, one: bool) -> float:
     return _followed_ms(loader)
 
 
-def _decide_us(table: Table) -> float:
-    """match + decide, each permitted, over exposures spread all over the table: the best of many runs."""
-    exposures = sorted((each for each in table.exposures.values() if each.environment == "prod"), key=lambda e: e.key)
-    asked = []
-    for exposure in exposures[:: max(1, len(exposures) // ASKED)][:ASKED]:
-        asked += _permitted(table, exposure)
-    assert len(asked) >= ASKED // 2, "too few services have an owner"
+def _decide_us(table: Table) -> dict[str, float]:
+    """match + decide by kind of request, the best of many runs. Which kinds there are how often depends on the company
+    and says nothing of the table: like is compared with like, over exposures spread all over it."""
+    found = {}
+    for kind, asked in sorted(_asked(table).items()):
+        assert len(asked) >= ASKED // 2, f"too few requests: {kind}"
 
-    def decide_all() -> None:
-        for host, segments, who in asked:
-            table.decide(table.match(host, segments), "GET", who, NOW)  # type: ignore[arg-type]  # always a Match
+        def decide_all(asked: list[Request] = asked) -> None:
+            for host, segments, who in asked:
+                table.decide(table.match(host, segments), "GET", who, NOW)  # type: ignore[arg-type]  # always a Match
 
-    decide_all()
-    timer = timeit.Timer(decide_all, timer=time.process_time)
-    return round(min(timer.repeat(15, 200)) / 200 / len(asked) * 1e6, 3)
+        decide_all()
+        timer = timeit.Timer(decide_all, timer=time.process_time)
+        found[kind] = round(min(timer.repeat(15, 200)) / 200 / len(asked) * 1e6, 3)
+    return found
 
 
-def _permitted(table: Table, exposure: Exposure) -> list[tuple[str, tuple[str, ...], Principal]]:
-    """One request of somebody in a team that has some right here, if there is one."""
-    for subject in exposure.reach:
-        subjects = table.team_subjects(subject) | {"everyone"}
-        who = Principal("person", "user:default/x", subjects, amr=frozenset(("mfa",)), auth_time=NOW)
-        for leaf in leaves_of(exposure.rules().tree) if subject.startswith("group:") else ():
-            segments = exposure.prefix_segments + path_of(template_of(leaf[0]), "48151623")
-            match = Match(exposure, segments)
-            if "GET" in leaf[1] and isinstance(table.decide(match, "GET", who, NOW), Permit):
-                return [(exposure.host, segments, who)]
-    return []
+def _asked(table: Table) -> dict[str, list[Request]]:
+    """Permitted requests by why, and apart from them those that the careful way decided: each of one exposure, and all
+    as long."""
+    asked: dict[str, list[Request]] = {kind: [] for kind in KINDS}
+    exposures = [each for each in table.exposures.values() if each.environment == "prod"]
+    for exposure in sorted(exposures, key=lambda each: crc32(each.key.encode())):
+        permitted = {_kind(table, exposure, request): request for request in _requests(table, exposure)}
+        for kind, request in permitted.items():
+            if len(asked.get(kind, ())) < ASKED and kind in asked:
+                asked[kind].append(request)
+        if all(len(requests) == ASKED for requests in asked.values()):
+            break
+    return asked
+
+
+def _requests(table: Table, exposure: Exposure) -> Iterator[Request]:
+    """What people of the teams that it is open to, and anybody, may try to read."""
+    for subject in sorted(exposure.reach):
+        teams = table.team_subjects(subject) if subject.startswith("group:") else frozenset({"user:default/x"})
+        who = Principal(
+            "person", "user:default/x", teams | {ALL_PEOPLE, EVERYONE}, amr=frozenset(("mfa",)), auth_time=NOW
+        )
+        for template, methods, *_ in leaves_of(exposure.rules().tree):
+            segments = exposure.prefix_segments + path_of(template_of(template), "48151623")
+            if "GET" in methods and len(segments) == SEGMENTS:
+                yield exposure.host, segments, who
+
+
+def _kind(table: Table, exposure: Exposure, request: Request) -> str:
+    with patch.object(Exposure, "verdict", autospec=True, side_effect=Exposure.verdict) as carefully:
+        verdict = table.decide(Match(exposure, request[1]), "GET", request[2], NOW)
+    if isinstance(verdict, Refusal):
+        return ""
+    return "carefully" if carefully.called else verdict.reason
 
 
 def _questions(table: Table, company: made.Company) -> dict[str, list[float]]:
@@ -125,7 +155,6 @@ def _questions(table: Table, company: made.Company) -> dict[str, list[float]]:
 def _memory_mb() -> int:
     gc.collect()
     return pss_mb()
-
 
 
 def main() -> None:

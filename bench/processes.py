@@ -74,6 +74,15 @@ def rss_bytes(pids: Sequence[int]) -> int:
     return total
 
 
+def scheduled_ms(pid: int) -> dict[str, tuple[float, float]]:
+    """Of each thread: how long it ran, and how long it could have run and had no processor."""
+    found = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        ran_ns, queued_ns, _ = (thread / "schedstat").read_text().split()
+        found[thread.name] = (int(ran_ns) / 1e6, int(queued_ns) / 1e6)
+    return found
+
+
 def peak_mb(pid: int | str = "self") -> int:
     """The most that was ever resident."""
     return _told_mb(f"/proc/{pid}/status", "VmHWM:")

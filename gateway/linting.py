@@ -6,7 +6,7 @@ suppressed outside the source (section 3.35), with the waiver's reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -23,10 +23,15 @@ SARIF_SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/o
 _SEPARATORS: Final = "/._-~"
 
 
-def ground_of(compiled: Compilation, policy: AccessPolicy) -> Ground:
+def ground_of(compiled: Compilation, policy: AccessPolicy, give_way: Callable[[], None] = lambda: None) -> Ground:
+    """``give_way`` is called in between, here and while one lints."""
     published = tuple(each for each in compiled.published if each.service.ref != BUILTIN_SERVICE.ref)
-    apis = {ref: _api(entity) for ref, entity in compiled.entities.items() if entity.kind == "api"}
-    return Ground(compiled.catalog, policy, published, apis)
+    apis = {}
+    for ref, entity in compiled.entities.items():
+        if entity.kind == "api":
+            apis[ref] = _api(entity)
+            give_way()
+    return Ground(compiled.catalog, policy, published, apis, give_way)
 
 
 def _api(entity: Entity) -> Api:

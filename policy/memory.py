@@ -112,7 +112,8 @@ class Memory:
         self._judge_names({*changed, *self._named.readers(turned)}, question.policy, is_other=last is None or (
             last.policy is not question.policy or "" in self._named.readers(turned)))  # fmt: skip
         touched = self._take_parts(changed, after, question, part_of)
-        touched.update(differing(last.incumbents if last is not None else {}, question.incumbents))
+        moved = differing(last.incumbents if last is not None else {}, question.incumbents)
+        touched.update(claim for claim in moved if len(self._claims.get(claim, ())) > 1)  # who is alone holds it anyway
         let_go = self._settle(touched, question)
         asked = self._take_users(before, after)
         if any(each.instance is not None for each in (*before.values(), *after.values())):

@@ -80,6 +80,25 @@ class Tracked(Mapping[K, V], Generic[K, V]):
         return len(self._inner)
 
 
+class Comparison(Generic[K, V]):
+    """What differs between two mappings that nobody changes any more. Several ask it of the same two, one after the
+    other: it is worked out once."""
+
+    def __init__(self) -> None:
+        self._before: Mapping[K, V] | None = None
+        self._after: Mapping[K, V] | None = None
+        self._found: tuple[K, ...] = ()
+
+    def differing(self, before: Mapping[K, V], after: Mapping[K, V]) -> tuple[K, ...]:
+        if before is not self._before or after is not self._after:
+            self.note(before, after, differing(before, after))
+        return self._found
+
+    def note(self, before: Mapping[K, V], after: Mapping[K, V], found: Iterable[K]) -> None:
+        """Whoever knows it already says so."""
+        self._before, self._after, self._found = before, after, tuple(found)
+
+
 def differing(before: Mapping[K, V], after: Mapping[K, V]) -> list[K]:
     """The keys that only one of the two has, or whose values are not the very same object."""
     if before is after:

@@ -20,7 +20,7 @@ from gateway.engine.sources.pulls import CATALOG, Pull
 from gateway.engine.withdrawals import without_withdrawn
 from policy.facts import Source
 from policy.reading import Fault
-from policy.tracking import differing
+from policy.tracking import Comparison, differing
 
 SHARE = 0.2
 COUNT = 10
@@ -46,11 +46,16 @@ class Judgement:
 
 
 class Acceptance:
-    """Judges one reading after the other. ``held``: the refs whose loss was held by who judged before."""
+    """Judges one reading after the other. ``held``: the refs whose loss was held by who judged before. ``comparison``
+    is told what differs from what was accepted last."""
 
-    def __init__(self, held: Mapping[Group, frozenset[str]] | None = None) -> None:
+    def __init__(
+        self, held: Mapping[Group, frozenset[str]] | None = None, comparison: Comparison[str, Entity] | None = None
+    ) -> None:
+        self._comparison = comparison or Comparison()
         self._missing: dict[str, int] = {}  # ref -> readings in a row that lacked it
         self._pulled: Mapping[str, Entity] = {}  # the last reading
+        self._plain: Mapping[str, Entity] | None = None  # the last judgement, where that was all of the last reading
         self._broken: set[str] = set()  # the APIs in it whose definition cannot be read
         self._held: dict[Group, frozenset[str]] = dict(held or {})  # the refs whose loss is held
         self._waived: frozenset[str] = frozenset()  # refs whose loss an operator accepts
@@ -84,11 +89,15 @@ class Acceptance:
 
     def judge(self, pull: Pull, accepted: Mapping[str, Entity]) -> Judgement:
         """``accepted``: what the last judgement held."""
-        entities = {**pull.entities, **_incumbents(pull, accepted)}
-        kept = _kept(pull, accepted)
-        entities.update((ref, accepted[ref]) for ref in kept)
-        entities.update(_with_last_definitions(self._unreadable(pull, entities), entities, accepted))
-        moved = [accepted[ref] for ref in differing(accepted, entities) if ref in accepted]
+        plain, self._plain = self._plain, None
+        changed = differing(self._pulled, pull.entities)
+        incumbents, kept = _incumbents(pull, accepted), _kept(pull, accepted)
+        entities = {**pull.entities, **incumbents, **{ref: accepted[ref] for ref in kept}}
+        definitions = _with_last_definitions(self._unreadable(pull, changed, entities), entities, accepted)
+        entities.update(definitions)
+        is_plain = not (incumbents or kept or definitions)
+        differ = changed if is_plain and accepted is plain else differing(accepted, entities)
+        moved = [accepted[ref] for ref in differ if ref in accepted]
         lost = _grouped(entity for entity in moved if _is_lost(entity, entities, pull))
         known = _grouped(accepted.values()) if lost else {}
         missing: dict[str, int] = {}
@@ -106,13 +115,17 @@ class Acceptance:
             self._hold(group, set(), kept, 0)
         self._waived = frozenset()
         self._missing = {ref: count for ref, count in missing.items() if count < CONFIRMATIONS}
-        entities.update(without_withdrawn(entities, accepted, self.all_held, kept, _is_mass_loss))
+        withdrawn = without_withdrawn(entities, accepted, self.all_held, kept, _is_mass_loss)
+        entities.update(withdrawn)
+        if not lost and not withdrawn:
+            self._comparison.note(accepted, entities, differ)
+            self._plain = entities if is_plain else None
         held_counts = {kind: len(refs) for kind, refs in self.held.items()}
         return Judgement(entities, bool(self._missing), held_counts, kept, tuple(faults))
 
-    def _unreadable(self, pull: Pull, entities: Mapping[str, Entity]) -> list[str]:
-        """The APIs whose definition cannot be read. Only what differs from the reading before is looked at."""
-        for ref in differing(self._pulled, pull.entities):
+    def _unreadable(self, pull: Pull, changed: Iterable[str], entities: Mapping[str, Entity]) -> list[str]:
+        """The APIs whose definition cannot be read. Only what ``changed`` since the reading before is looked at."""
+        for ref in changed:
             entity = pull.entities.get(ref)
             is_broken = entity is not None and entity.definition is not None and entity.definition.broken
             (self._broken.add if is_broken else self._broken.discard)(ref)

@@ -7,7 +7,7 @@ judge that (owners) is told with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,8 @@ from policy.lint.checks import lint
 from policy.lint.findings import Finding
 from policy.rule import Published
 
-ANSWERED: Final = frozenset(("owners", "why", "lint"))
+ANSWERED: Final = frozenset(("owners", "cards", "why", "lint"))
+CARDS: Final = 2000  # in one answer
 FINDINGS_LIMIT: Final = 1000  # in one answer
 
 
@@ -34,10 +35,11 @@ class Live(NamedTuple):
 
 
 class Answers:
-    """Asked by one thread at a time. What lint found is kept until something else is published or the day is over:
-    everybody who is signed in may ask for it."""
+    """For lint asked by one thread at a time. What it found is kept until something else is published or the day is
+    over: everybody who is signed in may ask for it. ``give_way`` is called in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, give_way: Callable[[], None] = lambda: None) -> None:
+        self._give_way = give_way
         self._found: tuple[Live | None, str, tuple[Finding, ...]] = (None, "", ())
 
     def answer(self, live: Live | None, question: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -47,13 +49,16 @@ class Answers:
             return {"fault": "policy_unavailable"}
         if kind == "owners":
             return _owners(live, question)
+        if kind == "cards":
+            return _cards(live, question)
         return _why(live, question) if kind == "why" else _page_of(live, self._findings(live, now), question)
 
     def _findings(self, live: Live, now: int) -> tuple[Finding, ...]:
         today = datetime.fromtimestamp(now, UTC).date().isoformat()
         if self._found[0] is not live or self._found[1] != today:
             assert live.access.policy is not None  # or it would not have been compiled
-            self._found = (live, today, tuple(lint(ground_of(live, live.access.policy), today)))
+            ground = ground_of(live, live.access.policy, self._give_way)
+            self._found = (live, today, tuple(lint(ground, today)))
         return self._found[2]
 
 
@@ -62,6 +67,15 @@ def _owners(live: Live, question: Mapping[str, Any]) -> dict[str, Any]:
     services = question.get("services")
     refs = [str(each) for each in services] if isinstance(services, list) else []
     return {"owners": {ref: live.catalog.services[ref].owner for ref in refs if ref in live.catalog.services}}
+
+
+def _cards(live: Live, question: Mapping[str, Any]) -> dict[str, Any]:
+    """What published services are called and whose they are, for pages: those behind a ref, so many at once."""
+    after = str(question.get("after", ""))
+    refs = sorted({each.service.ref for each in live.published if each.service.ref > after})
+    listed = [live.catalog.services[ref] for ref in refs[:CARDS] if ref in live.catalog.services]
+    cards = {each.ref: [each.title, each.owner, each.domain] for each in listed}
+    return {"cards": cards, "next": refs[CARDS - 1] if len(refs) > CARDS else ""}
 
 
 def _why(live: Live, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Sources:
         self._followed = tuple(followed)
         self._joined = Joined(catalog.origins)
         self._lock = threading.Lock()
-        self._touched: set[str] = set()  # since the last reading
+        self._touched: set[str] | None = None  # since the last reading; None: nobody said anything
         self._is_vague = True  # whether anything else may have happened
 
     def touched(self, paths: frozenset[str] | None) -> None:
@@ -67,14 +67,21 @@ class Sources:
             if paths is None:
                 self._is_vague = True
             else:
-                self._touched.update(paths)
+                self._touched = (self._touched or set()) | paths
+
+    def look(self) -> None:
+        """Look at all files for what nobody told, beside the rounds: only what differs is left to the next reading."""
+        try:
+            self.touched(self._files.unread() if self._files is not None else frozenset())
+        except Exception:  # whatever it is: the reading meets it too, and its failure is told
+            self.touched(None)
 
     def _taken(self) -> frozenset[str] | None:
         """The paths to look at; None for all, also when nobody said why to look."""
         with self._lock:
             touched, is_vague = self._touched, self._is_vague
-            self._touched, self._is_vague = set(), False
-        return frozenset(touched) if touched and not is_vague else None
+            self._touched, self._is_vague = None, False
+        return frozenset(touched) if touched is not None and not is_vague else None
 
     def pull(self) -> Pull:
         """What they say now: the very same object as last time when nothing changed."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from gateway import config
 from gateway.engine.digests import CatalogDigest
+from gateway.engine.doubles import Doubles
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.entities import Entity
 from gateway.identity.issuers import are_clients_ours
@@ -26,7 +27,7 @@ from policy.derive import Builtin, Memory, Published, derive
 from policy.facts import Catalog, Exposure, Service
 from policy.reading import Fault
 from policy.remaking import Frames
-from policy.tracking import differing
+from policy.tracking import Comparison, differing
 
 COMPILER = "2"  # raise it when equal input gives other frames
 BASE_DIGITS = 12
@@ -55,12 +56,13 @@ def no_past() -> Past:
 
 
 class Compiler:
-    """For one set of settings."""
+    """For one set of settings. ``comparison``: of entities, shared with who compares the same."""
 
-    def __init__(self, settings: config.Settings) -> None:
+    def __init__(self, settings: config.Settings, comparison: Comparison[str, Entity] | None = None) -> None:
+        comparison = comparison or Comparison()
         self._environments = tuple(sorted(settings.environments))
         self._key_fields = key_fields(settings.issuers)
-        self._assembler = Assembler(Bounds(settings.environments, settings.central_host))
+        self._assembler = Assembler(Bounds(settings.environments, settings.central_host), comparison)
         self._builtin = _builtin(settings)
         self._digest = _digest_of(settings)
         self._clients_unsaid = bool(settings.issuers) and not any(
@@ -68,10 +70,11 @@ class Compiler:
         )
         self._memory = Memory()
         self._frames = Frames(self._key_fields, self._environments)
-        self._said = CatalogDigest()
+        self._said = CatalogDigest(comparison)
         self._history = History()
         self._services: Mapping[str, Service] = {}
         self._useless: dict[str, Fault] = {}  # client ids that nobody shares with us, by service
+        self._doubles = Doubles(self._key_fields, with_clients=not self._clients_unsaid)
 
     def base(self, entities: Mapping[str, Entity], access_digest: str, unsaid: frozenset[str] = frozenset()) -> str:
         """12 base32 digits over everything that was said. ``unsaid``: the services that nobody describes as they
@@ -95,7 +98,8 @@ class Compiler:
                 for each in published
             )
         frames = self._frames.compiled(facts.catalog, replace(derived, published=published))
-        faults = tuple(dict.fromkeys((*facts.faults, *derived.faults, *self._useless_client_ids(facts.catalog))))
+        unmatched = (*self._useless_client_ids(facts.catalog), *self._doubles.faults(facts.catalog))
+        faults = tuple(dict.fromkeys((*facts.faults, *derived.faults, *unmatched)))
         return Compiled(facts.catalog, frames, self._history.past(published), faults, published)
 
     def _useless_client_ids(self, catalog: Catalog) -> Iterable[Fault]:

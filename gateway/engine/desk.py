@@ -3,8 +3,8 @@
 A loss is accepted as it was shown: whoever asks gives the mark of what they saw, and if more is held by now, nothing
 happens and they are told. The answer comes when the round after the acceptance is over, so it says what is published.
 Questions are answered from the last round's outcome, the long ones in threads of their own, so that no compile keeps
-anybody waiting; acceptance runs in the engine's worker thread, between two rounds. Who has several questions under way
-on one link numbers them (`question`).
+anybody waiting but who asks for all that there is: those answers give way to rounds. Acceptance runs in the engine's
+worker thread, between two rounds. Who has several questions under way on one link numbers them (`question`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gateway import telemetry
 from gateway.engine.answers import ANSWERED, Answers
 from gateway.engine.catalogs import Catalogs
 from gateway.engine.enquiries import Enquiries, Known
+from gateway.engine.precedence import Precedence
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.frames import MANIFEST
 from gateway.link import Link, Message, PeerCredentials
@@ -73,9 +74,11 @@ class Desk:
         self._waiting: list[tuple[Asking, Held]] = []
         self._served: list[tuple[Asking, Held]] = []
         self._errands: set[asyncio.Task[None]] = set()
-        self._enquiries = Enquiries()
-        self._answers = Answers()
+        self.precedence = Precedence()
+        self._enquiries = Enquiries(self.precedence.give_way)
+        self._answers = Answers(self.precedence.give_way)
         self._answering = ThreadPoolExecutor(1, "answers")
+        self._linting = ThreadPoolExecutor(1, "lint")  # for seconds: nobody else waits for it
 
     def question(self, link: Link, message: Message) -> None:
         """A question under a number: its answer comes as `answer` under the same."""
@@ -127,6 +130,7 @@ class Desk:
     def close(self) -> None:
         self._enquiries.close()
         self._answering.shutdown(wait=False, cancel_futures=True)
+        self._linting.shutdown(wait=False, cancel_futures=True)
 
     # === inside ===
 
@@ -137,8 +141,9 @@ class Desk:
 
     async def _answer_question(self, link: Asking, message: Message) -> None:
         loop, live = asyncio.get_running_loop(), self.rounds.live
+        thread = self._linting if message["t"] == "lint" else self._answering
         try:
-            found = await loop.run_in_executor(self._answering, self._answers.answer, live, message, int(time.time()))
+            found = await loop.run_in_executor(thread, self._answers.answer, live, message, int(time.time()))
         except Exception as failure:  # one question that cannot be answered must not end the role
             why = f"{type(failure).__name__}: {failure}"
             telemetry.log("question_failed", level="error", about=message["t"], why=why)

@@ -10,13 +10,14 @@ from hashlib import blake2b
 from zlib import crc32
 
 from gateway.engine.sources.entities import Entity
-from policy.tracking import differing
+from policy.tracking import Comparison
 
 SHARES = 1024
 
 
 class CatalogDigest:
-    def __init__(self) -> None:
+    def __init__(self, comparison: Comparison[str, Entity] | None = None) -> None:
+        self._comparison = comparison or Comparison()
         self._entities: Mapping[str, Entity] = {}
         self._said: list[dict[str, str]] = [{} for _ in range(SHARES)]  # by share: ref -> digest
         self._shares = [b""] * SHARES
@@ -24,7 +25,7 @@ class CatalogDigest:
     def of(self, entities: Mapping[str, Entity]) -> bytes:
         """``entities`` never changes after."""
         touched = set()
-        for ref in differing(self._entities, entities):
+        for ref in self._comparison.differing(self._entities, entities):
             share = crc32(ref.encode()) % SHARES
             entity = entities.get(ref)
             if entity is not None:

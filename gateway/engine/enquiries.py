@@ -8,7 +8,7 @@ one after the other, from what the last round left behind: however many ask, nei
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -40,7 +40,10 @@ class Known(NamedTuple):
 
 
 class Enquiries:
-    def __init__(self) -> None:
+    """``give_way`` is called between one entity and the next."""
+
+    def __init__(self, give_way: Callable[[], None] = lambda: None) -> None:
+        self._give_way = give_way
         self._worker = ThreadPoolExecutor(1, "enquiries")
         self._listed: tuple[Ground | None, tuple[Standing, ...]] = (None, ())
 
@@ -68,7 +71,11 @@ class Enquiries:
 
     def _many(self, message: Message, known: Known, ground: Ground, subjects: Collection[str] | None) -> Message:
         if self._listed[0] is not ground:
-            self._listed = (ground, tuple(States(ground).all()))
+            standings = []
+            for standing in States(ground).all():
+                standings.append(standing)
+                self._give_way()
+            self._listed = (ground, tuple(standings))
         visible = [each for each in self._listed[1] if is_visible(each, subjects)]
         state, after = str(message.get("state") or ""), str(message.get("after") or "")
         limit = max(1, min(int(message.get("limit") or LISTED), LISTED))
@@ -98,6 +105,7 @@ def _whole(standing: Standing, known: Known, ground: Ground) -> Message:
     return {
         **_short(standing, known),
         "source": _source(standing.source),
+        "location": ground.pull.locations.get(standing.ref, ""),
         "owners": list(standing.owners),
         "exposures": [_place(each, standing) for each in standing.places],
         "notes": [_note(each, standing) for each in standing.notes],

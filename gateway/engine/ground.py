@@ -49,6 +49,14 @@ class Ground:
         """What is at the doors, by exposure key."""
         return {each.key: each for each in self.compiled.published} if self.compiled is not None else {}
 
+    @cached_property
+    def on_host(self) -> Mapping[str, tuple[Published, ...]]:
+        """What is at the doors, by host, in order of paths."""
+        found: dict[str, list[Published]] = {}
+        for each in sorted(self.published.values(), key=lambda each: each.exposure.prefix):
+            found.setdefault(each.exposure.host, []).append(each)
+        return {host: tuple(there) for host, there in found.items()}
+
     @property
     def services(self) -> Mapping[str, Service]:
         return self.compiled.catalog.services if self.compiled is not None else {}
@@ -94,16 +102,27 @@ class Ground:
     @cached_property
     def said(self) -> Mapping[str, Entity]:
         """Every entity in the form that counts, else in that which was read."""
-        return {**self.pull.entities, **self.entities}
+        return {**self.pull.entities, **self.entities} if self.waiting else self.entities
+
+    @cached_property
+    def waiting(self) -> frozenset[str]:
+        """What is read and does not count yet."""
+        read, counting = self.pull.entities.keys(), self.entities.keys()
+        return frozenset() if read <= counting else frozenset(read - counting)
+
+    @cached_property
+    def remarkable(self) -> frozenset[str]:
+        """Whoever there is something to say of, whether or not they name us."""
+        found = {ref for ref in self.faults_of if ref in self.said or ref in self.pull.broken}
+        found.update(self.pull.broken, self.kept, self.lost, self.missing, self.waiting)
+        found.update(ref for ref, _ in self.pull.refused)
+        return frozenset(found)
 
     @cached_property
     def spoken_of(self) -> tuple[str, ...]:
         """In order: who names us, and whoever there is something to say of."""
-        found = {ref for ref, entity in self.said.items() if entity.annotations}
-        found.update(ref for ref in self.faults_of if ref in self.said or ref in self.pull.broken)
-        found.update(self.pull.broken, self.kept, self.lost, self.missing, self.pull.entities.keys() - self.entities)
-        found.update(ref for ref, _ in self.pull.refused)
-        return tuple(sorted(found))
+        naming = {ref for ref, entity in self.said.items() if entity.annotations}
+        return tuple(sorted(naming | self.remarkable))
 
 
 def owners_of(entity: Entity) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ _MEMBERS: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {
     kind: attrgetter(*(each.name for each in fields(kind))) for kind in _KINDS
 }
 
-Sections = dict[str, dict[str, Any]]
+Sections = dict[str, Mapping[str, Any]]
 
 
 class Journal:
@@ -56,16 +56,17 @@ class Journal:
         self._read()
 
     def record(self, sections: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Remember this instead. Returns whether anything changed; it is on disk then. What cannot be written is
-        not remembered either, so the next call tries again."""
+        """Remember this instead; nobody changes it after. Returns whether anything changed; it is on disk then. What
+        cannot be written is not remembered either, so the next call tries again."""
         changes = []
         for name, values in sections.items():
             known = self.sections[name]
             differ = [key for key in differing(known, values) if not _is_same(known.get(key), values.get(key))]
             changes += [(name, key, values.get(key)) for key in differ]
+        after: Sections = {**self.sections, **sections}
         if not changes:
+            self.sections = after  # the same in other objects: those that the next call is compared with
             return False
-        after = self.sections | {name: dict(values) for name, values in sections.items()}
         if self._sound_bytes == 0 or len(changes) > MANY:
             self._rewrite(after)
         else:
@@ -93,7 +94,7 @@ class Journal:
         if source.read(len(HEAD)) != HEAD:
             self.fault = f"`{self._path}` has an unknown form or version: nothing is remembered"
             return
-        at = len(HEAD)
+        at, sections = len(HEAD), {name: dict[str, Any]() for name in SECTIONS}
         while head := source.read(4 + _DIGEST_SIZE):
             body = source.read(int.from_bytes(head[:4], "big"))
             end = at + len(head) + len(body)
@@ -102,23 +103,13 @@ class Journal:
                 break
             try:
                 for name, key, value in marshal.loads(body):
-                    self._remember(name, key, value)
+                    _take(sections[name], name, key, value)
             except (EOFError, IndexError, KeyError, TypeError, ValueError) as misfit:
                 self.fault = f"`{self._path}` does not fit this program: nothing is remembered ({misfit})"
-                self.sections = {name: {} for name in SECTIONS}
                 return
             at = end
+        self.sections = {**sections}
         self._sound_bytes = self._whole_bytes = at
-
-    def _remember(self, name: str, key: str, value: Any) -> None:
-        section = self.sections[name]
-        if value is None:
-            section.pop(key, None)
-            return
-        known = rebuilt(value)
-        if not _fits(name, known):
-            raise ValueError(f"{name} `{key}`")
-        section[key] = known
 
     def _append(self, record: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW)
@@ -148,6 +139,17 @@ class Journal:
         finally:
             os.close(folder)
         self._sound_bytes = self._whole_bytes = size
+
+
+def _take(section: dict[str, Any], name: str, key: str, value: Any) -> None:
+    """One change of a section; raises `ValueError` where it may hold no such value."""
+    if value is None:
+        section.pop(key, None)
+        return
+    known = rebuilt(value)
+    if not _fits(name, known):
+        raise ValueError(f"{name} `{key}`")
+    section[key] = known
 
 
 def _fits(section: str, value: Any) -> bool:

@@ -1,12 +1,12 @@
 """Writes frames and manifest, and says what changed. The order is what keeps readers whole: frames are on disk before
 the manifest names them, the manifest is replaced before anybody is told, and a frame leaves only when no recent
-manifest names it.
+manifest names it. Frames that are left over go a few at a time, because the next change may be waiting.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from policy.tracking import differing
 DELTA_FRAMES = 200  # a longer delta is not sent: doors read the manifest, in slices
 KEPT_MANIFESTS = 3  # a door may still be reading the frames of those before the last
 KEPT_S = 60.0
+REMOVED_AT_ONCE = 200
 
 
 class Publisher:
@@ -33,8 +34,9 @@ class Publisher:
             self.manifest = Manifest("", COMPILER, {})
         self._frames: Mapping[str, Any] = {}  # the very frames that were published last
         self._names: dict[str, str] = {}  # their hashes, in order of names
-        self._recent: deque[frozenset[str]] = deque(maxlen=KEPT_MANIFESTS)
-        self._recent.append(frozenset(self.manifest.frames.values()))
+        self._turn = KEPT_MANIFESTS  # counts manifests
+        self._left: dict[str, int] = {}  # frames by the turn that named them no more, the oldest first
+        self._is_listed = False  # whether those that others left are among them
 
     @property
     def base(self) -> str:
@@ -59,6 +61,7 @@ class Publisher:
             changed = [*(before.frames.keys() | names.keys())]
         self._frames, self._names = frames, names
         if names == before.frames and before.base:
+            self.manifest = before._replace(frames=names)  # the same by the very names that the next are made of
             # What had to be written was damaged on disk, and a door that met it has nothing or less.
             return self.whole() if self._store.settle() else None
         if base == before.base:  # another past or another compiler made other frames of the same words
@@ -68,7 +71,11 @@ class Publisher:
         manifest = Manifest(base, COMPILER, names)
         write_manifest(self._folder, manifest)
         self.manifest = manifest
-        self._recent.append(frozenset(names.values()))
+        self._turn += 1
+        for name in changed:
+            if (digest := before.frames.get(name)) is not None and names.get(name) != digest:
+                self._left.pop(digest, None)
+                self._left[digest] = self._turn
         self.fault = ""
         return self._message(before, changed)
 
@@ -108,11 +115,21 @@ class Publisher:
         return {"t": "base", "base": after.base, "from": before.base, "set": changed, "drop": dropped}
 
     def collect(self, now: float) -> int:
-        """Remove frames that no recent manifest names; ``now`` in epoch seconds. Returns how many."""
-        used = frozenset().union(*self._recent)
-        removed = 0
-        for name in self._store.names():
-            if name not in used and self._store.age_s(name, now) > KEPT_S:
+        """Remove some frames that no recent manifest names; ``now`` in epoch seconds. Returns how many."""
+        if not self._is_listed:
+            known = self._named() | self._left.keys()
+            self._left = {**dict.fromkeys((name for name in self._store.names() if name not in known), 0), **self._left}
+            self._is_listed = True
+        due = [name for name, turn in islice(self._left.items(), REMOVED_AT_ONCE) if self._is_due(name, turn, now)]
+        named = self._named() if due else frozenset()
+        for name in due:
+            del self._left[name]
+            if name not in named:
                 self._store.remove(name)
-                removed += 1
-        return removed
+        return sum(name not in named for name in due)
+
+    def _is_due(self, name: str, turn: int, now: float) -> bool:
+        return self._turn - turn >= KEPT_MANIFESTS - 1 and self._store.age_s(name, now) > KEPT_S
+
+    def _named(self) -> frozenset[str]:
+        return frozenset((*self.manifest.frames.values(), *self._names.values()))

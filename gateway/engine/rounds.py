@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -31,9 +31,10 @@ from gateway.engine.sources.pulls import Pull
 from policy.builtin import BUILTIN_SERVICE
 from policy.facts import Exposure, Source
 from policy.reading import Fault
+from policy.tracking import Comparison
 
 MANY: Final = 1_000_000  # objects that a round made
-COLLECT_S: Final = 30.0  # between two looks for frames that nobody names any more
+TIDY_S: Final = 4.0  # between two looks for frames that nobody names any more
 
 
 class Outcome(NamedTuple):
@@ -64,8 +65,9 @@ class Rounds:
         self._publisher = publisher
         self._journal = journal
         self._sources = sources or Sources(settings.catalog)
-        self._acceptance = Acceptance(_held_of(journal))
-        self._compiler = Compiler(settings)
+        comparison = Comparison[str, Entity]()
+        self._acceptance = Acceptance(_held_of(journal), comparison)
+        self._compiler = Compiler(settings, comparison)
         self._promises = Promises(publisher.frame)
         self._accepted: Mapping[str, Entity] = journal.sections["entities"]
         self._past = _past_of(journal)
@@ -75,13 +77,13 @@ class Rounds:
         self._compiled_base = ""
         self.live: Live | None = None  # what the last compile was made of and came to; None before the first
         self._compiled: Compiled | None = None
-        self._chronicle = Chronicle(journal, time.time)
+        self._chronicle = Chronicle(journal, time.time, comparison)
         self._noted: Ground | None = None
         self.ground: Ground | None = None  # of the last round
         self._to_remember: dict[str, Mapping[str, Any]] = {}  # what the journal still has to take
         self._incumbents: dict[str, str] = {}  # as the journal holds them
         self._incumbents_from: Mapping[tuple[str, str], str] = {}
-        self._collected_s = float("-inf")
+        self._tidied_s = float("-inf")
         self._access_read: AccessRead | None = None
 
     @property
@@ -113,7 +115,9 @@ class Rounds:
 
     def round(self) -> Outcome:
         with _uncollected():
-            return self._round()
+            outcome = self._round()
+        self._tidy()
+        return outcome
 
     def _round(self) -> Outcome:
         began = time.monotonic()
@@ -183,6 +187,12 @@ class Rounds:
         self._to_remember = {}
         return ()
 
+    def _tidy(self) -> None:
+        if self._publisher.base and time.monotonic() - self._tidied_s > TIDY_S:
+            self._tidied_s = time.monotonic()
+            with suppress(OSError):  # what cannot be removed now stays for another time
+                self._publisher.collect(time.time())
+
     def _access(self) -> tuple[AccessRead | None, tuple[Fault, ...]]:
         """The policy in the files; the last good one when they are at fault."""
         read = self._access_read = read_access(self._settings.access_policy, self._access_read)
@@ -214,9 +224,6 @@ class Rounds:
         }
         if message is not None:
             self._tell(message)
-            if time.monotonic() - self._collected_s > COLLECT_S:
-                self._collected_s = time.monotonic()
-                self._publisher.collect(time.time())
         return message
 
     def _incumbents_of(self, past: Past) -> dict[str, str]:

@@ -12,11 +12,14 @@ doors all the same is held; one that is not at the doors is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
-from gateway.engine.causes import ADMINISTRATORS, OWNER, Note, causes, noted
+from gateway.engine.causes import ADMINISTRATORS, OWNER, Note, causes, noted, unseen
 from gateway.engine.ground import Ground, owners_of
+from gateway.engine.neighbours import neighbours
 from gateway.engine.remarks import remarks
+from gateway.engine.sentences import joined, listed, numbered
 from gateway.engine.sources.entities import KINDS, Entity
 from policy.claims import key_of
 from policy.facts import Exposure, Service, Source
@@ -25,6 +28,7 @@ from policy.reading import did_you_mean
 State = Literal["published", "held", "refused", "not_seen"]
 STATES: Final[tuple[State, ...]] = ("published", "held", "refused", "not_seen")  # from good to bad
 _SHOWN: Final = 40  # characters of a word that somebody made up
+_NAMED: Final = 10  # environments that nobody knows, and things that do not count
 
 
 class Place(NamedTuple):
@@ -66,10 +70,12 @@ class Standing(NamedTuple):
 
 
 class States:
-    """Those of one round."""
+    """Those of one round. Not ``in_words``: who counts what is left out, and what an entity stands on, for which all
+    people and services are walked through."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, *, in_words: bool = True) -> None:
         self._ground = ground
+        self._in_words = in_words
         self._order = {name: position for position, name in enumerate(ground.settings.environments)}
 
     def all(self) -> Iterator[Standing]:
@@ -101,16 +107,24 @@ class States:
         kind = ref.partition(":")[0]
         if any(note.holds for note in notes):
             source = next((note.source for note in notes if note.source.file), Source(""))
-            return Standing(ref, "", "refused", "Nothing of it counts.", source, (), notes=notes)
+            owners = self._somebody(self._ground.pull.owners.get(ref, ()))
+            return Standing(ref, "", "refused", "Nothing of it counts.", source, owners, notes=notes)
         if kind not in KINDS:
-            return Standing(ref, "", "not_seen", f"Entities of kind `{kind}` are not read.", Source(""), ())
+            sentence = f"Entities of kind `{kind}` are not read: only a Component is exposed."
+            return Standing(ref, "", "not_seen", sentence, Source(""), ())
+        notes = (*notes, *unseen(self._ground))
         return Standing(ref, "", "not_seen", "No catalog that is read holds it.", Source(""), (), notes=notes)
+
+    def _somebody(self, refs: Iterable[str]) -> tuple[str, ...]:
+        """The teams and people among them that exist."""
+        return tuple(ref for ref in refs if ref in self._ground.entities and ref.startswith(("group:", "user:")))
 
     def _standing(
         self, entity: Entity, state: State, sentence: str, notes: tuple[Note, ...], places: tuple[Place, ...] = ()
     ) -> Standing:
-        owners = tuple(each for each in owners_of(entity) if each in self._ground.entities and _is_somebody(each))
-        needs = tuple(self._needs(entity)) if entity.annotations or entity.kind == "api" else ()
+        owners = self._somebody(owners_of(entity))
+        is_needy = self._in_words and (entity.annotations or entity.kind == "api")
+        needs = tuple(islice(self._needs(entity), _NAMED)) if is_needy else ()
         return Standing(entity.ref, entity.title, state, sentence, entity.source, owners, places, notes, needs)
 
     def _plain(self, entity: Entity, notes: tuple[Note, ...]) -> Standing:
@@ -121,7 +135,7 @@ class States:
         definition = entity.definition
         if definition is not None and definition.broken and definition.faults:
             return self._standing(entity, "refused", "None of its operations is known.", notes)
-        sentence = "An older form of it counts." if held else self._counts(entity)
+        sentence = "An older form of it counts." if held else self._counts(entity) if self._in_words else ""
         return self._standing(entity, "held" if held else "published", sentence, notes)
 
     def _counts(self, entity: Entity) -> str:
@@ -132,18 +146,18 @@ class States:
             case "api":
                 services = self._ground.providers.get(ref, ())
                 known = entity.definition.operations if entity.definition is not None else ()
-                said = _names(services) if services else "no service that is exposed"
-                return f"It counts with {_counted(len(known), 'operation')}, provided by {said}."
+                said = listed(services) if services else "no service that is exposed"
+                return f"It counts with {numbered(len(known), 'operation')}, provided by {said}."
             case "group":
                 owned = self._ground.owned[ref]
                 people = len(self._ground.members.get(ref, ()))
                 verb = "is" if people == 1 else "are"
-                counted = _counted(people, "person", "people")
-                return f"It counts: {counted} {verb} in it directly, it owns {_counted(owned, 'service')} here."
+                counted = numbered(people, "person", "people")
+                return f"It counts: {counted} {verb} in it directly, it owns {numbered(owned, 'service')} here."
             case "user":
                 person = self._ground.compiled.catalog.people.get(ref) if self._ground.compiled else None
-                teams = person.member_of if person is not None else ()
-                return f"It counts, in {_names(teams)}." if teams else "It counts, and is in no team."
+                teams = self._somebody(person.member_of if person is not None else ())
+                return f"It counts, in {listed(teams)}." if teams else "It counts, and is in no team."
             case _:
                 return "It counts."
 
@@ -163,7 +177,8 @@ class States:
             return self._standing(entity, state, sentence, notes)
         own: tuple[State, ...] = ("held",) if holding else ()
         state = max((*own, *(place.state for place in places)), key=STATES.index)
-        return self._standing(entity, state, _of_places(places), notes, places)
+        warned = sum(not note.holds and note.severity == "warning" for note in (*notes, *_of_all(places)))
+        return self._standing(entity, state, _of_places(places, warned), notes, places)
 
     def _places(self, service: Service, apis: Iterable[Note], *, is_held: bool) -> Iterator[Place]:
         faults = self._ground.faults_of.get(service.ref, ())
@@ -177,6 +192,7 @@ class States:
             rivals = () if there is not None or exposure is None else self._holders(service, exposure)
             here = [each for each in faults if each.environment == name]
             notes = tuple(noted(each, *(rivals if each.severity == "error" else ())) for each in here)
+            notes += tuple(neighbours(there, self._ground)) if there is not None and self._in_words else ()
             url = f"https://{exposure.host}{exposure.prefix}" if exposure is not None else ""
             upstreams = exposure.upstreams if exposure is not None else ()
             if name in unknown:
@@ -211,8 +227,9 @@ class States:
             if not definition.faults:
                 yield Note(f"the definition of `{ref}` is being read: {fate}", severity="note")
             for fault in definition.faults[:1]:
-                says = f"the definition of `{ref}` cannot be read, so {fate}"
-                yield Note(says, f"see `stagedoor entity {ref}`", fault.source)
+                why = fault.message.removeprefix("definition: ").removeprefix("definition ")
+                says = f"the definition of `{ref}` cannot be read ({why}), so {fate}"
+                yield Note(says, fault.suggestion or f"correct `spec.definition` of `{ref}`", fault.source)
 
     def _needs(self, entity: Entity) -> Iterator[Needed]:
         """Of what the entity stands on: what does not count as it is said."""
@@ -241,7 +258,7 @@ def suggestion(ref: str, ground: Ground) -> str:
 def contacts(standing: Standing) -> tuple[str, ...]:
     """Whom to ask, in order: refs and `administrators`. The owner first, who mends most of it."""
     asked: dict[str, None] = dict.fromkeys(standing.owners)
-    for note in (*standing.notes, *(note for place in standing.places for note in place.notes)):
+    for note in (*standing.notes, *_of_all(standing.places)):
         asked.update(dict.fromkeys(each for each in note.ask if each != OWNER))
     if not standing.owners:
         asked[ADMINISTRATORS] = None
@@ -255,35 +272,24 @@ def counted(standings: Iterable[Standing]) -> Mapping[State, int]:
     return counts
 
 
-def _is_somebody(ref: str) -> bool:
-    return ref.startswith(("group:", "user:"))
-
-
 def _unknown(entity: Entity, environments: Mapping[str, int]) -> set[str]:
     """Environments that the entity names and nobody knows."""
     named = {part.strip() for part in entity.annotations.get("environments", "").split(",")}
-    return {name[:_SHOWN] for name in named if name and name not in environments}
+    unknown = sorted({name[:_SHOWN] for name in named if name and name not in environments})
+    return set(unknown[:_NAMED])
 
 
 # ---- words ----
 
 
-def _of_places(places: Iterable[Place]) -> str:
+def _of_all(places: Iterable[Place]) -> Iterator[Note]:
+    return (note for place in places for note in place.notes)
+
+
+def _of_places(places: Iterable[Place], warnings: int) -> str:
     by_state: dict[str, list[str]] = {}
     for place in places:
         by_state.setdefault(place.state, []).append(place.environment)
-    said = [f"{state} in {_and(names)}" for state in STATES if (names := by_state.get(state))]
-    return f"It is {', '.join(said)}."
-
-
-def _and(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _names(refs: Iterable[str]) -> str:
-    shown = [f"`{ref}`" for ref in refs]
-    return _and(shown[:3]) if len(shown) <= 3 else f"{', '.join(shown[:3])} and {len(shown) - 3} more"
-
-
-def _counted(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    said = [f"{state} in {joined(names)}" for state in STATES if (names := by_state.get(state))]
+    also = f", with {numbered(warnings, 'warning')}" if warnings and by_state.keys() == {"published"} else ""
+    return f"It is {', '.join(said)}{also}."

@@ -101,7 +101,7 @@ class Sync:
         """Returns how long to wait for a hint before the next, None for as long as it takes."""
         self._desk.round_begins()
         try:
-            outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._rounds.round)
+            outcome = await asyncio.get_running_loop().run_in_executor(self._worker, self._round)
         except Exception as failure:  # one bad round must not end the role: what is published stays
             why = f"{type(failure).__name__}: {failure}"
             telemetry.log("round_failed", level="error", why=why)
@@ -112,6 +112,10 @@ class Sync:
         self._checks.follow(self._rounds.routes)
         await self._desk.chronicle()
         return CONFIRM_S if outcome.confirm else None
+
+    def _round(self) -> Outcome:
+        with self._desk.precedence.claimed():
+            return self._rounds.round()
 
     def _report(self, outcome: Outcome) -> None:
         faults = set(outcome.faults)
@@ -145,7 +149,11 @@ class Sync:
             sources.touched(touched)
             _call(self._loop, self._hint.set)
 
-        self._watch = Watch(look)
+        def look_again() -> None:
+            sources.look()
+            _call(self._loop, self._hint.set)
+
+        self._watch = Watch(look, look_again)
         self._watch.start(*self._rounds.watched())
         self._hint.set()
 

@@ -12,7 +12,7 @@ from policy.rule import Published, Rule
 
 def lint_reach(ground: Ground) -> Iterator[Finding]:
     conferred = frozenset[str]().union(*(role.scopes for role in ground.policy.roles))
-    for published in ground.published:
+    for published in ground.each(ground.published):
         yield from _unreachable(ground, published)
         yield from _unheld(ground, published, conferred)
     yield from _unused(ground)
@@ -70,7 +70,7 @@ def _unheld(ground: Ground, published: Published, conferred: frozenset[str]) -> 
 def _unused(ground: Ground) -> Iterator[Finding]:
     asked = {
         scope
-        for published in ground.published
+        for published in ground.each(ground.published)
         for each in published.operations
         for some in each.scopes
         for scope in some

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from ipaddress import ip_network
+from itertools import zip_longest
 from typing import Final
 
 from policy.explain import LONGEST_WORDS, sentence_of, short_name
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, Operation, Source
 from policy.lint.findings import Finding
 from policy.lint.ground import Ground, is_production
-from policy.paths import TAIL, WRITE, covers, template_of
+from policy.paths import TAIL, VARIABLE, WRITE, Template, folds, template_of
 from policy.reasons import CONSUMER
 from policy.reasons import RULE as RULE_REACH
 from policy.rule import Published, Rule
@@ -86,9 +88,16 @@ def _never(ground: Ground, rule: Rule) -> tuple[str, str] | None:
             f"{_quoted(rule)} is about no service: nothing published{where} fits `to`.",
             "correct `to` or `in`, or remove it",
         )
-    if not any(_is_about(rule, operation) for published in places for operation in published.operations):
+    there = f"{places[0].key} and {len(places) - 1} more" if len(places) > 1 else places[0].key
+    offered = [operation for published in places for operation in published.operations]
+    if not any(_is_about(rule, operation) for operation in offered):
         fix = _operation_meant(rule, places[0]) or "compare with the definition, or remove it"
-        return f"{_quoted(rule)} is about no operation of {places[0].key}.", fix
+        return f"{_quoted(rule)} is about no operation of {there}.", fix
+    for method, template in rule.operations:
+        one = replace(rule, operations=((method, template),))
+        if not any(_is_about(one, operation) for operation in offered):
+            fix = _operation_meant(one, places[0]) or "compare with the definition, or leave it out"
+            return f"{_quoted(rule)} names `{method} /{'/'.join(template)}`, which is no operation of {there}.", fix
     return None
 
 
@@ -103,13 +112,24 @@ def _operation_meant(rule: Rule, published: Published) -> str:
 
 
 def _is_about(rule: Rule, operation: Operation) -> bool:
-    """OPTIONS and HEAD may ask for what other methods offer."""
+    """OPTIONS and HEAD may ask for what other methods offer. A deny is about every path that comes near what it names,
+    also where that is one of many below a variable or `**`."""
     if rule.is_permit:
         return rule.covers(operation)
     template = template_of(operation.template)
-    named = not rule.operations or any(covers(pattern, template) for _, pattern in rule.operations)
+    named = not rule.operations or any(_meet(pattern, template) for _, pattern in rule.operations)
     methods = rule.methods or frozenset(method for method, _ in rule.operations)
     return named and (not methods or operation.method in methods or bool(methods & {"HEAD", "OPTIONS"}))
+
+
+def _meet(one: Template, other: Template) -> bool:
+    """Whether some path comes near both templates, as far as whole segments tell."""
+    for part, against in zip_longest(one, other, fillvalue=""):
+        if TAIL in (part, against):
+            return True
+        if VARIABLE not in part + against and part.casefold() not in folds(against):
+            return False
+    return True
 
 
 def _absent(subject: str) -> str:
@@ -138,7 +158,7 @@ def _because(statement: PolicyRule, rules: tuple[Rule, ...]) -> Iterator[Finding
 def _catalog_rules(ground: Ground) -> Iterator[Finding]:
     """Of all rules the sentence; of those the catalog makes, whether they are about anybody."""
     seen = set()
-    for published in ground.published:
+    for published in ground.each(ground.published):
         for rule in published.rules:
             if rule.id in seen:
                 continue

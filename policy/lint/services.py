@@ -17,20 +17,20 @@ _UNGUARDED: Final = frozenset({"grpc"})  # types that need more than HTTP/1.1
 
 
 def lint_services(ground: Ground) -> Iterator[Finding]:
-    for ref, team in sorted(ground.catalog.teams.items()):
+    for ref, team in ground.each(sorted(ground.catalog.teams.items())):
         if ref not in ground.inhabited:
             fix = "add people, or remove the team"
             yield Finding("team_without_people", ref, team.source, f"Nobody is in `{ref}` or in a team below it.", fix)
     services = {published.service.ref: published.service for published in ground.published}
-    for service in services.values():
+    for service in ground.each(services.values()):
         yield from _ownership(service)
         yield from _declared(service)
-    for published in ground.published:
+    for published in ground.each(ground.published):
         yield from _prefix(published)
         if published.exposure.host.startswith("*."):
             sentence = f"`{published.key}` answers for every name below `{published.exposure.host[2:]}`."
             yield Finding("wildcard", published.key, published.exposure.source, sentence, "publish it under one host")
-    for ref in sorted({ref for service in services.values() for ref in service.provides}):
+    for ref in ground.each(sorted({ref for service in services.values() for ref in service.provides})):
         if ref in ground.apis:
             yield from _definition(ground.apis[ref])
 

@@ -44,9 +44,10 @@ def test_a_service_costs_its_own_frames_and_a_moment(engine: Engine, monkeypatch
     assert sorted(took for _, took in found)[CHANGES // 2] < 150
 
 
-def test_somebody_who_leaves_a_team_costs_one_block(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_person_costs_one_block_and_another_parent_the_teams(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     found = told(engine, "person", monkeypatch)
-    assert {tuple(name.partition("/")[0] for name in message["set"]) for message, _ in found} == {("people",)}
+    told_of = {tuple(name.partition("/")[0] for name in message["set"]) for message, _ in found}
+    assert told_of == {("people",), ("teams",)}
     assert sorted(took for _, took in found)[CHANGES // 2] < 150
 
 

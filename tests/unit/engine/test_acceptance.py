@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from gateway.config_sources import Origins
@@ -11,6 +12,7 @@ from gateway.engine.sources.entities import Entity, read_entity
 from gateway.engine.sources.openapi import Definition, broken
 from gateway.engine.sources.pulls import Joined, Pull, file_of
 from policy.facts import Operation, Source
+from policy.tracking import Comparison, differing
 from tests.support.catalogs import PREFIX, entity, service
 
 
@@ -235,3 +237,30 @@ def test_people_whom_the_operator_trusts_no_more_are_gone_at_once() -> None:
     accepted = acceptance.judge(pull, {}).entities
     judged = acceptance.judge(Joined(Origins((), ())).pull([("main", pull)]), accepted)
     assert (judged.entities, judged.confirm, judged.held) == ({}, False, {})
+
+
+def test_what_it_says_differs_from_what_was_accepted_does_over_any_history() -> None:
+    """Who works on with what was accepted asks for that, and must never be told too little."""
+    luck = Random("history")
+    refs = [f"{kind}:default/{number}" for kind in ("user", "api") for number in range(14)]
+    comparison = Comparison[str, Entity]()
+    acceptance, anew, accepted = Acceptance(None, comparison), Acceptance(), dict[str, Entity]()
+    entities: dict[str, Entity] = {}
+    for turn in range(400):
+        entities = dict(entities)
+        for ref in luck.sample(refs, luck.choice((0, 1, 1, 2, 20))):
+            if luck.random() < 0.4:
+                entities.pop(ref, None)
+            else:
+                entities[ref] = one(
+                    ref, title=str(turn), definition=broken(Source("f.yaml"), "it") if luck.random() < 0.2 else None
+                )
+        more: dict[str, Any] = {}
+        if luck.random() < 0.2:
+            more["broken"] = {ref for ref in luck.sample(refs, 2) if ref not in entities}
+        judgement = acceptance.judge(Pull(entities, **more), accepted)
+        anew._plain = None
+        assert judgement == anew.judge(Pull(entities, **more), accepted)
+        assert set(comparison.differing(accepted, judgement.entities)) == set(differing(accepted, judgement.entities))
+        if luck.random() < 0.8:  # else that round came to nothing
+            accepted = judgement.entities

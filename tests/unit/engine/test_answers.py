@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from gateway.engine import answers
 from gateway.engine.answers import FINDINGS_LIMIT, Answers, Live
 from gateway.engine.offline import compile_offline
+from gateway.engine.precedence import Precedence
 from gateway.linting import findings_as_json, ground_of
 from gateway.origins import origin_of
 from policy.lint.checks import Ground, lint
@@ -108,3 +110,24 @@ def test_findings_are_found_once_for_what_is_published_on_a_day(live: Live, monk
     kept.answer(live, {"t": "lint", "most": 9}, NOW + 86_400)
     kept.answer(live._replace(published=()), {"t": "lint", "most": 9}, NOW + 86_400)
     assert asked == ["2027-01-15", "2027-01-16", "2027-01-16"]
+
+
+def test_lint_gives_way_to_a_round_between_one_service_and_the_next(live: Live) -> None:
+    precedence, begun, done = Precedence(), threading.Event(), threading.Event()
+
+    def give_way() -> None:
+        begun.set()
+        precedence.give_way()
+
+    def work() -> None:
+        Answers(give_way).answer(live, {"t": "lint", "most": 9}, NOW)
+        done.set()
+
+    with precedence.claimed():
+        threading.Thread(target=work).start()
+        assert begun.wait(10)
+        assert not done.wait(0.05)
+    assert done.wait(10)
+    passed: list[None] = []
+    Answers(lambda: passed.append(None)).answer(live, {"t": "lint", "most": 9}, NOW)
+    assert len(passed) > 3 * len(live.published)

@@ -18,6 +18,7 @@ from gateway.config_sources import Backstage, Origins
 from gateway.engine.catalogs import Remembered, Sources
 from gateway.engine.journal import Journal
 from gateway.engine.offline import compile_offline
+from gateway.engine.sources.files import FileSource
 from policy.facts import Principal, Refusal
 from tests.support.catalogs import api, entity, openapi, people, service, settings, write
 from tests.support.fake_catalog import FakeCatalog, fake_catalog, said
@@ -326,4 +327,31 @@ def test_what_was_touched_is_not_forgotten_by_a_reading_that_failed(tmp_path: Pa
     with patch("gateway.engine.sources.files.FileSource.pull", side_effect=MemoryError), pytest.raises(MemoryError):
         sources.pull()
     write(tmp_path, "b.yaml", service("b"))
+    assert len(sources.pull().entities) == 2
+
+
+def test_a_look_leaves_to_the_next_reading_only_what_differs(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", service("a"))
+    write(tmp_path, "b.yaml", service("b"))
+    sources = Sources(config.Catalog(files=(str(tmp_path),)))
+    first = sources.pull()
+    with patch("gateway.engine.sources.files.FileSource.pull", autospec=True, side_effect=FileSource.pull) as read:
+        sources.look()
+        assert sources.pull() is first
+        write(tmp_path, "b.yaml", service("b", access="everyone"))
+        sources.look()
+        assert sources.pull() != first
+        write(tmp_path, "c.yaml", service("c"))
+        sources.look()
+        assert len(sources.pull().entities) == 3
+    assert [call.args[1] for call in read.call_args_list] == [frozenset(), {str(tmp_path / "b.yaml")}, None]
+
+
+def test_a_look_that_fails_is_left_to_the_reading(tmp_path: Path) -> None:
+    write(tmp_path, "a.yaml", service("a"))
+    sources = Sources(config.Catalog(files=(str(tmp_path),)))
+    sources.pull()
+    write(tmp_path, "b.yaml", service("b"))
+    with patch("gateway.engine.sources.files.FileSource.unread", side_effect=RecursionError):
+        sources.look()
     assert len(sources.pull().entities) == 2

@@ -13,7 +13,8 @@ from gateway.engine.chronicle import Chronicle, Since
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Rounds
-from tests.support.catalogs import people, service, settings, write
+from gateway.engine.states import States
+from tests.support.catalogs import api, openapi, people, service, settings, write
 
 A, B = "component:default/a", "component:default/b"
 
@@ -91,3 +92,28 @@ def quick() -> Iterator[None]:
     """What is on disk after a power cut is the journal's promise."""
     with patch("os.fsync"):
         yield
+
+
+def test_only_who_differs_or_was_not_well_is_judged_anew_and_all_are_right(engine: Engine) -> None:
+    many = [service(f"s{number}") for number in range(12)]
+    histories = (
+        (*many, service("a"), service("b", host="no host")),
+        (*many, service("a", access="everyone"), service("b", host="no host")),
+        (*many, service("a", providesApis=["x"]), api("x", "nonsense: [")),
+        (*many, service("a", providesApis=["x"]), api("x", openapi("GET /x"))),
+        (*many, service("a"), {"kind": "Component", "metadata": {"name": "s3"}}),
+        (*many[:-1], service("a")),
+        (*many[:-1], service("a")),
+        (*many[:-1],),
+    )
+    for documents in histories:
+        with patch("gateway.engine.chronicle.States.of", autospec=True, side_effect=States.of) as judged:
+            since = engine.since(*documents)
+        ground = engine.rounds.ground
+        assert ground is not None
+        states = States(ground)
+        assert {ref: each.state for ref, each in since.items()} == {each.ref: each.state for each in states.all()}
+        said = {ref: ground.said[ref].digest if ref in ground.said else "" for ref in since}
+        assert {ref: each.digest for ref, each in since.items()} == said
+        if documents is not histories[0]:
+            assert judged.call_count < 8

@@ -135,3 +135,12 @@ def test_what_another_version_remembered_is_forgotten_and_never_a_crash(tmp_path
 def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
     (tmp_path / journal.NAME).mkdir()
     assert Journal(tmp_path).fault
+
+
+def test_the_same_in_other_objects_is_what_the_next_is_compared_with(tmp_path: Path) -> None:
+    """Or each record after a restart would compare all that is remembered word by word."""
+    Journal(tmp_path).record(everything())
+    journal = Journal(tmp_path)
+    again = everything()
+    assert not journal.record(again)
+    assert all(journal.sections[name] is again[name] for name in again)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from gateway.engine.publisher import DELTA_FRAMES, KEPT_S, Publisher
+from gateway.engine.publisher import DELTA_FRAMES, KEPT_S, REMOVED_AT_ONCE, Publisher
 from gateway.frames import FrameStore, read_manifest
 
 
@@ -98,3 +98,41 @@ def test_frames_leave_when_no_recent_manifest_names_them_and_they_are_old(tmp_pa
     assert publisher.collect(written + KEPT_S + 60) == 2
     assert len(FrameStore(tmp_path).names()) == 3
     assert publisher.publish("0", {"teams": {"n": 0}}) is not None
+
+
+def test_what_others_left_goes_a_few_at_a_time_and_nothing_that_is_named(tmp_path: Path) -> None:
+    left = {f"exposure/{number}": (number,) for number in range(REMOVED_AT_ONCE + 5)}
+    Publisher(tmp_path).publish("one", left)
+    publisher = Publisher(tmp_path)
+    publisher.publish("two", {"exposure/0": (0,)})
+    publisher.publish("three", {"exposure/0": (0,), "teams": {}})
+    publisher.publish("four", {"exposure/0": (0,), "teams": {"a": ()}})
+    late = (tmp_path / "manifest").stat().st_mtime + KEPT_S + 60
+    removed = [publisher.collect(late) for _ in range(3)]
+    assert removed == [REMOVED_AT_ONCE, 4, 0]
+    assert set(publisher.manifest.frames.values()) < set(FrameStore(tmp_path).names())
+    assert len(FrameStore(tmp_path).names()) == 3  # and the one before
+
+
+def test_a_frame_that_comes_back_stays(tmp_path: Path) -> None:
+    publisher = Publisher(tmp_path)
+    for number in (0, 1, 2, 0, 3, 0):
+        publisher.publish(f"base-{number}-{publisher.base}"[:40], {"teams": {"n": number}})
+    late = (tmp_path / "manifest").stat().st_mtime + KEPT_S + 60
+    publisher.collect(late)
+    publisher.collect(late)
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert FrameStore(tmp_path).read(manifest.frames["teams"]) == {"n": 0}
+
+
+def test_after_a_round_that_changed_nothing_the_next_delta_is_small_again(tmp_path: Path) -> None:
+    """Only what differs is looked at, also after a restart over the same frames."""
+    frames = {f"exposure/{number}": (number,) for number in range(DELTA_FRAMES + 1)}
+    Publisher(tmp_path).publish("one", frames)
+    publisher = Publisher(tmp_path)
+    assert publisher.publish("one", dict(frames)) is None
+    assert publisher.manifest.frames is publisher._names
+    message = publisher.publish("two", frames | {"exposure/7": (0,)})
+    assert message is not None
+    assert message["set"].keys() == {"exposure/7"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -40,7 +41,7 @@ def hints() -> Hints:
 
 @pytest.fixture
 def watch(hints: Hints) -> Iterator[Watch]:
-    watch = Watch(hints)
+    watch = Watch(hints, lambda: None)
     yield watch
     watch.close()
 
@@ -76,3 +77,14 @@ def test_a_folder_that_takes_the_place_of_another_is_watched(tmp_path: Path, hin
     folder.rename(tmp_path / "old")
     folder.mkdir()
     assert hints.come_after(lambda number: (folder / "d.yaml").write_text(str(number)))
+
+
+def test_it_looks_again_whatever_was_told(tmp_path: Path, hints: Hints) -> None:
+    """Network mounts tell nothing."""
+    looked = threading.Semaphore(0)
+    watch = Watch(hints, looked.release)
+    with patch("gateway.engine.watch.LOOK_AGAIN_S", 0.01):
+        watch.start([tmp_path], [])
+        assert looked.acquire(timeout=SOON_S)
+        assert looked.acquire(timeout=SOON_S)
+        watch.close()

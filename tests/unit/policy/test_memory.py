@@ -9,11 +9,12 @@ from unittest.mock import patch
 
 import pytest
 
+from policy.claims import holders
 from policy.derive import Memory, derive
 from policy.facts import Catalog, Operation, Service
 from policy.memory import _Remembered
 from policy.statements import AccessPolicy, EnvironmentPolicy, PolicyRule, Selector
-from tests.support.policy_worlds import HERE, catalog, person, service, team
+from tests.support.policy_worlds import HERE, catalog, exposure, person, service, team
 
 PROD = EnvironmentPolicy("prod", ("all",), ("all",), consent="any")
 POLICY = AccessPolicy({"prod": PROD})
@@ -92,3 +93,18 @@ def test_a_derivation_that_failed_half_way_is_not_built_upon() -> None:
         derive(after, POLICY, ("prod",), memory=following.memory)
     following.count(after)
     following.count(facts)
+
+
+def test_who_holds_a_place_is_settled_again_only_where_somebody_else_wants_it() -> None:
+    """After the first compile everybody is told to be the incumbent of their own place."""
+    rivals = {name: service(name, Operation("GET", "/"), exposures=(exposure("same"),)) for name in ("x", "y")}
+    facts = company(**rivals)
+    memory = Memory()
+    derive(facts, POLICY, ("prod",), memory=memory)
+    incumbents = {(each.host, each.prefix): f"{ref}@prod" for ref, s in facts.services.items() for each in s.exposures}
+    incumbents["same.example.com", "/"] = "component:default/x@prod"
+    with patch("policy.memory.holders", side_effect=holders) as settled:
+        found = derive(facts, POLICY, ("prod",), None, incumbents, memory=memory)
+    assert settled.call_count == 1
+    assert found == derive(facts, POLICY, ("prod",), None, incumbents)
+    assert "component:default/x@prod" in {each.key for each in found.published}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
-from policy.tracking import WHOLE, Ledger, Tracked, differing
+from policy.tracking import WHOLE, Comparison, Ledger, Tracked, differing
 
 
 def noted(ledger: Ledger, inner: dict[str, int], *questions: str, name: str = "") -> None:
@@ -74,3 +76,17 @@ def test_differing_names_what_came_went_or_is_another_object(
     before: dict[str, list[int]], after: dict[str, list[int]], found: list[str]
 ) -> None:
     assert sorted(differing(before, after)) == found
+
+
+def test_of_the_same_two_what_differs_is_worked_out_once_and_of_others_anew() -> None:
+    comparison = Comparison[str, list[int]]()
+    before, after = {"a": A, "b": B}, {"a": A, "b": C}
+    with patch("policy.tracking.differing", side_effect=differing) as worked:
+        assert comparison.differing(before, after) == comparison.differing(before, after) == ("b",)
+        assert worked.call_count == 1
+        assert comparison.differing(after, before) == ("b",)
+        assert comparison.differing(dict(before), before) == ()
+        assert worked.call_count == 3
+        comparison.note(before, after, ["b"])
+        assert comparison.differing(before, after) == ("b",)
+        assert worked.call_count == 3
