@@ -37,6 +37,8 @@ _WORDS: dict[str, object] = {
 }  # fmt: skip
 _CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 _VALUE_TAGS = _CORE_TAGS - {"tag:yaml.org,2002:str"}
+_IN_BRACKETS = "did not find expected ','"
+_QUOTES = 'inside brackets, text with a brace or a comma needs quotes: `["GET /items/{id}"]`'
 _NUMBER_START = frozenset("+-.0123456789")
 
 
@@ -109,7 +111,9 @@ def read_text(content: bytes, file: str, *, max_bytes: int = MAX_BYTES) -> tuple
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 0
-        return documents, [Fault(Source(file, line), f"not YAML: {error.problem or error.context}", "")]
+        problem = error.problem or error.context or ""
+        hint = _QUOTES if _IN_BRACKETS in problem else ""
+        return documents, [Fault(Source(file, line), f"not YAML: {problem}", hint)]
     except yaml.YAMLError as error:
         return documents, [Fault(Source(file), f"not YAML: {str(error).splitlines()[0]}", "")]
     return documents, []

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from gateway.engine.access_files import AccessRead
 from gateway.engine.sources.entities import Entity
 from gateway.questions import source_as_json
-from policy.explain import sentence_of
+from policy.explain import counted_in, sentence_of
 from policy.facts import Catalog, Service, Source
 from policy.reasons import CONSUMER, EVERYONE, OWNER, PUBLIC
 from policy.rule import Published, Rule
@@ -62,6 +62,7 @@ class Origin(NamedTuple):
             "effect": "permit" if self.rule.is_permit else "deny",
             "reason": self.rule.reason,
             "sentence": self.sentence,
+            "counted": counted_in(self.rule),
             "because": self.rule.because,
             "subject": self.rule.subject,
             "environment": self.rule.environment,

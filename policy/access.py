@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeVar, cast
 from policy.demands import DemandReader, is_day
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS
 from policy.lint.findings import CHECKS
-from policy.paths import METHODS, Template, template_fault, template_of
+from policy.paths import METHODS, Template, template_of, written_fault
 from policy.promises.expectations import expectations_in
 from policy.promises.invariants import invariants_in
 from policy.reading import Fault, Locate, Path, did_you_mean, ref_of
@@ -51,6 +51,7 @@ _TOP_KEYS: Final = (
     "version", "environments", "roles", "scopes", "defaults", "rules", "waive", "tests", "never", "only",
 )  # fmt: skip
 _VERBS: Final = {"read": "[GET, HEAD]", "write": "[POST, PUT, PATCH, DELETE]"}  # of environments, not of rules
+_BY_PATH: Final = "a rule names method and path; an operation's name is for `tests`, `never` and `only`"
 _RULE_KEYS: Final = ("allow", "deny", "to", "in", "methods", "operations", "scopes", "require", "except", "because")
 
 
@@ -267,9 +268,9 @@ class _PolicyReader(DemandReader):
             if not text:
                 continue
             if method not in METHODS or not template:
-                hint = did_you_mean(method.upper(), METHODS)
+                hint = did_you_mean(method.upper(), METHODS) if template else _BY_PATH
                 self.fault(place, f"operation `{text}` must read like `POST /refunds/{{id}}`", hint)
-            elif complaint := template_fault(template):
+            elif complaint := written_fault(template):
                 self.fault(place, complaint)
             else:
                 found.add((method, template_of(template)))

@@ -204,7 +204,8 @@ class _Book:
         if named and place.environment.public == "never":
             name = place.environment.name
             message = f"`public` has no effect in `{name}`"
-            self.faults.append(Fault(place.service.source, message, severity="warning", environment=name))
+            hint = "the access policy says `public: never` there, which only the platform team can change"
+            self.faults.append(Fault(place.service.source, message, hint, "warning", name))
         elif named - guarded:
             rule = Rule("", PUBLIC, "catalog", ANYONE, place.service.ref, place.environment.name)
             yield with_id(replace(rule, operations=tuple(sorted(named - guarded)), source=place.service.source))

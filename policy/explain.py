@@ -70,6 +70,24 @@ def _sentence(rule: Rule, services: bool, operations: bool, demands: str) -> str
     return f"{_subject(rule.subject)} {may} {what}{where}{_strength(rule, demands)} because {_why(rule)}."
 
 
+def counted_in(rule: Rule) -> dict[str, list[str]]:
+    """What the sentence only counts, by name: operations, APIs, services (each key of the selector with its values, all
+    of which must agree) and what must be shown."""
+    sentence, found = sentence_of(rule), {}
+    operations, apis = _named(rule), sorted(map(short_name, rule.apis or ()))
+    demands = [_demand(each) for asked in _asked(rule).values() for each in asked]
+    if f" call {len(operations)} operations of " in sentence:
+        found["operations"] = operations
+    elif f" call {len(apis)} APIs of " in sentence:
+        found["APIs"] = apis
+    if rule.origin == "access-policy" and rule.target != EVERY_SERVICE and _target(rule, False) in sentence:
+        values = {key: map(short_name, refs) for key, refs in _by_key(rule.target).items()}
+        found["services"] = [f"{key} {' or '.join(names)}" for key, names in values.items()]
+    if f", with {len(demands)} requirement" in sentence:
+        found["must show"] = demands
+    return found
+
+
 def short_name(ref: str) -> str:
     """``payments`` for ``group:default/payments``; another namespace stays visible."""
     name = ref.partition(":")[2] or ref
@@ -84,7 +102,7 @@ def _subject(subject: str) -> str:
 
 def _action(rule: Rule, in_full: bool) -> str:
     if rule.operations:
-        named = [f"{method} /{'/'.join(template)}" for method, template in rule.operations]
+        named = _named(rule)
         counted = len(named) > 1 and not in_full
         return f"call {len(named)} operations of" if counted else f"call {_each_of(named, rule)} of"
     if rule.apis is not None:
@@ -95,6 +113,10 @@ def _action(rule: Rule, in_full: bool) -> str:
     if "GET" in rule.methods and rule.methods <= READ:
         return "read"
     return "write to" if rule.methods == WRITE else f"send {'/'.join(sorted(rule.methods))} to"
+
+
+def _named(rule: Rule) -> list[str]:
+    return [f"{method} /{'/'.join(template)}" for method, template in rule.operations]
 
 
 def _each_of(names: list[str], rule: Rule) -> str:
@@ -109,7 +131,7 @@ def _target(rule: Rule, in_full: bool) -> str:
         return short_name(rule.target)
     if rule.target == EVERY_SERVICE:
         return "any service"
-    terms = {key: values.split(" or ") for key, _, values in (each.partition(" ") for each in _terms(rule.target))}
+    terms = _by_key(rule.target)
     if not in_full:
         return _counted(terms)
     services = [short_name(each) for each in terms.pop("service", ())]
@@ -119,8 +141,9 @@ def _target(rule: Rule, in_full: bool) -> str:
     return f"{'all services' if rule.is_permit else 'any service'} {told}"
 
 
-def _terms(target: str) -> list[str]:
-    return target.split(" and ")
+def _by_key(target: str) -> dict[str, list[str]]:
+    """The refs or words that a selector has for each of its keys."""
+    return {key: values.split(" or ") for key, _, values in (each.partition(" ") for each in target.split(" and "))}
 
 
 def _counted(terms: Mapping[str, list[str]]) -> str:
@@ -136,18 +159,23 @@ def _strength(rule: Rule, form: str) -> str:
         return ", without signing in,"
     if rule.except_grants:
         return " without temporary access"
-    is_program = rule.subject.startswith("component:") or rule.subject == ALL_WORKLOADS
-    kinds = ("person", "workload") if rule.subject == EVERYONE else ("workload",) if is_program else ("person",)
     demand = _demand if form == "full" else _short_demand
-    asked = {kind: [demand(each) for each in rule.requirements if each.kind == kind] for kind in kinds}
+    asked = {kind: list(map(demand, requirements)) for kind, requirements in _asked(rule).items()}
     number = sum(map(len, asked.values()))
     if not number:
         return ""
     if form == "counted":
         return f", with {number} requirements," if number > 1 else ", with 1 requirement,"
-    crowds = {"person": "people only ", "workload": "programs only "} if len(kinds) > 1 else {}
-    told = (f", {crowds.get(kind, '')}with {' and '.join(words)}" for kind, words in asked.items() if words)
+    crowds = {"person": " for people", "workload": " for programs"} if len(asked) > 1 else {}
+    told = (f", with {' and '.join(words)}{crowds.get(kind, '')}" for kind, words in asked.items() if words)
     return "".join(told) + ","
+
+
+def _asked(rule: Rule) -> dict[str, list[Requirement]]:
+    """What is asked of the subject, by kind of caller: what is asked of others says nothing here."""
+    is_program = rule.subject.startswith("component:") or rule.subject == ALL_WORKLOADS
+    kinds = ("person", "workload") if rule.subject == EVERYONE else ("workload",) if is_program else ("person",)
+    return {kind: [each for each in rule.requirements if each.kind == kind] for kind in kinds}
 
 
 def _demand(requirement: Requirement) -> str:

@@ -19,6 +19,7 @@ from policy.frames import LeafFrame, NodeFrame, PermitFrame, ScopeSetFrame
 from policy.paths import TAIL, VARIABLE, Segments, Template, template_of
 from policy.probe import Asker, Demands, Way, demands_of, scopes_on, way_of
 from policy.questions import people_of, workloads_of
+from policy.reading import ref_of
 from policy.statements import ANYONE
 from policy.table import Exposure, Match, Table
 
@@ -47,7 +48,7 @@ def what_can(table: Table, asker: Asker, exposures: Iterable[Exposure], now: int
 def askers_of(table: Table, name: str) -> list[Asker]:
     """Whom a ref or a bare user name means: one person, the members of a team, or a component by each of the names
     that its client ids give it. Empty when nobody."""
-    ref = name.lower() if ":" in name else f"user:default/{name.lower()}"
+    ref = ref_of(name, "user")
     if ref.startswith("group:"):
         above = table.team_subjects(ref)
         return [Asker("person", ref, above | {ALL_PEOPLE, EVERYONE})] if above else []
@@ -59,14 +60,15 @@ def askers_of(table: Table, name: str) -> list[Asker]:
 
 
 def names_like(table: Table, name: str) -> list[str]:
-    """Who could be meant by a name: everybody of its kind."""
+    """Who could be meant by a name: everybody of its kind; of a bare one also a program or a team that is called so."""
     kind = name.lower().partition(":")[0] if ":" in name else "user"
     if kind == "group":
         teams: dict[str, Any] = table.directory.frames().get("teams", {})
         return list(teams)
     if kind == "component":
         return [each.partition("@")[0] for each in workloads_of(table)]
-    return [ref for ref, _ in people_of(table)]
+    namesakes = (f"{each}:default/{name.lower()}" for each in ("component", "group") if ":" not in name)
+    return [*(ref for ref in namesakes if askers_of(table, ref)), *(ref for ref, _ in people_of(table))]
 
 
 class _Alike(NamedTuple):

@@ -56,6 +56,14 @@ def template_fault(text: str) -> str:
     return ""
 
 
+def written_fault(text: str) -> str:
+    """The same of a template in the access policy: there a `*` is no text of a path but meant as a pattern, and a deny
+    of it would hold for nothing."""
+    if any("*" in part and part != TAIL for part in text.split("/")):
+        return f"`*` stands for nothing in `{text}`; write `{{name}}` for one segment, or end with `/**`"
+    return template_fault(text)
+
+
 def prefix_segments(prefix: str) -> Segments:
     """The segments of an exposure's prefix: none for ``/``."""
     return tuple(part for part in prefix.split("/") if part)

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Say what somebody may call, environment by environment, and by which rule.
 
-    USER is a person (`jane`), or a ref: `user:default/jane`, `component:default/orders` for a program, and
-    `group:default/payments` for any member of a team. Reads the files and asks the table the door asks, or with --url a
+    USER is a person (`jane`), or a ref: `component:orders` for a program, `group:payments` for any member of a team,
+    `user:ext/jane` in another namespace. Reads the files and asks the table the door asks, or with --url a
     running node, where USER may be left out: whoever the token is of. Exits with 1 when there is nothing.
     """
     node = central_at(central, token_file, ca_file, file)
@@ -116,9 +116,10 @@ def _told(node: Central, question: dict[str, Any]) -> dict[str, Any]:
 def _nobody(table: Table, name: str) -> str:
     """Whom the name may have meant; a component without a client id calls as nobody."""
     from policy.offers import names_like
-    from policy.reading import did_you_mean
+    from policy.reading import did_you_mean, ref_of
 
-    if name.lower().startswith("component:") and any(each.service == name.lower() for each in table.exposures.values()):
+    ref = ref_of(name, "user")
+    if ref.startswith("component:") and any(each.service == ref for each in table.exposures.values()):
         return f"`{name}` has no `client-id`: it cannot call as itself"
     hint = did_you_mean(name, names_like(table, name))
     return f"the catalog knows no `{name}`" + (f": {hint}" if hint else "")

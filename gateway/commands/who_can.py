@@ -120,14 +120,15 @@ def _show(found: dict[str, Any], sentence: str, everyone: bool) -> None:
     for asked in found["operations"]:
         needed = " or ".join(" and ".join(each) for each in asked["scopes"] or ())
         said = "names an unknown security scheme" if asked["scopes"] is None else f"needs {needed}" if needed else ""
-        screen.print(Text(plain(f"{asked['name']} of {found['exposure']}")), Text(plain(said), style="dim"))
+        named = Text(plain(f"{asked['name']} of {found['exposure']}"))
+        screen.print(*([named, Text(plain(said), style="dim")] if said else [named]))
     public = found["public"]
     if not found["allowed"] and not public:
         said = "no rule lets anybody" if found["operations"] else "the service does not offer this operation"
         screen.print(Text("nobody", style="bold red"), Text(said))
     if public:
-        told = Text(plain(public["sentence"]))
-        screen.print(Text("anyone", style="bold green"), told)
+        screen.print(Text("anyone", style="bold green"), Text(plain(public["sentence"])))
+        _show_rule(public, "")
     for entry in found["allowed"]:
         if public is None or entry["rule"] != public["rule"]:
             _show_entry(entry, True, everyone)
@@ -144,12 +145,18 @@ def _show_entry(entry: dict[str, Any], may: bool, everyone: bool) -> None:
     screen.print(Text(_crowd(entry, may), style="bold green" if may else "bold red"), Text(plain(entry["sentence"])))
     needs = [f"scope {' and '.join(entry['scopes'])}"] if entry["scopes"] else []
     needs += [needs_in_words(tuple(entry["needs"]))] if entry["needs"] else []
-    rule = f"{entry['rule']}  {place_in(entry['source'])}"
-    for name, value in {"rule": rule, "because": entry["because"], "must show": ", ".join(needs)}.items():
-        if value:
-            screen.print(Text(f"  {name:<10}", style="dim") + Text(plain(value)))
+    _show_rule(entry, ", ".join(needs))
     if not entry["everybody"] or everyone:
         _show_members(entry["members"], None if everyone else _SHOWN)
+
+
+def _show_rule(entry: dict[str, Any], needs: str) -> None:
+    from rich.text import Text
+
+    rule = f"{entry['rule']}  {place_in(entry['source'])}"
+    for name, value in {"rule": rule, "because": entry["because"], "must show": needs}.items():
+        if value:
+            console().print(Text(f"  {name:<10}", style="dim") + Text(plain(value)))
 
 
 def _show_members(members: Sequence[dict[str, Any]], most: int | None) -> None:

@@ -81,6 +81,9 @@ def _show(origin: dict[str, Any]) -> None:
     screen = console()
     style = "bold green" if origin["effect"] == "permit" else "bold red"
     screen.print(Text(plain(origin["rule"]), style=style), Text(plain(origin["sentence"])))
+    for what, names in origin["counted"].items():
+        told = (" and " if what == "services" else ", ").join(names)
+        screen.print(Text(f"  {what:<11}", style="dim") + Text(plain(told)))
     if origin["because"]:
         screen.print(Text("  because   ", style="dim") + Text(plain(origin["because"])))
     for position, each in enumerate(origin["statements"]):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from policy.facts import ALL_PEOPLE, ALL_WORKLOADS, EVERYONE
-from policy.paths import METHODS, READ, TAIL, WRITE, template_fault, template_of
+from policy.paths import METHODS, READ, TAIL, WRITE, template_of, written_fault
 from policy.reading import Path, Reader, did_you_mean, ref_of
 from policy.statements import ANYONE, Doing, Selector
 
@@ -99,7 +99,7 @@ def doing_in(reader: Reader, text: str, path: Path) -> Doing | None:
         if not template:
             # Other operations answer these too, so they are about whatever is asked for so.
             return Doing(method, frozenset({method}), (TAIL,) if method in ("HEAD", "OPTIONS") else None)
-        if complaint := template_fault(template):
+        if complaint := written_fault(template):
             reader.fault(path, complaint)
             return None
         return Doing(f"{method} {template}", frozenset({method}), template_of(template))

@@ -1,7 +1,8 @@
 """Whether a test of the access policy comes to what it expects: one call, decided by the table as a door decides it.
 
 The caller shows what the test says and nothing more: a sign-in a moment ago with one factor, a token without scopes.
-Somebody the catalog does not know is who a door would find nobody for.
+Somebody the catalog does not know is who a door would find nobody for. Such a one is refused everywhere, and so is
+everybody at a host that no service has: a test that expects just `refused` there could not fail, and is void.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from policy.paths import VARIABLE, Segments
 from policy.promises.proofs import Place
 from policy.promises.samples import Samples
 from policy.promises.universe import named
-from policy.questions import workloads_of
+from policy.questions import people_of, workloads_of
 from policy.reading import did_you_mean
-from policy.reasons import IDENTITY_UNKNOWN, OPERATION_UNKNOWN
+from policy.reasons import HOST_UNKNOWN, IDENTITY_UNKNOWN, OPERATION_UNKNOWN
 from policy.rule import names_of
 from policy.statements import ANYONE, Expectation
 from policy.table import Exposure, Match, Table
@@ -47,6 +48,32 @@ class Trial(NamedTuple):
 
 def trial_of(expectation: Expectation, table: Table, places: Mapping[str, Place], now: int) -> Trial:
     """``places`` by exposure key; ``now`` in epoch seconds."""
+    trial = _tried(expectation, table, places, now)
+    if expectation.allowed or expectation.reason or not isinstance(trial.verdict, Refusal):
+        return trial
+    subject = expectation.subject
+    if trial.verdict.reason == HOST_UNKNOWN:
+        said = f"no service is published under `{expectation.host}`"
+        return trial._replace(verdict=None, void=said, hint="correct the URL, or write `refused host_unknown`")
+    if trial.verdict.reason == IDENTITY_UNKNOWN and not _identified(subject, table, "").subjects:
+        said = f"nobody is called `{subject}`" if subject.startswith("user:") else f"nobody calls as `{subject}`"
+        hint = _namesake(subject, table) or "correct the name, or write `refused identity_unknown`"
+        return trial._replace(verdict=None, void=said, hint=hint)
+    return trial
+
+
+def _namesake(subject: str, table: Table) -> str:
+    """Who of another kind has the name, or who of the same kind one like it: a bare name is a person."""
+    kind, _, name = subject.partition(":")
+    programs = {each.partition("@")[0] for each in workloads_of(table)}
+    if kind == "user" and f"component:{name}" in programs:
+        return f"did you mean `component:{name}`?"
+    if kind == "user" and table.team_subjects(f"group:{name}"):
+        return f"did you mean `group:{name}`?"
+    return did_you_mean(subject, programs if kind == "component" else [ref for ref, _ in people_of(table)])
+
+
+def _tried(expectation: Expectation, table: Table, places: Mapping[str, Place], now: int) -> Trial:
     found = _asked(expectation, table, places)
     if isinstance(found, Trial):
         return found

@@ -275,7 +275,7 @@ def test_a_rule_is_explained_to_its_owners_down_to_the_annotation(central: Centr
     says = [each["says"] for each in told["statements"]]
     assert "annotation `allow-consumers` of `component:default/ledger` is `robot`" in says
     named = central.ask("why", "robot-id", {"rule": rule}).json
-    assert named == {**told, "exposures": [], "statements": []}
+    assert named == {**told, "exposures": [], "counted": {}, "statements": []}
     assert central.ask("why", "root", {"rule": rule.upper()}).json == told
 
 

@@ -62,6 +62,14 @@ def test_an_alias_gives_an_equal_value() -> None:
     assert found[0].value == {"a": {"b": 1}, "c": {"b": 1}}
 
 
+@pytest.mark.parametrize("text", ["a: [GET /items/{id}]", "a: {of: GET /items/{id}, in: prod}"])
+def test_a_brace_inside_brackets_is_told_to_need_quotes(text: str) -> None:
+    """What a list of operations runs into first; YAML's own words name neither the brace nor the cure."""
+    (fault,) = documents.read_text(text.encode(), "f.yaml")[1]
+    assert "needs quotes" in fault.suggestion
+    assert read('a: ["GET /items/{id}"]')[1] == []
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -202,6 +202,7 @@ class WhyAnswer(Answer):
     effect: Literal["permit", "deny"]
     reason: str
     sentence: str
+    counted: dict[str, list[str]] = Field(description="What the sentence only counts: operations, APIs, services.")
     because: str
     subject: str
     environment: str

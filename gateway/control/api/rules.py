@@ -66,4 +66,6 @@ def _as_told_to(caller: Caller, origin: dict[str, Any], owners: dict[str, str]) 
         return origin
     theirs = [key for key in origin["exposures"] if caller.owns(owners.get(key, ""))]
     require(bool(theirs) or origin["subject"] in caller.principal.subjects)
-    return {**origin, "exposures": theirs, "statements": origin["statements"] if theirs else []}
+    if theirs:
+        return {**origin, "exposures": theirs}
+    return {**origin, "exposures": [], "counted": {}, "statements": []}

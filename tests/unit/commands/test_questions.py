@@ -200,7 +200,10 @@ def test_what_can_is_asked_for_teams_and_programs_too(config: Path) -> None:
     ("arguments", "message"),
     [
         (["jnae"], "did you mean `user:default/jane`?"),
+        (["orders"], "did you mean `component:default/orders`?"),
+        (["payments"], "did you mean `group:default/payments`?"),
         (["component:default/shop"], "has no `client-id`"),
+        (["component:shop"], "has no `client-id`"),
         (["jane", "--environment", "dev"], "nothing is published in `dev`"),
         (["jane", "--service", "ledger"], "`component:default/ledger` is published nowhere"),
     ],
@@ -210,6 +213,14 @@ def test_a_name_that_means_nobody_is_a_usage_error(config: Path, arguments: list
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("ref", ["group:payments", "component:orders", "user:jane"])
+def test_a_ref_needs_no_namespace(config: Path, ref: str) -> None:
+    kind, name = ref.split(":")
+    full = told("what-can", f"{kind}:default/{name}", "--config", config)
+    assert full["callers"]
+    assert told("what-can", ref, "--config", config) == full
 
 
 def test_who_may_nothing_is_a_finding(config: Path) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from policy.builtin import OWN_OPERATIONS, SYNC, publish_builtin, with_own_operations
+from policy.builtin import (
+    COMMAND_LINE,
+    OWN_OPERATIONS,
+    PORTAL,
+    SIGN_IN,
+    START,
+    STATIC,
+    SYNC,
+    publish_builtin,
+    with_own_operations,
+)
 from policy.derive import Builtin
 from policy.facts import ANONYMOUS, Permit, Principal, Refusal, Source
 from policy.statements import AccessPolicy, EnvironmentPolicy, PolicyRule, Selector
@@ -77,10 +87,11 @@ def test_an_administrator_is_a_ref_or_the_one_program_of_a_client_id(
 
 def test_the_own_operations_are_for_whom_they_say() -> None:
     plain = with_own_operations(Builtin("door.example.com", ("GET /",)), signed_sync=False)
-    assert plain.public == ("GET /",)
+    assert plain.public == ("GET /", STATIC, COMMAND_LINE, *SIGN_IN)
     assert SYNC.text in plain.administration
     assert SYNC.text not in plain.signed_in
-    assert {*plain.signed_in, *plain.administration} == {each.text for each in OWN_OPERATIONS}
+    assert {*plain.signed_in, *plain.administration} == {*PORTAL, *(each.text for each in OWN_OPERATIONS)}
     signed = with_own_operations(Builtin("door.example.com"), signed_sync=True)
-    assert signed.public == (SYNC.text,)
+    assert signed.public == (STATIC, COMMAND_LINE, *SIGN_IN, SYNC.text)
+    assert START in signed.signed_in  # nobody's page but the portal's, where no embedder has one
     assert signed.administration == plain.administration

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from policy.explain import Explanation, duration_text, explain, sentence_of, short_name, why_frame
+from policy.explain import Explanation, counted_in, explain, sentence_of, short_name, why_frame
 from policy.facts import Permit, Refusal, Source
 from policy.paths import READ, WRITE
+from policy.requirements import duration_text
 from policy.rule import Rule, with_id
 from policy.statements import Requirement
 from policy.table import Match
@@ -70,11 +71,11 @@ STATED = replace(OWNER, origin="access-policy", reason="rule", target="system sy
          "open to everyone."),
         (replace(OWNER, subject="everyone", reason="everyone", methods=READ, requirements=(
             Requirement("person", "mfa"), Requirement("workload", "issuer", "main"))),
-         "Everyone in the catalog may read payments in prod, people only with mfa, programs only with main token, "
+         "Everyone in the catalog may read payments in prod, with mfa for people, with main token for programs, "
          "because it is open to everyone."),
         (replace(OWNER, subject="everyone", reason="everyone", methods=READ, requirements=(
             Requirement("person", "mfa"),)),
-         "Everyone in the catalog may read payments in prod, people only with mfa, because it is open to everyone."),
+         "Everyone in the catalog may read payments in prod, with mfa for people, because it is open to everyone."),
         (replace(OWNER, subject="all-workloads", requirements=(Requirement("workload", "issuer", "main"),)),
          "All programs may call every operation of payments in prod, with a token of main, because it owns it."),
         (replace(OWNER, subject="all-workloads", requirements=(
@@ -99,6 +100,32 @@ STATED = replace(OWNER, origin="access-policy", reason="rule", target="system sy
 def test_a_rule_is_one_sentence(rule: Rule, sentence: str) -> None:
     assert sentence_of(rule) == sentence
     assert len(sentence.split()) <= 25
+
+
+@pytest.mark.parametrize(
+    ("rule", "counted"),
+    [
+        (replace(OWNER, subject="all-workloads", requirements=(
+            Requirement("workload", "certificate"), Requirement("workload", "issuer", "a,b"),
+            Requirement("workload", "network", "10.0.0.0/8"), Requirement("person", "mfa"))), {}),
+        (replace(STATED, target="service component:default/a or component:x/b and tag pci and type service",
+                 subject="component:default/a",
+                 operations=(("GET", ("long", "{}", "path")), ("POST", ("x",)), ("PUT", ("x",))),
+                 requirements=(Requirement("workload", "certificate"), Requirement("workload", "issuer", "a"),
+                               Requirement("workload", "network", "10.0.0.0/8"))),
+         {"operations": ["GET /long/{}/path", "POST /x", "PUT /x"],
+          "services": ["service a or x/b", "tag pci", "type service"],
+          "must show": ["a certificate", "a token of a", "an address in 10.0.0.0/8"]}),
+        (replace(OWNER, subject="component:default/a", reason="consumer", requirements=(
+                    Requirement("workload", "certificate"), Requirement("workload", "issuer", "a"),
+                    Requirement("workload", "network", "10.0.0.0/8")),
+                 apis=frozenset({f"api:default/some-api-{each} with words" for each in range(3)})),
+         {"APIs": [f"some-api-{each} with words" for each in range(3)]}),
+    ],
+)  # fmt: skip
+def test_what_a_sentence_only_counts_is_told_by_name(rule: Rule, counted: dict[str, list[str]]) -> None:
+    """Nothing that was left out of a sentence is left out altogether: `why` shows it."""
+    assert counted_in(rule) == counted, sentence_of(rule)
 
 
 def test_names_are_short_unless_another_namespace_says_something() -> None:

@@ -15,6 +15,7 @@ from policy.paths import (
     template_fault,
     template_of,
     variable_fits,
+    written_fault,
 )
 
 
@@ -44,6 +45,14 @@ def test_a_template_that_can_be_published(text: str) -> None:
 @pytest.mark.parametrize("text", ["a", "/**/a", "/a//b", "//", "/{a", "/a}", "/}{"])
 def test_what_is_no_template_says_why(text: str) -> None:
     assert f"`{text}`" in template_fault(text)
+    assert written_fault(text)
+
+
+@pytest.mark.parametrize("text", ["/a/*", "/a/*/b", "/*.pdf", "/a**", "/a/**/*", "/{a}*"])
+def test_a_star_in_the_access_policy_is_no_text_of_a_path(text: str) -> None:
+    """A deny of `/admin/*` would hold for nothing but that very path, and nobody would notice."""
+    assert f"`{text}`" in written_fault(text)
+    assert written_fault("/a/{b}/**") == ""
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_what_is_done_is_a_verb_a_method_a_path_or_an_operation(text: str, doing
 
 
 @pytest.mark.parametrize(
-    "text", ["GTE /a", "get", "POST refunds", "read it", "GET /a/{b", "/a", "createRefund!", "GET /**/a"]
+    "text", ["GTE /a", "get", "POST refunds", "read it", "GET /a/{b", "/a", "createRefund!", "GET /**/a", "GET /a/*"]
 )
 def test_what_is_nothing_that_can_be_done_is_a_fault(text: str) -> None:
     found = reader()

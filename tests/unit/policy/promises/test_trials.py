@@ -68,11 +68,29 @@ def test_what_names_nothing_is_void_and_not_passed() -> None:
         ("jane read of a in dev → refused", "not published"),
         ("group:gone read of a in prod → refused", "there is no"),
         ("jane GET https://a.example.com/ in dev → refused", "a call in `prod`"),
+        ("jnae read of a in prod → refused", "nobody is called `user:default/jnae`"),
+        ("component:gone read of a in prod → refused", "nobody calls as `component:default/gone`"),
+        ("jane GET https://gone.example.com/ → refused", "no service is published under `gone.example.com`"),
     ):
         trial = tried(line)
         assert said in trial.void, line
         assert trial.hint, line
         assert not trial.passed
+
+
+def test_who_is_void_is_told_who_was_meant() -> None:
+    """A bare name is a person; the program or the team of that name is the usual slip."""
+    assert tried("jnae read of a in prod → refused").hint == "did you mean `user:default/jane`?"
+    assert tried("b read of a in prod → refused").hint == "did you mean `component:default/b`?"
+    assert tried("owners read of a in prod → refused").hint == "did you mean `group:default/owners`?"
+
+
+def test_who_is_unknown_and_expected_to_be_passes_and_fails() -> None:
+    """With its reason such a test says something; one that expects a permit fails, which is seen."""
+    assert tried("jnae read of a in prod → refused identity_unknown").passed
+    for line in ("jnae read of a in prod → permit", "jnae read of a in prod → refused no_rule"):
+        assert not tried(line).passed
+        assert not tried(line).void
 
 
 def test_a_host_that_nobody_has_is_a_refusal() -> None:
