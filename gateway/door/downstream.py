@@ -90,7 +90,7 @@ class Downstream:
         "listening", "door", "transport", "peer", "parser", "exchange", "queue", "receiving", "deadline_s",
         "fields", "pieces", "target", "in_head", "head_started", "head_pending", "crumbs", "raw_left", "skip_head",
         "upgrading", "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused",
-        "arrived", "turn", "least_turn", "aside", "offering", "early", "share",
+        "arrived", "turn", "least_turn", "aside", "offering", "early", "share", "caller",
     )  # fmt: skip
 
     def __init__(self, listening: Listening, peer: Peer, share: Share) -> None:
@@ -101,6 +101,7 @@ class Downstream:
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)  # from connection_made to its end
         self.peer: Peer = peer
         self.share = share
+        self.caller = self.door.callers.anonymous  # who asked last: whose turn the next request takes
         self.requests = 0
         self.retire_s = self.door.tick_s + RETIRE_S * _RANDOM.uniform(0.8, 1.2)
         self.deadline_s = NEVER
@@ -213,13 +214,13 @@ class Downstream:
             self.aside = data
             if not self.advancing:
                 self.advancing = True
-                share.line_up(self._next_turn)
+                share.line_up(self._next_turn, self.who())
 
     def read(self, data: bytes) -> None:
         self.turn = self.least_turn
         if len(data) >= FULL_READ:
             self.hold(HOLD_TURN)
-            self.share.line_up(self._read_on)
+            self.share.line_up(self._read_on, self.who())
         while data:  # once, but for what follows a counted body or an ignored upgrade, and for much at once
             if self.raw_left:
                 data = raw_body(self, data)
@@ -402,6 +403,8 @@ class Downstream:
 
     def exchange_ended(self, close: bool) -> None:
         """The answer is written whole. The next waiting request begins, or the connection idles or ends."""
+        if self.exchange is not None:
+            self.caller = self.exchange.caller
         self.exchange = None
         if close:
             self.close()
@@ -456,7 +459,13 @@ class Downstream:
     def _later(self) -> None:
         self.advancing = True
         self.hold(HOLD_PIPELINE)
-        self.share.line_up(self._next_turn)
+        self.share.line_up(self._next_turn, self.who())
+
+    def who(self) -> str:
+        """For whom it works now, or did last; "" = nobody who is known."""
+        exchange = self.exchange
+        principal = (self.caller if exchange is None else exchange.caller).principal
+        return principal.ref or principal.subject
 
     def _next_turn(self) -> None:
         self.advancing = False

@@ -1,9 +1,9 @@
 """A listener: the socket, its TLS, and what it knows about the hop in front of it.
 
 Sockets come from the supervisor already listening and stay open there, so a worker that ends resets nobody. They
-are accepted from here, not by the event loop's own server: a few in a turn, so that a flood of connections delays no
-request; a connection there is no room for ends before it has cost more than its accept; and a shortage of descriptors
-pauses instead of spinning.
+are accepted from here, not by the event loop's own server: for a slice of a turn, so that a flood of connections
+delays no request; one there is no room for ends before it has cost more than its accept, the others line up
+(`door.arrivals`); and a shortage of descriptors pauses instead of spinning.
 A peer is trusted when its address lies in the listener's ``trusted_peers``; only then are its forwarding fields
 read (never its identity fields). TLS material is validated in a context of its own before it replaces the one
 in use, so a broken renewal changes nothing.
@@ -15,13 +15,16 @@ import asyncio
 import ssl
 from functools import partial
 from ipaddress import ip_address, ip_network
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway import counters, telemetry
 from gateway.config import Limits, Listener, ListenerTls
+from gateway.door.arrivals import Arrival
 from gateway.door.client_certificates import ClientCertificates
 from gateway.door.connect import OWN_SHORTAGES
 from gateway.door.downstream import Downstream, Peer
+from gateway.door.turns import SLICE_NS
 from gateway.http1.forward import client_address, forwarded_block
 from gateway.http1.head import HeadRules
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 REMEMBERED: Final = 4096  # peers, and clients behind trusted peers; each memory starts afresh when it is full
 ACCEPTS: Final = 16  # sockets in one turn of the loop
-WELCOMED: Final = 2  # of them, that become connections; the others are ended at once
+LEAST_S: Final = 0.05  # of a handshake that is begun late
 PAUSE_S: Final = 0.25  # of accepting, when the machine has no descriptor or memory left
 SAID_AGAIN_S: Final = 10.0
 REMEMBERED_BYTES: Final = 256  # of a longer X-Forwarded-For nothing is kept
@@ -66,15 +69,14 @@ class Listening:
 
     def __init__(self, door: Door, listener: Listener, limits: Limits) -> None:
         self.door = door
-        self.proto = "https" if listener.tls is not None else "http"
+        self.secure = listener.tls is not None
+        self.proto = "https" if self.secure else "http"
         self._context = tls_context(listener.tls, direct=listener.direct) if listener.tls is not None else None
         self._newest = self._context
         if self._context is not None:
             self._context.sni_callback = self._renew
         self._take(listener, limits)
         self._socket: socket.socket | None = None  # while it accepts
-        # of connections between accept and connected: a turn of the loop, or as long as a handshake takes
-        self._arrivals: dict[asyncio.Task[None], None] = {}  # oldest first
         self._short_s = float("-inf")  # when a shortage was last said
 
     # === accepting ===
@@ -96,10 +98,8 @@ class Listening:
         sock = self._socket
         if sock is None:
             return
-        welcomed = 0
+        until_ns = perf_counter_ns() + SLICE_NS
         for _ in range(ACCEPTS):
-            if welcomed == WELCOMED:
-                return
             try:
                 connection, where = sock.accept()
             except BlockingIOError:
@@ -109,8 +109,9 @@ class Listening:
                     self._pause(sock, str(error.strerror))
                     return
                 continue  # accept(2): a fault of the network, or of a connection that has ended by now
-            if self._welcome(connection, str(where[0])):
-                welcomed += 1
+            self._welcome(connection, str(where[0]))
+            if perf_counter_ns() >= until_ns:
+                return
 
     def _pause(self, sock: socket.socket, why: str) -> None:
         """There is no descriptor or memory for one more: the loop must not ask again and again meanwhile."""
@@ -125,49 +126,45 @@ class Listening:
         if self._socket is not None:
             self.door.loop.add_reader(self._socket.fileno(), self._incoming)
 
-    def _welcome(self, connection: socket.socket, address: str) -> bool:
-        """Make a connection of an accepted socket; False: there is no room, it ended before it cost more."""
+    def _welcome(self, connection: socket.socket, address: str) -> None:
+        """An accepted socket lines up, or ends before it cost more, where there is no room for it."""
         door = self.door
         peer = self._peer_at(address)
         if not door.admit(peer):
             connection.close()
-            return False
-        if self._context is not None and len(self._arrivals) >= self.limits.handshakes:
-            oldest = next(iter(self._arrivals))  # it makes room: most likely it is never to end
-            del self._arrivals[oldest]
-            oldest.cancel()
-        client = Downstream(self, peer, door.turns.join(peer.network, peer.trusted))
-        arrival = door.loop.create_task(self._arrive(connection, client))
-        self._arrivals[arrival] = None
-        arrival.add_done_callback(partial(self._arrived, connection, client))
-        return True
+            return
+        share = door.turns.join(peer.network, peer.trusted)
+        door.arrivals.add(Arrival(self, connection, peer, share, door.tick_s))
 
-    async def _arrive(self, connection: socket.socket, client: Downstream) -> None:
-        context = self._context
-        await self.door.loop.connect_accepted_socket(
+    def begin(self, arrival: Arrival) -> None:
+        """Make a connection of a socket whose turn it is; `Arrivals.ended` is owed."""
+        client = Downstream(self, arrival.peer, arrival.share)
+        making = self.door.loop.create_task(self._make(arrival, client))
+        arrival.give_up = making.cancel
+        making.add_done_callback(partial(self._made, arrival, client))
+
+    async def _make(self, arrival: Arrival, client: Downstream) -> None:
+        door = self.door
+        left_s = door.timeouts.handshake_s - (door.tick_s - arrival.since_s)
+        await door.loop.connect_accepted_socket(
             lambda: cast(asyncio.Protocol, client),
-            connection,
-            ssl=context,
-            ssl_handshake_timeout=self.door.timeouts.handshake_s if context is not None else None,
+            arrival.sock,
+            ssl=self._context,
+            ssl_handshake_timeout=max(left_s, LEAST_S) if self.secure else None,
         )
 
-    def _arrived(self, connection: socket.socket, client: Downstream, arrival: asyncio.Task[None]) -> None:
+    def _made(self, arrival: Arrival, client: Downstream, making: asyncio.Task[None]) -> None:
         """A connection was made, or came to nothing: its handshake failed, took too long, or gave way to another."""
-        self._arrivals.pop(arrival, None)
         door = self.door
-        if self._context is not None:
+        door.arrivals.ended(arrival)
+        if self.secure:
             door.values[counters.TLS_HANDSHAKES if client.arrived else counters.TLS_HANDSHAKES_FAILED] += 1
         if not client.arrived:
-            connection.close()
+            arrival.sock.close()
             door.depart(client.peer)
-        error = None if arrival.cancelled() else arrival.exception()
+        error = None if making.cancelled() else making.exception()
         if error is not None and not isinstance(error, OSError):
             telemetry.log("door_fault", level="error", why=repr(error))
-
-    def give_up(self) -> None:
-        """End what is still arriving."""
-        for arrival in tuple(self._arrivals):
-            arrival.cancel()
 
     # === settings ===
 

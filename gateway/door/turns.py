@@ -4,7 +4,8 @@ The event loop serves whoever is ready, so a client with two hundred ready conne
 every one of another client's. Here a client is an address (of IPv6 a network), or one connection of a trusted peer,
 which brings other people's. The work that its connections bring is timed. Once they have used up a slice, what comes
 next waits in a line of its own, from which every turn of the loop takes one slice more: nobody else waits for more
-than a slice of each client, and what nobody else wants is still all its own.
+than a slice of each client, and what nobody else wants is still all its own. Within a line, those who are known take
+turns, too: behind one address there may be many.
 
 While only one client is connected nothing is timed, and neither is a single connection that brings little at once: it
 has no more than its turn anyway.
@@ -28,20 +29,21 @@ BYTES_PER_NS: Final = 4  # received and sent on by the kernel
 class Share:
     """One client's part in the turns of one worker's loop."""
 
-    __slots__ = ("began_ns", "called", "connections", "line", "since_ns", "spent_ns", "turns")
+    __slots__ = ("began_ns", "called", "connections", "lines", "since_ns", "spent_ns", "turns")
 
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
         self.connections = 0
         self.called = False
-        self.line: deque[Callable[[], None]] | None = None  # made when first needed: most clients never wait
+        # by who it is for; made when first needed: most clients never wait
+        self.lines: dict[str, deque[Callable[[], None]]] | None = None
         self.spent_ns = 0  # since `since_ns`
         self.since_ns = 0
         self.began_ns = 0  # the work that is being timed; 0 = none is
 
     def begin(self) -> bool:
         """Whether work of this client may be done in this turn of the loop: `end` is owed then, else `line_up`."""
-        if self.line:
+        if self.lines:
             return False
         now_ns = perf_counter_ns()
         if now_ns - self.since_ns > FORGOTTEN_NS:
@@ -64,14 +66,18 @@ class Share:
         """Whether the work that is being done should go on in a later turn."""
         return self.began_ns > 0 and perf_counter_ns() - self.began_ns >= SLICE_NS
 
-    def line_up(self, work: Callable[[], None]) -> None:
-        """Have ``work`` done in one of the next turns of the loop."""
-        if not self.turns.crowded and not self.line:
+    def line_up(self, work: Callable[[], None], who: str) -> None:
+        """Have ``work`` done in one of the next turns of the loop. ``who``: for whom, as far as that is known."""
+        lines = self.lines
+        if not lines and not self.turns.crowded:
             self.turns.loop.call_soon(work)
             return
-        if self.line is None:
-            self.line = deque()
-        self.line.append(work)
+        if lines is None:
+            lines = self.lines = {}
+        line = lines.get(who)
+        if line is None:
+            line = lines[who] = deque()
+        line.append(work)
         self._call_turn()
 
     def use_up(self) -> None:
@@ -85,20 +91,29 @@ class Share:
 
     def _turn(self) -> None:
         self.called = False
-        line = self.line
-        assert line is not None
+        lines = self.lines
+        assert lines is not None
         self.since_ns = self.began_ns = perf_counter_ns()
         self.spent_ns = 0
         try:
-            while line and self.spent_ns < SLICE_NS:
-                line.popleft()()
+            while lines and self.spent_ns < SLICE_NS:
+                self._next_of(lines)()
                 now_ns = perf_counter_ns()
                 self.spent_ns += now_ns - self.began_ns
                 self.began_ns = now_ns
         finally:
             self.began_ns = 0
-            if line:
+            if lines:
                 self._call_turn()
+
+    def _next_of(self, lines: dict[str, deque[Callable[[], None]]]) -> Callable[[], None]:
+        """The first of whoever waits longest for a turn."""
+        who = next(iter(lines))
+        line = lines.pop(who)
+        work = line.popleft()
+        if line:
+            lines[who] = line
+        return work
 
 
 class Turns:

@@ -46,7 +46,7 @@ class Upstream:
     __slots__ = (
         "endpoint", "rules", "transport", "adopted", "retire_s", "idle_limit_s", "idle_since_s", "exchange", "parser",
         "fields", "answer", "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "eof",
-        "paused",
+        "paused", "aside",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, rules: AnswerRules) -> None:
@@ -72,6 +72,7 @@ class Upstream:
         self.interims = 0
         self.eof = False
         self.paused = False
+        self.aside = b""  # what arrived and waits for its client's turn
 
     # === the connection ===
 
@@ -83,12 +84,15 @@ class Upstream:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.aside:
+            self.eof = True  # nobody is given this connection any more
+            self._read_aside()
         if exc is not None and self.exchange is not None and self.exchange.bytes_in:
             # It took no more of the request, most likely because it has answered: a 413 before the reset.
             self.eof = True
             left = left_of(self.transport)
             if left:
-                self.data_received(left)
+                self._read(self.exchange, left)
         self.endpoint.lost(self)
         self.parser = None
         exchange, self.exchange = self.exchange, None
@@ -153,9 +157,32 @@ class Upstream:
         if exchange is None:
             self.transport.abort()  # a byte nobody asked for
             return
-        if len(data) >= FULL_READ:
+        client = exchange.client
+        share = client.share
+        if len(data) + len(self.aside) >= FULL_READ:
             self.transport.pause_reading()
-            exchange.client.share.line_up(self._read_on)
+            share.line_up(self._read_on, client.who())
+        if self.aside:
+            self.aside += data
+        elif not share.turns.crowded or share.connections == 1 or exchange.upgrade:
+            self._read(exchange, data)
+        elif share.begin():
+            self._read(exchange, data)
+            share.end()
+            share.moved(len(data))
+        else:
+            self.aside = data
+            share.line_up(self._read_aside, client.who())
+
+    def _read_aside(self) -> None:
+        """It is the client's turn, or the end of the connection, which comes behind what it brought."""
+        aside, self.aside = self.aside, b""
+        exchange = self.exchange
+        if aside and exchange is not None:
+            exchange.client.share.moved(len(aside))
+            self._read(exchange, aside)
+
+    def _read(self, exchange: Exchange, data: bytes) -> None:
         if self.raw_left:
             left = self.raw_left
             size = len(data)

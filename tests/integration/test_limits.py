@@ -27,9 +27,11 @@ from gateway.door.limits import PACED as PACED_MOST
 from gateway.door.turns import TURN_REQUESTS
 from tests.integration.conftest import request
 from tests.support.door import UNHURRIED, RunningDoor, running_door, settings_for, until
+from tests.support.greedy import WITH_TLS
+from tests.support.node import free_port
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.tokens import ES256
-from tests.support.upstream import OK, Upstream
+from tests.support.upstream import OK, Seen, Upstream
 from tests.support.whole_node import WholeNode, whole_node
 from tests.support.wire import Client, Got
 
@@ -641,6 +643,60 @@ def test_beside_another_client_pipelined_requests_of_many_connections_have_the_t
         assert other.send(request()).answer().status == 200
 
 
+UNTIL_CLOSED = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"), [(OK, False), (OK, True), (UNTIL_CLOSED, True)], ids=["kept", "closed", "until-closed"]
+)
+def test_beside_another_client_answers_that_come_at_once_have_the_turn_of_one(
+    door: RunningDoor, upstream: Upstream, answer: bytes, ends: bool
+) -> None:
+    """What services answer waits for its client's turn as well: a hundred that were held up until one moment. Where the
+    service ends its connections in that moment, too, nothing waits, and all answers are whole."""
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(connect_from(door, "127.0.0.2"))
+        assert other.send(request()).answer().status == 200
+        answered: list[Seen] = []
+        upstream.gate = threading.Event()
+        upstream.answer = lambda seen: answered.append(seen) or answer
+        crowd = [stack.enter_context(Client(door.port, 20)).send(request()) for _ in range(100)]
+        upstream.wait_for(101)
+        stop = threading.Event()
+        seen = most_in_a_turn(door, stop)
+        with standing_still(door):
+            upstream.gate.set()
+            until(lambda: len(answered) == 100)
+            if ends:
+                upstream.close_connections()
+        assert [client.answer().body for client in crowd] == [b"ok"] * 100
+        stop.set()
+        assert ends or 0 < seen[0] <= SLICE_MOST
+        upstream.answer = lambda seen: OK
+        assert other.send(request()).answer().status == 200
+
+
+def test_behind_one_address_who_asks_little_comes_past_who_asks_much(door: RunningDoor, upstream: Upstream) -> None:
+    """Joe's hundred requests are there before Jane's one; the door numbers requests as it sends them on."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(connect_from(door, "127.0.0.2"))
+        crowd = [stack.enter_context(Client(door.port, 20)) for _ in range(100)]
+        jane = stack.enter_context(Client(door.port, 20))
+        assert {client.send(request(sub="joe")).answer().status for client in crowd} == {200}
+        assert jane.send(request()).answer().status == 200
+        before = len(upstream.seen)
+        with standing_still(door):
+            for client in crowd:
+                client.send(request(sub="joe"))
+            jane.send(request("/jane"))
+        assert {client.answer().status for client in (*crowd, jane)} == {200}
+        ids = {seen.target: seen.header("x-request-id") or "" for seen in upstream.seen}
+        numbers = {target: int(said.rpartition("-")[2], 16) for target, said in ids.items()}
+        last = max(numbers.values())
+        assert len(upstream.seen) == before + 101
+        assert last - numbers["/jane"] >= 100 - 2 * SLICE_MOST
+
+
 def test_what_waits_for_its_turn_is_served_in_order_and_complete(door: RunningDoor, upstream: Upstream) -> None:
     upstream.answer = lambda seen: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(seen.body), seen.body)
     bodies = [b"%d:" % n + b"x" * (n * 400) for n in range(100)]
@@ -720,40 +776,51 @@ class Party:
 
 
 @pytest.fixture(scope="module")
-def shared_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeNode]:
+def shared_node(tmp_path_factory: pytest.TempPathFactory, authority: Path) -> Iterator[tuple[WholeNode, str]]:
     """One worker, a service each for the greedy and the paced client, and limits: all share two cores with the worker,
-    so what the greedy client sets in motion beside it has to be bounded, too."""
+    so what the greedy client sets in motion beside it has to be bounded, too. With the address of its TLS listener."""
     folder = tmp_path_factory.mktemp("node")
-    with Party("upstream") as first, Party("upstream") as second, whole_node(folder, workers=1) as node:
+    port = free_port()
+    files = f"certificate: {authority / 'door.pem'}, key: {authority / 'door.key'}"
+    secure = f'listeners: [{{name: tls, address: "127.0.0.1:{port}", tls: {{{files}}}}}, '
+    with (
+        Party("upstream") as first,
+        Party("upstream") as second,
+        whole_node(folder, workers=1, configure=lambda said: said.replace("listeners: [", secure)) as node,
+    ):
         services = [PACED.format(name="paced", port=first.says()), PACED.format(name="greedy", port=second.says())]
         (folder / "catalog" / "two.yaml").write_text("".join(services))
         with (folder / "stagedoor.yaml").open("a") as settings:
             settings.write(FAIR)
         node.process.send_signal(signal.SIGHUP)
         until(lambda: node.events("settings_taken"))
-        until(lambda: times(node, 0.1)[0] > 0, 10)
-        yield node
+        until(lambda: times(node, str(node.port), 0.1)[0] > 0, 10)
+        yield node, f"tls:{port}"
 
 
-def times(node: WholeNode, seconds: float = 1.0) -> tuple[float, float]:
+def times(node: WholeNode, port: str, seconds: float = 1.0) -> tuple[float, float]:
     """Median and 99th percentile of the paced client, ms; 0 when it is not served."""
-    with Party("paced", str(node.port), str(seconds), "100", node.token("jane").decode()) as paced:
+    with Party("paced", port, str(seconds), "100", node.token("jane").decode()) as paced:
         said = paced.says().split()
     return (float(said[0]), float(said[1])) if len(said) == 2 else (0.0, 0.0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["many", "pipelined", "unknown_host", "bad_token", "crumbs", "churn"])
-def test_a_greedy_client_does_not_show_in_the_times_of_another(shared_node: WholeNode, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["many", "pipelined", "unknown_host", "bad_token", "crumbs", "churn", "handshakes", "hellos"]
+)
+def test_a_greedy_client_does_not_show_in_the_times_of_another(shared_node: tuple[WholeNode, str], kind: str) -> None:
     """Alone and beside it in turn, and the best round of each, because other programs of this machine only ever add to
     a time: rounds are repeated until one was left in peace. A fifth, and for the slowest in a hundred a slice of the
     scheduler, which has more processes than cores."""
+    node, secure = shared_node
+    port = secure if kind in WITH_TLS else str(node.port)
     alone, beside = [], []
     while len(beside) < ROUNDS or (len(beside) < ROUNDS_AT_MOST and _shows(alone, beside)):
-        alone.append(times(shared_node))
-        with Party("greedy", str(shared_node.port), kind, shared_node.token("joe").decode()) as greedy:
+        alone.append(times(node, port))
+        with Party("greedy", port, kind, node.token("joe").decode()) as greedy:
             assert greedy.says() == "go"
-            beside.append(times(shared_node))
+            beside.append(times(node, port))
     assert min(beside)[0] > 0, "it was served every time"
     assert not _shows(alone, beside), (alone, beside)
 

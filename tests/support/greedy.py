@@ -1,13 +1,13 @@
 """A greedy client and a paced one, each a process of its own: what the first does must not show in the second's times.
 
     python -m tests.support.greedy upstream                       says its port, serves until its input ends
-    python -m tests.support.greedy greedy PORT KIND TOKEN         `go` once it is at work, until its input ends
+    python -m tests.support.greedy greedy PORT KIND TOKENS        `go` once it is at work, until its input ends
     python -m tests.support.greedy paced PORT SECONDS RATE TOKEN  the median and the 99th percentile, ms
 
 Each has a host of its own, `greedy.test` and `paced.test`, and an address of its own: what they share is the door.
-The paced client counts from the moment a request is due.
+The paced client counts from the moment a request is due. `tls:PORT` is a listener with TLS.
 
-The greedy kinds are the keys of `KINDS`; `tls` wants the port of a listener with TLS.
+The greedy kinds are the keys of `KINDS`; TOKENS is a token, or `@` and a file of tokens for `first_seen`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import cycle
+from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -73,6 +75,25 @@ async def serve() -> None:
     await asyncio.to_thread(sys.stdin.read)
 
 
+def where(port: str) -> tuple[int, ssl.SSLContext | None]:
+    """`PORT` or `tls:PORT`."""
+    kind, _, number = port.rpartition(":")
+    if not kind:
+        return int(number), None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return int(number), context
+
+
+def hello(context: ssl.SSLContext) -> bytes:
+    """The first bytes of a handshake."""
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
+    return out.read()
+
+
 def head_of(host: str, token: str, method: str = "GET", lines: str = "", target: str = "/") -> bytes:
     identity = f"Authorization: Bearer {token}\r\n" if token else ""
     return f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{identity}{lines}\r\n".encode()
@@ -81,18 +102,17 @@ def head_of(host: str, token: str, method: str = "GET", lines: str = "", target:
 class Greedy:
     """One greedy client. A kind is a coroutine that uses a connection until it ends, and how many of them."""
 
-    def __init__(self, port: int, token: str) -> None:
-        self.port = port
-        self.token = token
-        self.get = head_of("greedy.test", token)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.context.check_hostname = False
-        self.context.verify_mode = ssl.CERT_NONE
+    def __init__(self, port: str, tokens: str) -> None:
+        self.port, self.context = where(port)
+        self.tokens = Path(tokens[1:]).read_text().split() if tokens.startswith("@") else [tokens]
+        self.token = self.tokens[0]
+        self.unseen = cycle([head_of("greedy.test", token) for token in self.tokens])
+        self.get = next(self.unseen)
 
     @contextlib.asynccontextmanager
-    async def connection(self, tls: bool = False) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.port, local_addr=(GREEDY_ADDRESS, 0), ssl=self.context if tls else None
+            "127.0.0.1", self.port, local_addr=(GREEDY_ADDRESS, 0), ssl=self.context
         )
         try:
             yield reader, writer
@@ -111,6 +131,14 @@ class Greedy:
 
     async def pipelined(self) -> None:
         await self.again_and_again(self.get, 64)
+
+    async def first_seen(self) -> None:
+        """A signature to check for each request."""
+        async with self.connection() as (reader, writer):
+            while True:
+                writer.write(next(self.unseen))
+                if not await reader.read(65_536):
+                    return
 
     async def unknown_host(self) -> None:
         await self.again_and_again(head_of("nobody.test", ""))
@@ -169,9 +197,24 @@ class Greedy:
             sock.bind((GREEDY_ADDRESS, 0))
             await loop.sock_connect(sock, ("127.0.0.1", self.port))
 
-    async def tls(self) -> None:
-        async with self.connection(tls=True):
+    async def handshakes(self) -> None:
+        async with self.connection():
             pass
+
+    async def hellos(self) -> None:
+        """Connects many times, and then begins all handshakes in one moment."""
+        loop = asyncio.get_running_loop()
+        assert self.context is not None
+        async with contextlib.AsyncExitStack() as stack:
+            socks = [stack.enter_context(socket.socket()) for _ in range(CROWD)]
+            for sock in socks:
+                sock.setblocking(False)
+                sock.bind((GREEDY_ADDRESS, 0))
+                await loop.sock_connect(sock, ("127.0.0.1", self.port))
+            await asyncio.sleep(0.05)
+            for sock in socks:
+                await loop.sock_sendall(sock, hello(self.context))
+            await asyncio.gather(*(loop.sock_recv(sock, 65_536) for sock in socks))
 
 
 KINDS: dict[str, tuple[Callable[[Greedy], Awaitable[None]], int]] = {
@@ -188,12 +231,15 @@ KINDS: dict[str, tuple[Callable[[Greedy], Awaitable[None]], int]] = {
     "slow_readers": (Greedy.slow_readers, CROWD),
     "connects": (Greedy.connects, FEW),
     "churn": (Greedy.churn, FEW),
-    "tls": (Greedy.tls, FEW),
+    "first_seen": (Greedy.first_seen, CROWD),
+    "handshakes": (Greedy.handshakes, FEW),
+    "hellos": (Greedy.hellos, 1),
 }
+WITH_TLS = ("handshakes", "hellos")  # make no sense without
 
 
-async def take_all(port: int, kind: str, token: str) -> None:
-    greedy = Greedy(port, token)
+async def take_all(port: str, kind: str, tokens: str) -> None:
+    greedy = Greedy(port, tokens)
     use, connections = KINDS[kind]
 
     async def one() -> None:
@@ -210,9 +256,12 @@ async def take_all(port: int, kind: str, token: str) -> None:
         each.cancel()
 
 
-def pace(port: int, seconds: float, rate: float, token: str) -> None:
-    sock = socket.create_connection(("127.0.0.1", port), 10)
+def pace(port: str, seconds: float, rate: float, token: str) -> None:
+    number, context = where(port)
+    sock = socket.create_connection(("127.0.0.1", number), 10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if context is not None:
+        sock = context.wrap_socket(sock)
     request = head_of("paced.test", token)
     times = []
     due = time.perf_counter()
@@ -235,6 +284,6 @@ if __name__ == "__main__":
     elif role == "greedy":
         os.nice(5)  # a client's own machine would be another one
         with contextlib.suppress(asyncio.CancelledError):
-            uvloop.run(take_all(int(words[0]), words[1], words[2]))
+            uvloop.run(take_all(*words))
     else:
-        pace(int(words[0]), float(words[1]), float(words[2]), words[3])
+        pace(words[0], float(words[1]), float(words[2]), words[3])

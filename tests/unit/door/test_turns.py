@@ -47,7 +47,7 @@ def test_a_client_alone_is_neither_timed_nor_lined_up() -> None:
     assert (turns.crowded, turns.requests) == (False, TURN_REQUESTS)
     done: list[int] = []
     for number in range(5):
-        share.line_up(lambda number=number: done.append(number))  # type: ignore[misc]  # a default binds it
+        share.line_up(lambda number=number: done.append(number), "")  # type: ignore[misc]  # a default binds it
     loop.turn()
     assert done == [0, 1, 2, 3, 4]
 
@@ -106,7 +106,7 @@ def test_a_line_is_served_one_slice_in_a_turn_and_in_order() -> None:
         done.append(number)
 
     for number in range(4):
-        share.line_up(lambda number=number: work(number))  # type: ignore[misc]  # a default binds it
+        share.line_up(lambda number=number: work(number), "")  # type: ignore[misc]  # a default binds it
     assert not share.begin(), "what comes now is behind it"
     for turn in range(1, 5):
         loop.turn()
@@ -114,11 +114,27 @@ def test_a_line_is_served_one_slice_in_a_turn_and_in_order() -> None:
     assert not loop.calls, "and then the loop is left alone"
 
 
+def test_within_a_line_those_who_are_known_take_turns() -> None:
+    """Behind one address, a hundred connections of one do not keep the single one of another waiting."""
+    loop, share, _ = crowd()
+    done: list[str] = []
+
+    def work(who: str) -> None:
+        spin(SLICE_NS)
+        done.append(who)
+
+    for who in ("jane", "jane", "jane", "jane", "joe", "", "joe"):
+        share.line_up(lambda who=who: work(who), who)  # type: ignore[misc]  # a default binds it
+    while loop.calls:
+        loop.turn()
+    assert done == ["jane", "joe", "", "jane", "joe", "jane", "jane"]
+
+
 def test_little_work_is_done_together() -> None:
     loop, share, _ = crowd()
     done: list[int] = []
     for number in range(3):
-        share.line_up(lambda number=number: done.append(number))  # type: ignore[misc]  # a default binds it
+        share.line_up(lambda number=number: done.append(number), "")  # type: ignore[misc]  # a default binds it
     loop.turn()
     assert done == [0, 1, 2]
 
@@ -132,7 +148,7 @@ def test_reads_of_much_are_let_go_one_in_a_turn() -> None:
         released.append(number)
 
     for number in range(3):
-        share.line_up(lambda number=number: read_on(number))  # type: ignore[misc]  # a default binds it
+        share.line_up(lambda number=number: read_on(number), "")  # type: ignore[misc]  # a default binds it
     for turn in range(1, 4):
         loop.turn()
         assert len(released) == turn
@@ -145,10 +161,10 @@ def test_what_lines_up_again_goes_behind_and_is_called_once_in_a_turn() -> None:
     def again() -> None:
         spin(SLICE_NS)
         done.append("first")
-        share.line_up(lambda: done.append("first again"))
+        share.line_up(lambda: done.append("first again"), "")
 
-    share.line_up(again)
-    share.line_up(lambda: done.append("second"))
+    share.line_up(again, "")
+    share.line_up(lambda: done.append("second"), "")
     loop.turn()
     assert done == ["first"]
     assert len(loop.calls) == 1
@@ -163,8 +179,8 @@ def test_a_fault_in_ones_work_does_not_strand_the_others() -> None:
     def fault() -> None:
         raise RuntimeError("a fault")
 
-    share.line_up(fault)
-    share.line_up(lambda: done.append("second"))
+    share.line_up(fault, "")
+    share.line_up(lambda: done.append("second"), "")
     with pytest.raises(RuntimeError):
         loop.turn()
     loop.turn()
@@ -174,8 +190,8 @@ def test_a_fault_in_ones_work_does_not_strand_the_others() -> None:
 def test_a_line_that_is_left_when_the_crowd_goes_is_served_before_what_comes_later() -> None:
     loop, share, other = crowd()
     done: list[str] = []
-    share.line_up(lambda: done.append("before"))
+    share.line_up(lambda: done.append("before"), "")
     other.turns.leave("10.0.0.2", False)
-    share.line_up(lambda: done.append("after"))
+    share.line_up(lambda: done.append("after"), "")
     loop.turn()
     assert done == ["before", "after"]
