@@ -11,11 +11,10 @@ terminal or a log as something else are left out. What finds no room is counted 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from gateway.identity.claims import Verified
-from gateway.identity.issuers import IssuerTable
+from gateway.identity.issuers import Claims, IssuerTable
 from gateway.identity.strict import base64url, is_clean, json_object
 from policy.facts import Principal
 
@@ -52,13 +51,12 @@ class Sightings:
             return
         payload = said if said[0] == OBJECT else said[said.index(b".") + 1 : said.rindex(b".")]
         key = (verified.issuer, verified.subject)
-        before = self._waiting.pop(key, None)
-        if before is not None:
-            self._bytes -= len(before[3])
-        if len(self._waiting) >= WAITING or self._bytes + len(payload) > WAITING_BYTES:
+        before = self._waiting.get(key)
+        size = self._bytes + len(payload) - (0 if before is None else len(before[3]))
+        if size > WAITING_BYTES or (before is None and len(self._waiting) >= WAITING):
             self._left_out += 1
             return
-        self._bytes += len(payload)
+        self._bytes = size
         self._waiting[key] = (verified, principal.ref, principal.refusal, payload, now)
 
     def take(self) -> dict[str, object] | None:
@@ -98,7 +96,7 @@ class Sightings:
         }
 
 
-def _claims_in(payload: bytes) -> Mapping[str, object]:
+def _claims_in(payload: bytes) -> Claims:
     text = payload if payload[0] == OBJECT else base64url(payload)
     return (json_object(text) if text else None) or {}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, snapshot_piece, way_piece
 from gateway.door.callers import Caller
 from gateway.door.client_certificates import certificate_of, circumstances
-from gateway.door.pool import service_of, upgrades_of
+from gateway.door.pool import is_shut, service_of, upgrades_of
 from gateway.http1.target import Target, is_accepted
 from policy.facts import UNSEEN, Permit, Refusal
 from policy.reasons import DENIED, OPERATION_UNKNOWN
@@ -67,8 +67,7 @@ class Standing:
         """Take the caller that the token speaks for now. It is kept if its issuer has to be asked about it again."""
         self.caller = caller
         self.issuer = self.door.callers.issuer_of(caller)
-        verified = caller.verified
-        self.token = token if verified is not None and verified.until < verified.expires else b""
+        self.token = token if caller.asked_again else b""
 
     # === the same question ===
 
@@ -86,15 +85,21 @@ class Standing:
             return NOT_OFFERED
         if self.protocol not in upgrades_of(service_of(self.door.settings, exposure)):
             return NOT_OFFERED
-        doubt = self._doubt(snapshot)
+        doubt = self._doubt(exposure.environment, snapshot)
         if doubt:
             return Refusal(doubt)
         return self._judge(match, snapshot)
 
-    def _doubt(self, snapshot: Snapshot) -> str:
+    def _doubt(self, environment: str, snapshot: Snapshot) -> str:
         """Why the caller is nobody any more, as a reason; "" if they are who they were, with the rights of now."""
         callers = self.door.callers
         caller = self.caller
+        if caller.session:
+            found = self.door.sessions.again(caller, environment, snapshot)
+            if isinstance(found, str):
+                return found
+            self.caller = found
+            return ""
         if caller.verified is not None:
             issuer = callers.issuer_of(caller)
             if issuer is not self.issuer and issuer != self.issuer:
@@ -110,6 +115,10 @@ class Standing:
         caller = self.caller
         if snapshot.denied and not snapshot.denied.isdisjoint(caller.subjects):
             return Refusal(DENIED)
+        if snapshot.shut and is_shut(snapshot.shut, match.exposure):
+            return Refusal(DENIED)
+        if snapshot.not_before and caller.is_cut(snapshot.not_before):
+            return Refusal("token_revoked")
         door = self.door
         call = UNSEEN
         if match.exposure.asks_how:

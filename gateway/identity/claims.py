@@ -9,6 +9,7 @@ Nothing here knows keys, algorithms or the catalog, and nothing is decided: matc
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.errors import Refused
@@ -18,6 +19,7 @@ from gateway.identity.strict import is_clean
 GROUPS_LIMIT: Final = 2048
 SCOPES_LIMIT: Final = 512
 ACTORS_LIMIT: Final = 4
+REMEMBERED_LETTERS: Final = 512
 
 
 class Actor(NamedTuple):
@@ -80,6 +82,32 @@ class Verified:
         self.auth_time = auth_time  # 0 = not given
         self.actors = actors
         self.workload = workload
+
+
+def whose(verified: Verified) -> tuple[str, str, str]:
+    """For whom, and for which client of which issuer, the token was made."""
+    return verified.issuer, verified.subject, verified.client_id
+
+
+def say_the_same(one: Verified, other: Verified | None) -> bool:
+    """Of who is asking: everything but when the token was made, counts and ends."""
+    return (
+        other is not None
+        and one.issuer == other.issuer
+        and one.subject == other.subject
+        and one.client_id == other.client_id
+        and one.client_is_ours == other.client_is_ours
+        and one.key_id == other.key_id
+        and one.match == other.match
+        and one.groups == other.groups
+        and one.scopes == other.scopes
+        and one.bounded == other.bounded
+        and one.amr == other.amr
+        and one.acr == other.acr
+        and one.auth_time == other.auth_time
+        and one.actors == other.actors
+        and one.workload == other.workload
+    )
 
 
 def mistyped(name: str) -> Refused:
@@ -200,23 +228,33 @@ def _groups_of(claims: Claims, rules: IssuerRules) -> tuple[str, ...] | None | R
     return tuple(value)
 
 
-def _scopes_of(claims: Claims) -> list[str] | None:
+def _scopes_of(claims: Claims) -> tuple[str, ...] | None:
     """RFC 8693 section 4.2 has `scope` as one text; Okta and Entra ID say `scp`, as list and as text."""
     spoken = _texts(claims.get("scope"), split=True)
     also = _texts(claims.get("scp"), split=True)
     return None if spoken is None or also is None else spoken + also
 
 
-def _texts(value: object, split: bool = False) -> list[str] | None:
-    """A text or a list of texts as a list; empty when absent, None when it is anything else."""
+def _texts(value: object, split: bool = False) -> tuple[str, ...] | None:
+    """A text or a list of texts, none of them empty where it is one; () when absent, None when it is anything else."""
     if value is None:
-        return []
+        return ()
     if isinstance(value, str):
-        value = value.split(" ") if split else [value]
-        value = [text for text in value if text]
+        if split:
+            return _remembered_words(value) if len(value) <= REMEMBERED_LETTERS else _words(value)
+        value = [value] if value else []
     if not isinstance(value, list) or len(value) > SCOPES_LIMIT or not all(map(is_clean, value)):
         return None
-    return value
+    return tuple(value)
+
+
+def _words(text: str) -> tuple[str, ...] | None:
+    words = tuple([word for word in text.split(" ") if word])
+    return words if len(words) <= SCOPES_LIMIT and all(map(is_clean, words)) else None
+
+
+# The plain form is `_words(text)`: one program asks for the same scopes again and again, and reading them takes 1 µs.
+_remembered_words = lru_cache(maxsize=1024)(_words)
 
 
 def _actors_of(claims: Claims) -> tuple[Actor, ...] | Refused:

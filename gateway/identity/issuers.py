@@ -27,7 +27,7 @@ LEEWAY_LIMIT_S: Final = 60
 USUAL_TYPES: Final = Issuer("", "", ()).token_types
 TENANT: Final = "{tenantid}"  # as Microsoft writes it in its discovery document
 
-Claims = Mapping[str, object]
+Claims = dict[str, object]
 Places = tuple[tuple[str, str], ...]  # of a condition's text: a claim's name and the text after it
 Pattern = tuple[str, Places]  # the text before the first place, and the places
 _PLACE: Final = re.compile(r"\{([^{}]+)\}")
@@ -45,7 +45,7 @@ class Claim:
         self.name = name
         self.path = tuple(name.split(".")) if "." in name and "://" not in name else ()
 
-    def of(self, claims: Claims) -> object:
+    def of(self, claims: Mapping[str, object]) -> object:
         """The value, or None when the token has none. JSON's null counts as none."""
         found: object = claims.get(self.name)
         if found is None and self.path:

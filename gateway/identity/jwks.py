@@ -17,8 +17,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, cast
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
 from jwt.exceptions import InvalidKeyError
 
@@ -44,6 +46,8 @@ ALGORITHMS: Final[Mapping[str, Any]] = {
     "ES512": ECAlgorithm(ECAlgorithm.SHA512),
     "EdDSA": OKPAlgorithm(),
 }
+_PKCS1: Final = {"RS256": SHA256(), "RS384": SHA384(), "RS512": SHA512()}
+_PKCS1_PADDING: Final = PKCS1v15()
 
 # (kty, crv) -> the algorithms such a key can verify. RFC 7518 section 3.4 gives each curve one; Ed448 is left out
 # because no provider signs tokens with it.
@@ -86,8 +90,18 @@ class Key:
         self.id = f"{kid}:{thumbprint}"
 
     def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
-        """True when ``signature`` is ours over ``message``. INVARIANT: only algorithms of this key get here."""
-        return algorithm in self.algorithms and bool(ALGORITHMS[algorithm].verify(message, self.public, signature))
+        """True when ``signature`` is this key's over ``message``; False for an algorithm that is not the key's."""
+        if algorithm not in self.algorithms:
+            return False
+        digest = _PKCS1.get(algorithm)
+        if digest is None:
+            return bool(ALGORITHMS[algorithm].verify(message, self.public, signature))
+        # INVARIANT: the key is RSA, by `_FITTING`. PyJWT does the same, but makes padding and hash anew each time.
+        try:
+            cast(RSAPublicKey, self.public).verify(signature, message, _PKCS1_PADDING, digest)
+        except InvalidSignature:
+            return False
+        return True
 
 
 class _IssuerKeys(NamedTuple):
@@ -203,7 +217,7 @@ def _algorithms_of(
     jwk: Mapping[str, object], kty: str, crv: object, uses: frozenset[str]
 ) -> frozenset[str] | str:
     """What the key may verify by its type, narrowed by its own `use`, `key_ops` and `alg` (RFC 7517 section 4)."""
-    if jwk.get("use", "sig") not in [*uses]:
+    if jwk.get("use", "sig") not in list(uses):
         return "its `use` is not sig"
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:

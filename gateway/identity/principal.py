@@ -11,6 +11,7 @@ open to it and nothing else is. Pure: a token's facts and a table in, a value ou
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import quote
@@ -27,6 +28,7 @@ HEADER_GROUPS_BYTES: Final = 4096
 _TEAM: Final = "group:"
 # Visible ASCII without `%`, which escapes, and `,`, which separates.
 _PLAIN: Final = "!#$&'()*+/:;<=>?@[]^`{|}\"\\~"
+_NOT_PLAIN: Final = re.compile(r"[^!-$&-+\--~]")
 
 
 def principal_of(verified: Verified, issuer: Issuer, table: Table) -> Principal:
@@ -207,7 +209,8 @@ def _stranger(verified: Verified, refusal: str) -> Principal:
 
 
 def _plain(text: str) -> str:
-    return quote(text, safe=_PLAIN)
+    # The plain form is the second half: nearly every name needs no escape, and `quote` takes 1.5 µs to say so.
+    return text if _NOT_PLAIN.search(text) is None else quote(text, safe=_PLAIN)
 
 
 def _line(name: str, value: str) -> str:

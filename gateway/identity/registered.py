@@ -64,7 +64,7 @@ def refused_by_registered(claims: Claims, rules: IssuerRules, now: int) -> Refus
 
 def refused_by_kind(claims: Claims, rules: IssuerRules) -> Refused | None:
     """Whether this is an access token for bearers, or one of the other tokens that the same issuer gives out."""
-    if not _OTHER_KINDS.isdisjoint(claims):
+    if not claims.keys().isdisjoint(_OTHER_KINDS):
         return _OTHER_KIND
     said = claims.get("typ", "")
     if not isinstance(said, str):
@@ -76,7 +76,7 @@ def refused_by_kind(claims: Claims, rules: IssuerRules) -> Refused | None:
         return None
     if claims.get("token_use", "access") != "access":
         return _ID_TOKEN
-    if said != "bearer" and not _ID_TOKEN_CLAIMS.isdisjoint(claims):
+    if said != "bearer" and not claims.keys().isdisjoint(_ID_TOKEN_CLAIMS):
         return _ID_TOKEN
     if rules.client_required and client_of(claims, rules) == "":
         return _ID_TOKEN

@@ -100,10 +100,10 @@ def verify(
     """Whom the bearer of ``token`` speaks for at ``now`` (epoch seconds)."""
     if len(token) > TOKEN_LIMIT_BYTES:
         return _TOO_LARGE
-    segments = token.split(b".", 3)
-    if len(segments) != 3:
+    signed, _, signature_text = token.rpartition(b".")
+    segment, dot, payload = signed.partition(b".")
+    if not dot or b"." in payload:
         return _opaque(token, issuers, _FIVE_SEGMENTS)
-    segment, payload, signature_text = segments
     header = _remembered_header(segment) if len(segment) <= REMEMBERED_HEADER_BYTES else _read_header(segment)
     if isinstance(header, Refused):
         return _opaque(token, issuers, header) if header is _NOT_A_HEADER else header
@@ -139,7 +139,7 @@ def verify(
     tenant = rules.tenants.get(iss)
     if tenant is not None and not _signs_for(key.issuer, iss, tenant):
         return _KEY_UNKNOWN
-    if not key.verify(header.alg, token[: len(segment) + 1 + len(payload)], signature):
+    if not key.verify(header.alg, signed, signature):
         return _SIGNATURE
     verified = read_claims(claims, rules, key_id(rules.name, key), now)
     return AnswerWanted(rules.name, verified) if rules.asks and isinstance(verified, Verified) else verified

@@ -6,7 +6,16 @@ import pytest
 
 from gateway.config import Groups, Issuer, MatchField
 from gateway.errors import Refused
-from gateway.identity.claims import ACTORS_LIMIT, GROUPS_LIMIT, SCOPES_LIMIT, Actor, Verified, client_of, read_claims
+from gateway.identity.claims import (
+    ACTORS_LIMIT,
+    GROUPS_LIMIT,
+    SCOPES_LIMIT,
+    Actor,
+    Verified,
+    client_of,
+    read_claims,
+    say_the_same,
+)
 from gateway.identity.issuers import IssuerRules, IssuerTable
 from tests.support.tokens import NOW, claims
 
@@ -229,3 +238,22 @@ def test_names_of_the_client_that_agree_are_one() -> None:
 def test_a_program_is_told_from_a_person() -> None:
     assert accepted(sub="web").workload is True
     assert accepted(sub="jane").workload is False
+
+
+def test_nothing_but_times_may_differ_between_tokens_that_say_the_same() -> None:
+    """A fact that were left out here would give one token's rights to another."""
+    times = {"issued_at", "not_before", "expires", "until"}
+    names = {name for name in dir(accepted()) if not name.startswith("_")}
+    for name in names:
+        one, other = accepted(), accepted()
+        assert say_the_same(one, other)
+        value = getattr(one, name)
+        another = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else None
+        if another is None:
+            another = f"{value}x" if isinstance(value, str) else frozenset({"x"}) if name in ("scopes", "amr") else ()
+        if another == value:
+            another = (Actor("joe", ""),)
+        setattr(other, name, another)
+        assert say_the_same(one, other) is (name in times), name
+        assert say_the_same(other, one) is (name in times), name
+    assert len(names) == 18

@@ -68,6 +68,16 @@ def test_a_key_verifies_its_own_signatures_only(signer: Signer) -> None:
     assert not key.verify("RS512", b"message", signature)
 
 
+@pytest.mark.parametrize("name", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])
+def test_an_rsa_signature_counts_whole_and_for_its_own_algorithm_alone(name: str) -> None:
+    (key,), _ = read_keys([changed(RS256, alg=...)], ALL)
+    signature = Signer("rsa", name, "rsa-1").signature(b"message")
+    assert [other for other in sorted(key.algorithms) if key.verify(other, b"message", signature)] == [name]
+    altered = [b"", signature[1:], signature + b"\0", bytes([signature[0] ^ 1]) + signature[1:], bytes(len(signature))]
+    assert not [wrong for wrong in altered if key.verify(name, b"message", wrong)]
+    assert not key.verify(name, b"messagf", signature)
+
+
 def test_algorithms_the_issuer_may_not_use_are_taken_away() -> None:
     (key,), faults = read_keys([changed(RS256, alg=...)], ("PS256", "ES256"))
     assert key.algorithms == {"PS256"}

@@ -310,6 +310,16 @@ def test_no_value_can_end_a_line_or_look_like_two(subject: str, sent: str) -> No
     }
 
 
+def test_every_character_is_sent_as_it_is_or_escaped() -> None:
+    """Visible ASCII but `%` and `,` as it is, everything else by its UTF-8 bytes; alone and among others."""
+    for code in (*range(0x250), 0x2028, 0xFEFF, 0x1F600):
+        letter = chr(code)
+        sent = letter if "!" <= letter <= "~" and letter not in "%," else "".join(f"%{b:02X}" for b in letter.encode())
+        for text, expected in ((letter, sent), (f"a{letter}b", f"a{sent}b"), (f"{letter}\n", f"{sent}%0A")):
+            one = Principal("person", JANE, issuer="idp", subject=text)
+            assert lines_of(one)["X-Stagedoor-Subject"] == expected, text
+
+
 @pytest.mark.parametrize(
     ("count", "length", "whole"),
     [
