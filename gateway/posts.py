@@ -133,6 +133,7 @@ class Post:
         self.slot = slot
         self.children: list[Child] = []
         self.current: Child | None = None
+        self.has_served = False
         self._drain_s = drain_s
         self._overlap = overlap
         self._how = how
@@ -207,6 +208,7 @@ class Post:
         return child
 
     def _ready(self, child: Child) -> None:
+        self.has_served = True
         if child is self.current:
             self._on_change(self, None)
 

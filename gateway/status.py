@@ -103,6 +103,7 @@ class NodeStatus(NamedTuple):
     issuers: tuple[Issuer, ...]
     catalog: Catalog | None
     away: Mapping[str, str]
+    store_fault: str = ""  # why control cannot reach its database
 
     def as_json(self) -> dict[str, Any]:
         """The stable form: every key is always there."""
@@ -123,6 +124,8 @@ class NodeStatus(NamedTuple):
         yield from (f"{role} is away: {why}" for role, why in self.away.items())
         if "control" not in self.away:
             yield from self._node_findings()
+        if self.store_fault:
+            yield f"the store is away, nobody signs in or out: {self.store_fault}"
         for issuer in self.issuers:
             if not issuer.keys:
                 yield f"issuer {issuer.name} has no keys, its tokens are refused: {issuer.fault or 'not read yet'}"
@@ -214,6 +217,7 @@ def _read(control: Message, engine: Message | None, away: Mapping[str, str]) -> 
         ),
         catalog=None if engine is None else _catalog(engine),
         away=dict(away),
+        store_fault=_text(control, "store_fault"),
     )
 
 

@@ -135,7 +135,7 @@ class Supervisor:
         before = self._node.value
         if before == DRAINING or self._stop.is_set():
             return
-        if code in NO_RESTART_HELPS and before == STARTING:
+        if code in NO_RESTART_HELPS and (before == STARTING or not post.has_served):
             self._code = code
             self._stop.set()
             return

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.postgres import Postgres, running
+
 EVERYTHING = os.environ.get("TESTS", "plain") == "all"
 
 # The same examples on every machine in a plain run; the long run searches further and elsewhere.
@@ -41,6 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server for this worker of the run; each test takes a database of its own."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True, scope="session")

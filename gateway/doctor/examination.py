@@ -6,6 +6,7 @@
     issuer       discovery and keys; whether it may be asked about tokens
     catalog      readable, and something published
     upstream     the services' endpoints
+    database     the store's: reachable, and of a schema that this program knows
     disk         state and audit folder
     descriptors  the limit against `limits.connections`
     ports        listening addresses
@@ -22,7 +23,7 @@ from urllib.parse import urlsplit
 
 from gateway.config import Issuer, Settings
 from gateway.config_sources import Backstage
-from gateway.doctor import catalogs, issuers, listeners, machine, names, upstreams
+from gateway.doctor import catalogs, database, issuers, listeners, machine, names, upstreams
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.names import Names
 from gateway.doctor.running import Check, in_thread, run_checks
@@ -31,8 +32,8 @@ from gateway.explain import OWN_SERVICE
 
 CATALOG: Final = "catalog"
 CHECKS: Final = (
-    names.DNS, listeners.TLS, issuers.CLOCK, issuers.ISSUER, CATALOG, upstreams.UPSTREAM, machine.DISK,
-    machine.DESCRIPTORS, listeners.PORTS,
+    names.DNS, listeners.TLS, issuers.CLOCK, issuers.ISSUER, CATALOG, upstreams.UPSTREAM, database.DATABASE,
+    machine.DISK, machine.DESCRIPTORS, listeners.PORTS,
 )  # fmt: skip
 COMPILE_S: Final = 120.0
 
@@ -88,6 +89,7 @@ def checks_of(settings: Settings) -> list[Check]:
           for issuer in settings.issuers if issuer.introspection is not None),
         Check(CATALOG, "files", catalog, COMPILE_S),
         Check(upstreams.UPSTREAM, "services", service_endpoints, COMPILE_S + upstreams.BUDGET_S),
+        Check(database.DATABASE, "store", lambda: database.database(settings)),
         Check(machine.DISK, "folders", blocking(machine.folders)),
         Check(machine.DESCRIPTORS, "workers", blocking(machine.descriptors)),
         Check(listeners.PORTS, "listeners", blocking(listeners.addresses)),

@@ -4,6 +4,7 @@
 What they do is chosen by small files in the state folder, so that a test can change it while the node runs:
 
     crash-ROLE     end at once with the exit code the file holds
+    late-ROLE      with that: not before the node is up
     deaf-ROLE      ignore every line, never end by oneself
     mute-door      never say `ready`
 """
@@ -14,14 +15,17 @@ import asyncio
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
-from gateway.link import RoleContext
+from gateway.link import UP, RoleContext
 
 
 def run(ctx: RoleContext) -> None:
     marker = ctx.state_folder / f"crash-{ctx.role}"
     if marker.exists():
+        while (ctx.state_folder / f"late-{ctx.role}").exists() and ctx.node.value != UP:
+            time.sleep(0.01)
         sys.exit(int(marker.read_text()))
     asyncio.run(_serve(ctx))
 

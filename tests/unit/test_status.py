@@ -63,6 +63,7 @@ def test_a_node_that_is_well_has_no_findings(monkeypatch: pytest.MonkeyPatch) ->
         ({"worker": {"audit_failing": True}}, "cannot write its audit trail"),
         ({"worker": {"snapshot_age_s": 99}}, "has not heard the engine for 99 s"),
         ({"worker": {"overlay_age_s": 99}}, "has not heard control for 99 s"),
+        ({"store_fault": "connection refused"}, "nobody signs in or out: connection refused"),
         ({"issuers": [{"name": "idp", "keys": 0, "age_s": None, "fault": "gone"}]}, "its tokens are refused: gone"),
         ({"issuers": [{"name": "idp", "keys": 1, "age_s": 80, "fault": "gone"}]}, "the keys of 80 s ago hold"),
         ({"engine": {"failure": "OSError: full"}}, "could not be compiled: OSError: full"),

@@ -330,6 +330,17 @@ def test_a_role_that_cannot_start_at_all_ends_the_node_with_its_code(tmp_path: P
         assert not node.alive()
 
 
+@pytest.mark.parametrize("role", ["control", "engine"])
+def test_that_holds_however_soon_the_doors_are_there(tmp_path: Path, role: str) -> None:
+    """A database of a newer program is noticed by control, which takes longer to start than a door."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / f"crash-{role}").write_text("4")
+    (tmp_path / "state" / f"late-{role}").touch()
+    with Node(tmp_path) as node:
+        assert node.ended() == 4
+        assert not node.alive()
+
+
 def stamp(event: dict[str, str]) -> float:
     from datetime import datetime
 
