@@ -1,0 +1,148 @@
+"""Signing somebody in on their own machine: ask the central host where, send the browser there, or show a code.
+
+The browser is opened where there is one to open; else, and with `--device`, the code of RFC 8628 is typed in on any
+other device. Where an issuer has no such codes, the address is shown, to be opened by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from gateway.errors import StagedoorError, Unauthorized
+from gateway.laptop.asking import Away, Web
+from gateway.laptop.keeping import LONGEST_S, SignIn
+from gateway.laptop.loopback import listening
+from gateway.laptop.places import PATH, Described, Offered, Place, chosen, described
+from gateway.laptop.provider import DeviceCode, Provider, Refused, Tokens, begin, discovered
+
+BROWSER_S: Final = 300.0  # in which somebody signs in
+SLOWER_S: Final = 5  # RFC 8628, 3.5: what `slow_down` adds
+ELSEWHERE: Final = "Open this address in a browser on this machine (over SSH, forward the port it comes back to):"
+_NOT_YET: Final = ("authorization_pending", "slow_down")
+
+Say = Callable[[str], None]
+
+
+class Wish(NamedTuple):
+    """What the command line asked for. ``port`` 0: any."""
+
+    place: Place
+    ca: str
+    issuer: str
+    device: bool
+    port: int
+    browser: bool
+
+
+def sign_in(wish: Wish, web: Web, say: Say) -> SignIn:
+    """Raises `Unauthorized` where somebody is refused, `StagedoorError` where it cannot be done."""
+    node = what_it_says(wish.place, web)
+    offered = chosen(wish.place, node.offers, wish.issuer)
+    provider = discovered(web, offered)
+    say(f"{wish.place} has people sign in at {offered.issuer}.")
+    shows = wish.browser and can_show_pages(os.environ)  # noqa: TID251 - of the person's desktop
+    by_device = wish.device or (bool(provider.endpoints.device) and not shows)
+    try:
+        tokens = _by_device(provider, say) if by_device else _by_browser(provider, wish.port, shows, say)
+    except Refused as refused:
+        raise Unauthorized(str(refused)) from None
+    return _kept(wish, node, offered, tokens, int(time.time()))
+
+
+def what_it_says(place: Place, web: Web) -> Described:
+    """The document of a central host. Raises `StagedoorError` where there is none."""
+    address = f"{place.origin}{PATH}"
+    answer = web.get(address)
+    if answer.status != 200:
+        raise Away(f"`{address}` answers {answer.status}: is `{place}` Stagedoor's central host?")
+    return described(place, answer.said)
+
+
+def can_show_pages(environment: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether a browser that is opened here appears before whoever sits at this terminal."""
+    if environment.get("BROWSER"):
+        return True
+    if "SSH_CONNECTION" in environment or "SSH_TTY" in environment:
+        return False
+    return platform == "darwin" or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
+def renewed(earlier: SignIn, tokens: Tokens, now: int) -> dict[str, object]:
+    """The members of a sign-in that new tokens replace."""
+    return {
+        "access": tokens.access, "refresh": tokens.refresh,
+        "access_until": min(now + tokens.lifetime_s, earlier.until), "renew_at": _renew_at(tokens, now),
+    }  # fmt: skip
+
+
+def _by_browser(provider: Provider, port: int, shows: bool, say: Say) -> Tokens:
+    with listening(port) as listener:
+        attempt = begin(listener.redirect_uri)
+        address = provider.authorization_address(attempt)
+        listener.expect(attempt.state)
+        opened = shows and _open(address)
+        say("Your browser should open now. If it does not, open this address:" if opened else ELSEWHERE)
+        say(f"\n  {address}\n")
+        say(f"Waiting for the browser to come back to {listener.redirect_uri} (Ctrl-C ends it) …")
+        arrival = listener.wait(BROWSER_S)
+        if arrival is None:
+            todo = "try again, or use `--device` where the browser is on another machine"
+            raise StagedoorError(f"nobody came back from the browser within {BROWSER_S / 60:.0f} minutes: {todo}")
+        try:
+            tokens = provider.redeem(attempt, provider.code_in(attempt, arrival.said))
+        except StagedoorError as error:
+            arrival.tell(f"{error} Your terminal says more.", good=False)
+            raise
+        arrival.tell("You can close this page and go on in your terminal.", good=True)
+        return tokens
+
+
+def _by_device(provider: Provider, say: Say) -> Tokens:
+    code = provider.device_code()
+    say("On any device, open this address and enter the code:")
+    say(f"\n  {code.address}\n  {code.user_code}\n")
+    if code.whole_address:
+        say(f"or open it with the code already in it:\n\n  {code.whole_address}\n")
+    say("Make sure that you began this yourself. Waiting until it is done (Ctrl-C ends it) …")
+    return _polled(provider, code)
+
+
+def _polled(provider: Provider, code: DeviceCode) -> Tokens:
+    pause_s = code.pause_s
+    deadline = time.monotonic() + code.lifetime_s
+    while time.monotonic() < deadline:
+        time.sleep(pause_s)
+        try:
+            return provider.redeem_device(code)
+        except Refused as refused:
+            if refused.code not in _NOT_YET:
+                raise
+            pause_s += SLOWER_S if refused.code == "slow_down" else 0
+        except Away:
+            pause_s *= 2  # RFC 8628, 3.5
+    raise StagedoorError("nobody entered the code in time: try again")
+
+
+def _open(address: str) -> bool:
+    try:
+        return webbrowser.open(address)
+    except (webbrowser.Error, OSError):
+        return False
+
+
+def _kept(wish: Wish, node: Described, offered: Offered, tokens: Tokens, now: int) -> SignIn:
+    return SignIn(
+        wish.place.host, wish.place.port, wish.ca, offered.name, offered.issuer, offered.client_id, offered.scopes,
+        offered.parameters, node.hosts, now, tokens.access, min(now + tokens.lifetime_s, now + LONGEST_S),
+        _renew_at(tokens, now), tokens.refresh,
+    )  # fmt: skip
+
+
+def _renew_at(tokens: Tokens, now: int) -> int:
+    """A minute before its end, or in the last third of a short life."""
+    return now + tokens.lifetime_s - min(60, tokens.lifetime_s // 3)

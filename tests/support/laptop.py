@@ -1,0 +1,102 @@
+"""Somebody's own machine: the command line as a process, with a home of its own and a browser that opens nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.node import ROOT
+
+PATIENCE_S = 30.0
+
+
+class Running:
+    """A command that waits for somebody. ``told``: what it has said on stderr so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.told = ""
+        self.out = ""
+        self._changed = threading.Condition()
+        self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read_told, self._read_out)]
+        for reader in self._readers:
+            reader.start()
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of what it says on stderr, once it does."""
+        with self._changed:
+            self._changed.wait_for(lambda: re.search(pattern, self.told) or self.process.poll() is not None, PATIENCE_S)
+        found = re.search(pattern, self.told)
+        assert found is not None, f"it never said `{pattern}`:\n{self.told}"
+        return found[1] if found.groups() else found[0]
+
+    def end(self) -> int:
+        code = self.process.wait(PATIENCE_S)
+        for reader in self._readers:
+            reader.join(PATIENCE_S)
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.end()
+
+    def _read_told(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._changed:
+                self.told += line
+                self._changed.notify_all()
+        self.process.stderr.close()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _read_out(self) -> None:
+        assert self.process.stdout is not None
+        self.out = self.process.stdout.read()
+        self.process.stdout.close()
+
+
+class Laptop:
+    """``folder``: becomes its home. Its browser writes down what it should open, and opens nothing."""
+
+    def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.home = folder
+        self.opened = folder / "opened"
+        browser = folder / "browser"
+        browser.write_text(f'#!/bin/sh\nprintf "%s" "$1" > "{self.opened}"\n')
+        browser.chmod(0o700)
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        self.environment = {
+            **kept, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT),
+            "BROWSER": f"{browser} %s", "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring", **(more or {}),
+        }  # fmt: skip
+
+    @property
+    def sign_ins(self) -> Path:
+        return self.home / "state" / "stagedoor" / "sign-ins"
+
+    def start(self, *words: str | Path) -> Running:
+        return Running(self._popen(words, subprocess.DEVNULL))
+
+    def run(self, *words: str | Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+        process = self._popen(words, subprocess.PIPE)
+        out, told = process.communicate(typed, PATIENCE_S)
+        return subprocess.CompletedProcess([str(word) for word in words], process.returncode, out, told)
+
+    def _popen(self, words: tuple[str | Path, ...], stdin: int) -> subprocess.Popen[Any]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli", *map(str, words)], cwd=self.home, env=self.environment,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
