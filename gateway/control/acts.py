@@ -1,0 +1,66 @@
+"""What administrators do over the control socket: cut off, lift a cut, list the cuts. The kernel says who asks.
+
+An act is answered when it is remembered and every connected door has acknowledged it, or after a moment with how many
+have: what is not live yet is said, never assumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pwd
+import time
+from typing import Any, Final
+
+from gateway.control.cuts import CutRefused, Cuts
+from gateway.control.doors import Doors
+from gateway.control.store import Cut
+from gateway.link import Message, PeerCredentials
+
+LIVE_S: Final = 3.0
+LOOK_S: Final = 0.005
+TAKEN: Final = frozenset(("cut", "lift_cut", "cuts"))
+
+
+class Acts:
+    def __init__(self, cuts: Cuts, doors: Doors) -> None:
+        self._cuts = cuts
+        self._doors = doors
+
+    async def answer(self, message: Message, peer: PeerCredentials) -> Message:
+        """The answer to one of `TAKEN`."""
+        if message["t"] == "cuts":
+            return {"t": "cuts_are", "cuts": [as_json(each) for each in self._cuts.listed]}
+        began = time.monotonic()
+        act = self._cuts.cut if message["t"] == "cut" else self._cuts.lift
+        said = [str(message.get(name, "")) for name in ("kind", "ref", "because")]
+        try:
+            cut = act(said[0], said[1], said[2], _named(peer))
+        except CutRefused as refused:
+            return {"t": "cut_refused", "why": str(refused)}
+        live = await self._live(self._doors.overlay.seq, began + LIVE_S)
+        return {
+            "t": "cut_done", "cut": as_json(cut), "live": live, "doors": self._doors.connected,
+            "took_ms": int((time.monotonic() - began) * 1000),
+        }  # fmt: skip
+
+    async def _live(self, seq: int, until: float) -> bool:
+        while self._doors.live_seq < seq:
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(LOOK_S)
+        return True
+
+
+def as_json(cut: Cut) -> dict[str, Any]:
+    """Times are epoch seconds."""
+    return {
+        "kind": cut.kind, "ref": cut.ref, "because": cut.because, "by": cut.by, "since": cut.not_before - 1,
+        "lifted": cut.lifted,
+    }  # fmt: skip
+
+
+def _named(peer: PeerCredentials) -> str:
+    try:
+        return pwd.getpwuid(peer.uid).pw_name
+    except KeyError:
+        return f"uid {peer.uid}"
