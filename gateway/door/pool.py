@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from gateway import counters, telemetry
 from gateway.audit.line import Repeated
 from gateway.config import ServiceSettings, Settings
+from gateway.door.assertions import OPTION
 from gateway.door.balance import candidates, reinstate_surplus
 from gateway.door.endpoint import REPEATABLE, Endpoint
 from gateway.http1.forward import AnswerRules
@@ -53,12 +54,20 @@ def upgrades_of(service: ServiceSettings) -> frozenset[bytes]:
     return frozenset([WEBSOCKET, *[name.encode("ascii") for name in service.upgrades]])
 
 
+def is_shut(shut: frozenset[str], exposure: Exposure) -> bool:
+    """Whether nobody comes to this service, or to anything in its environment. Stagedoor's own stays open, so that it
+    can be opened again."""
+    if exposure.service == OWN_SERVICE:
+        return False
+    return exposure.service in shut or "@" + exposure.environment in shut
+
+
 class Route:
     """One exposure's way upstream, with what the operator set for it."""
 
     __slots__ = (
         "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "trailers",
-        "repeatable", "repeated", "troubled", "own",
+        "repeatable", "repeated", "troubled", "own", "asserts",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, exposure: Exposure) -> None:
@@ -66,6 +75,7 @@ class Route:
         service = service_of(door.settings, exposure)
         self.exposure = exposure
         self.own = exposure.service == OWN_SERVICE  # leads to control, which is told who asks under a signature
+        self.asserts = OPTION in exposure.options and not self.own  # its service is told the same under a public key
         self.repeated = Repeated(exposure.key, exposure.host)  # in its records
         self.endpoints = [pool.endpoint(url, exposure, service) for url in exposure.upstreams]
         self.body_limit = service.body_limit_bytes or door.limits.body_bytes
@@ -162,6 +172,7 @@ class Pool:
         self.trust = trust
         self.resolver = Resolver(settings, lambda: self.door.tick_s)
         self.answer_rules = AnswerRules()
+        self.own_rules = AnswerRules(own=True)  # of control, which sets our cookies on the central host
 
     def route(self, exposure: Exposure) -> Route:
         route = self.routes.get(exposure.key)
