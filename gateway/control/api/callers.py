@@ -33,6 +33,7 @@ class Caller:
     principal: Principal
     is_administrator: bool
     has_token: bool  # and it is meant for this API
+    session: str = ""  # by whose cookie they came: a browser, on pages
 
     @property
     def ref(self) -> str:
@@ -81,8 +82,8 @@ class Callers:
         is_named = is_named or (who.kind == "workload" and who.client_id in self._clients)
         # An issuer that is trusted for other audiences alone may write this one into its tokens too.
         has_token = said.shown == "token" and API_AUDIENCE in said.audiences and who.issuer in self._issuers
-        is_somebody = who.kind != "anonymous" and has_token
-        return Caller(who, is_named and is_somebody and not who.actors, has_token)
+        is_somebody = who.kind != "anonymous" and (has_token or bool(said.session))
+        return Caller(who, is_named and is_somebody and not who.actors, has_token, said.session)
 
 
 def _field(request: web.Request) -> bytes:
