@@ -44,6 +44,7 @@ class LabFolder:
         self.catalog_copy = self.root / "catalog"
         self.settings_file = self.root / "stagedoor.yaml"
         self.signing_keys = self.root / "keys" / "provider.json"
+        self.client_secret = self.root / "keys" / "door.secret"
         self._secret = self.root / "keys" / "provider.secret"
         self._facts = self.root / "facts.json"
 

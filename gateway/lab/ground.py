@@ -19,8 +19,9 @@ import yaml
 
 from gateway.lab.child import LOOPBACK
 from gateway.lab.directory import SUBJECT_KEY, read_directory
-from gateway.lab.folder import LabError, LabFacts, LabFolder
-from gateway.lab.provider import AUDIENCE
+from gateway.lab.folder import LabError, LabFacts, LabFolder, write_private
+from gateway.lab.provider import AUDIENCE, COMMAND_LINE_CLIENT, ISSUER_NAME, OWN_CLIENT, client_secret
+from gateway.lab.sign_ins import MFA
 from gateway.lab.upstreams import ENDPOINTS
 from policy.builtin import API_AUDIENCE
 
@@ -75,6 +76,7 @@ def lay(wishes: Wishes) -> Ground:
         ca=_as_typed(folder.certificates / "ca.pem"),
     )
     _certificates(folder, catalog)
+    write_private(folder.client_secret, client_secret(folder.secret(), OWN_CLIENT))
     folder.settings_file.write_text(_settings(folder, facts, catalog, wishes.access_policy))
     folder.write_facts(facts)
     return Ground(folder, facts, catalog, provider_port, wishes.upstream_port)
@@ -183,12 +185,22 @@ def _settings(folder: LabFolder, facts: LabFacts, catalog: Path, access_policy: 
         "central_host": CENTRAL_HOST,
         "issuers": [
             {
-                "name": "marlow",
+                "name": ISSUER_NAME,
                 "issuer": facts.provider,
                 "audiences": [AUDIENCE, API_AUDIENCE],
                 "algorithms": ["RS256", "ES256"],
                 "match": {"sub": f"annotations.{SUBJECT_KEY}"},
                 "workload_when": {"gty": "client-credentials"},
+                "client": {
+                    "id": OWN_CLIENT,
+                    "secret_file": str(folder.client_secret),
+                    "scopes": ["openid", "profile", "email", "groups", "offline_access"],
+                    "mfa_acr_values": [MFA],
+                },
+                "command_line": {
+                    "client_id": COMMAND_LINE_CLIENT,
+                    "scopes": ["openid", "profile", "email", "offline_access"],
+                },
             }
         ],
         "catalog": {"files": [str(catalog)]},

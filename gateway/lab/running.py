@@ -22,7 +22,7 @@ from gateway import supervisor
 from gateway.errors import StagedoorError
 from gateway.lab.children import Children
 from gateway.lab.folder import LabError
-from gateway.lab.ground import Ground, Wishes, lay
+from gateway.lab.ground import CENTRAL_HOST, Ground, Wishes, lay
 from gateway.lab.summary import Summary
 
 MODULES: Final = {**supervisor.ROLES, "control": "gateway.lab.control", "engine": "gateway.lab.engine"}
@@ -38,7 +38,8 @@ def run_lab(wishes: Wishes) -> int:
     ground = lay(wishes)
     root = ["--folder", str(ground.folder.root), "--catalog", str(ground.catalog)]
     with Children(ground.folder.logs) as children:
-        children.start("provider", [*root, "--port", str(ground.provider_port)])
+        door = ground.facts.origin(CENTRAL_HOST)
+        children.start("provider", [*root, "--port", str(ground.provider_port), "--door", door])
         children.start("upstreams", ["--port", str(ground.upstream_port)])
         children.wait_until_ready()
         code = _serve(ground, summary, started)

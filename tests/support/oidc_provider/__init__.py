@@ -54,6 +54,17 @@ def confidential(client_id: str, secret: str, *redirects: str, **more: Any) -> d
     }  # fmt: skip
 
 
+def public(client_id: str, *redirects: str, **more: Any) -> dict[str, Any]:
+    """A native client without a secret (RFC 8252): it comes back to loopback at any port, or shows a device code."""
+    return {
+        "client_id": client_id, "redirect_uris": list(redirects), "application_type": "native",
+        "grant_types": [
+            "authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code",
+        ],
+        "response_types": ["code"], "token_endpoint_auth_method": "none", **more,
+    }  # fmt: skip
+
+
 def _module() -> Path:
     """`server.mjs` beside the modules it asks for. Other processes test beside this one: it is replaced whole."""
     module, source = FOLDER / "server.mjs", (HERE / "server.mjs").read_bytes()

@@ -66,6 +66,7 @@ function make() {
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true, userCodeInputSource, userCodeConfirmSource, successSource },
       introspection: { enabled: true },
       revocation: { enabled: true },
       backchannelLogout: { enabled: true },
@@ -76,6 +77,11 @@ function make() {
         getResourceServerInfo: (_ctx, resource) => ({ scope: 'openid profile groups', audience: resource, accessTokenFormat: 'jwt' }),
       },
     },
+    // It guards its own calls against loopback, which is where tests take logout tokens.
+    fetch: (url, options) => {
+      const { dispatcher, ...plain } = options;
+      return fetch(url, plain);
+    },
   });
   made.on('server_error', (_ctx, error) => console.error(error));
   return made;
@@ -84,6 +90,21 @@ function make() {
 async function logoutSource(ctx, form) {
   const button = '<button type="submit" form="op.logoutForm" name="logout" value="yes">Sign out</button>';
   ctx.body = `<!doctype html><html lang="en"><title>Sign out?</title><main><h1>Sign out?</h1>${form}${button}</main></html>`;
+}
+
+// The form that the provider makes has its hidden fields; a button outside it sends it.
+async function userCodeInputSource(ctx, form) {
+  const button = '<button type="submit" form="op.deviceInputForm">Continue</button>';
+  ctx.body = `<!doctype html><html lang="en"><title>Your code</title><main><h1>Your code</h1>${form}${button}</main></html>`;
+}
+
+async function userCodeConfirmSource(ctx, form, _client, _device, code) {
+  const button = '<button type="submit" form="op.deviceConfirmForm">Continue</button>';
+  ctx.body = `<!doctype html><html lang="en"><title>Is it this?</title><main><h1>${code}</h1>${form}${button}</main></html>`;
+}
+
+async function successSource(ctx) {
+  ctx.body = '<!doctype html><html lang="en"><title>Done</title><main><h1>Done</h1></main></html>';
 }
 
 async function formOf(req) {
@@ -110,7 +131,8 @@ async function interaction(req, res) {
   }
   const wanted = (details.params.acr_values || 'one').split(' ')[0];
   const login = { accountId: form.get('login'), acr: wanted, amr: wanted === 'one' ? ['pwd'] : ['pwd', 'otp', 'mfa'] };
-  await provider.interactionFinished(req, res, { login }, { mergeWithLastSubmission: false });
+  // Native clients are consented to each time (RFC 8252, 8.6): the one button means both.
+  await provider.interactionFinished(req, res, { login, consent: {} }, { mergeWithLastSubmission: false });
 }
 
 async function administer(req, res, path) {
