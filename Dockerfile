@@ -20,7 +20,7 @@ RUN python -m venv /opt/stagedoor
 COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
 COPY policy policy
 COPY gateway gateway
-RUN /opt/stagedoor/bin/pip install -c constraints.txt . \
+RUN /opt/stagedoor/bin/pip install -c constraints.txt '.[server]' \
     && /opt/stagedoor/bin/pip uninstall --yes pip setuptools \
     && /opt/stagedoor/bin/python -m compileall -q /opt/stagedoor/lib
 

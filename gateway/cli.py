@@ -20,23 +20,29 @@ from typing import Any, Final
 
 import click
 
-from gateway.commands.terminal import CONFIGURATION, UNREACHABLE, USUAL_PLACES, json_option, write_json
-from gateway.errors import ConfigError, StagedoorError
+from gateway.commands.terminal import CONFIGURATION, FOUND, UNREACHABLE, USUAL_PLACES, json_option, write_json
+from gateway.errors import ConfigError, StagedoorError, Unauthorized
 
+READS_SETTINGS: Final = "pydantic"  # of the extra `server`
 # Name to the module whose `command` it is.
 COMMANDS: Final[Mapping[str, str]] = {
     "audit": "gateway.commands.audit",
     "catalog": "gateway.commands.catalog",
     "check": "gateway.commands.check",
     "config": "gateway.commands.config",
+    "curl": "gateway.commands.curl",
+    "cut": "gateway.commands.cut",
     "doctor": "gateway.commands.doctor",
     "entity": "gateway.commands.entity",
     "explain": "gateway.commands.explain",
     "init": "gateway.commands.init",
     "lint": "gateway.commands.lint",
+    "login": "gateway.commands.login",
+    "logout": "gateway.commands.logout",
     "people": "gateway.commands.people",
     "status": "gateway.commands.status",
     "test": "gateway.commands.test",
+    "token": "gateway.commands.token",
     "what-can": "gateway.commands.what_can",
     "who-can": "gateway.commands.who_can",
     "why": "gateway.commands.why",
@@ -47,6 +53,8 @@ def complain(error: StagedoorError) -> int:
     """Say on stderr what is wrong; the exit code that goes with it."""
     for line in str(error).splitlines():
         click.echo(f"error: {line}", err=True)
+    if isinstance(error, Unauthorized):
+        return FOUND
     return CONFIGURATION if isinstance(error, ConfigError) else UNREACHABLE
 
 
@@ -58,21 +66,44 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except StagedoorError as error:
             ctx.exit(complain(error))
+        except ModuleNotFoundError as error:
+            raise _not_installed(error, ctx.invoked_subcommand or "this") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *COMMANDS, "lab"])
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in COMMANDS:
-            found: click.Command = importlib.import_module(COMMANDS[name]).command
-            return found
-        if name != "lab":
-            return super().get_command(ctx, name)
         try:
-            from gateway.lab.cli import lab
-        except ImportError as error:
-            raise click.UsageError(f"the lab needs `{error.name}`: install `stagedoor[lab]`") from error
-        return lab
+            if name in COMMANDS:
+                found: click.Command = importlib.import_module(COMMANDS[name]).command
+                return found
+            if name == "lab":
+                from gateway.lab.cli import lab
+
+                return lab
+        except ModuleNotFoundError as error:
+            return _without_its_extra(name, _not_installed(error, name))
+        return super().get_command(ctx, name)
+
+
+def _not_installed(error: ModuleNotFoundError, name: str) -> click.ClickException:
+    """What to install for a command of an extra. Raises the error again where it is a fault of ours."""
+    missing = (error.name or "").partition(".")[0]
+    if name != "lab" and missing in ("", "gateway", "policy"):
+        raise error
+    extra = "`stagedoor[server,lab]`, which has `stagedoor[lab]`" if name == "lab" else "`stagedoor[server]`"
+    return click.UsageError(f"`stagedoor {name}` needs `{missing}`, which is not installed: install {extra}")
+
+
+def _without_its_extra(name: str, missing: click.ClickException) -> click.Command:
+    """Stands where the command would: it is listed, and says what is missing when it is asked for."""
+
+    @click.command(name, context_settings={"ignore_unknown_options": True}, help=f"Not installed: {missing.message}")
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> None:
+        raise missing
+
+    return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,6 +119,8 @@ def serve(file: Path) -> None:
     """Run a node until SIGTERM or Ctrl-C."""
     from gateway import supervisor
 
+    if find_spec(READS_SETTINGS) is None:  # its children would fail one after the other
+        raise ModuleNotFoundError(name=READS_SETTINGS)
     sys.exit(supervisor.serve(file))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
+from gateway.config_sign_in import Client, CommandLine, EnvironmentSessions, Sessions
 from gateway.config_sources import Backstage, ClientCredentials, Origins
 
 
@@ -86,6 +87,8 @@ class Issuer:
     clients: Literal["ours", "foreign", ""] = ""
     tenants: tuple[str, ...] = ()  # what `{tenantid}` in ``issuer`` stands for (Entra ID); nothing else is accepted
     introspection: Introspection | None = None
+    client: Client | None = None  # None: nobody signs in there with a browser
+    command_line: CommandLine | None = None  # None: nobody signs in there with `stagedoor login`
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class Environment:
     hosts: tuple[str, ...]  # suffixes ".apps.example.com" or exact hosts a service may claim
     upstreams: tuple[str, ...]  # networks ("10.0.0.0/8") and names (".internal") it may point to
     services: Mapping[str, ServiceSettings] = field(default_factory=dict)
+    sessions: EnvironmentSessions = EnvironmentSessions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,9 @@ class Settings:
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     audit: Audit = Audit()
+    sessions: Sessions = Sessions()
     log_format: Literal["auto", "json", "text"] = "auto"
+    database: str = ""  # of PostgreSQL, without a password; "" = SQLite in the state folder
     sightings_s: float = SIGHTINGS_S  # how long control remembers who came, and what their token said; 0 = not at all
     # Operations of the built-in service that need no identity, "GET /". No key of the file sets it: only a
     # program that embeds the gateway (the lab's start page) can.
@@ -229,6 +235,7 @@ _CLASSES: dict[str, Callable[..., object]] = {
     for kind in (
         Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings,
         UpstreamTls, Check, Catalog, Backstage, ClientCredentials, Origins, Rate, Limits, Timeouts, Audit,
+        Client, CommandLine, Sessions, EnvironmentSessions,
     )
 }  # fmt: skip
 

@@ -11,7 +11,9 @@ import ssl
 
 from gateway import config
 from gateway.config_catalog import unusable_catalog_files
+from gateway.config_database import unusable_database_files
 from gateway.config_identity import unusable_identity_files
+from gateway.config_sessions import unusable_sign_in_files
 from gateway.config_settings import Locate
 from policy.reading import Fault
 
@@ -26,7 +28,12 @@ def unusable_files(settings: config.Settings, locate: Locate) -> list[Fault]:
 
 def unusable_credentials(settings: config.Settings, locate: Locate) -> list[Fault]:
     """Of these: certificates, keys, authorities, secrets."""
-    faults = [*unusable_identity_files(settings, locate), *unusable_catalog_files(settings, locate)]
+    faults = [
+        *unusable_identity_files(settings, locate),
+        *unusable_sign_in_files(settings, locate),
+        *unusable_catalog_files(settings, locate),
+        *unusable_database_files(settings, locate),
+    ]
     for position, listener in enumerate(settings.listeners):
         tls = listener.tls
         if tls is None:

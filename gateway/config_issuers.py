@@ -16,6 +16,7 @@ from gateway.config_values import (
     Duration,
     EndpointAddress,
     Host,
+    HostPattern,
     IssuerUrl,
     KeysAddress,
     Name,
@@ -80,6 +81,41 @@ class IntrospectionModel(Keys):
     """`client`: this issuer leaves `sub` out where a client got the token for itself, and nowhere else."""
 
 
+class ClientModel(Keys):
+    """As whom Stagedoor signs people in, with a browser, at this issuer."""
+
+    id: Text
+    """The client id that the issuer gave to Stagedoor."""
+    secret_file: Text | None = None
+    """File with that client's secret and nothing else, readable by Stagedoor's user alone."""
+    key_file: Text | None = None
+    """PEM file with the private key of `private_key_jwt`: RSA, P-256 or Ed25519."""
+    method: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = None
+    """How the client proves itself. Default: by what is given, client_secret_basic or private_key_jwt."""
+    scopes: Some[Text] | None = None
+    """What is asked for. Default: openid, profile and email; `offline_access` where the issuer wants it for refresh."""
+    userinfo: bool = False
+    """The issuer's userinfo is asked too, and counts beside the ID token."""
+    hosts: list[HostPattern] = []
+    """Who comes from one of these hosts is sent to this issuer without a question."""
+    domains: list[Host] = []
+    """Who types an e-mail address of one of these domains is sent to this issuer."""
+    mfa_acr_values: list[Text] = []
+    """`acr_values` that ask for a second factor; an `acr` among them says that there was one."""
+
+
+class CommandLineModel(Keys):
+    """As whom `stagedoor login` signs people in on their own machines. Everybody may read what stands here."""
+
+    client_id: Text
+    """A public client of its own, without a secret, that may come back to `http://127.0.0.1` at any port."""
+    scopes: Some[Text] | None = None
+    """What is asked for. Default: openid, profile and email; `offline_access` where the issuer wants it for refresh."""
+    resource: Text | None = None
+    """What the access token has to be good for, one of `audiences`, where the issuer has to be told (RFC 8707; with
+    preset `auth0` its `audience`)."""
+
+
 class IssuerModel(Keys):
     name: Name
     """How logs, metrics and the access policy call this issuer."""
@@ -114,3 +150,7 @@ class IssuerModel(Keys):
     """What `{tenantid}` in `issuer` may stand for (Entra ID)."""
     introspection: IntrospectionModel | None = None
     """Ask the issuer about tokens that say nothing themselves."""
+    client: ClientModel | None = None
+    """People may sign in here with a browser; needs `central_host`."""
+    command_line: CommandLineModel | None = None
+    """People may sign in here with `stagedoor login`, for `stagedoor curl` and `token`; needs `central_host`."""

@@ -33,11 +33,8 @@ VARIABLE = "STAGEDOOR_"
 
 # Keys of features that this version does not have, by their place in the file (`*` = any key or position).
 UNSUPPORTED = {
-    "sessions": "sign-in for browsers",
     "secrets": "keys of sessions and assertions",
     "devices": "network devices",
-    "state.database": "a database of its own",
-    "issuers.*.client": "sign-in for browsers",
     "listeners.*.proxy_protocol": "the PROXY protocol",
     "listeners.*.health_only": "listeners for health alone",
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config_catalog import CatalogModel
+from gateway.config_database import DatabaseUrl
 from gateway.config_issuers import IssuerModel
 from gateway.config_values import (
     MAPPING,
@@ -119,6 +120,27 @@ class ServiceModel(Keys):
     """The largest request body. Default: `limits.body`."""
 
 
+class EnvironmentSessionsModel(Keys):
+    idle: Duration | None = None
+    """Without a request, before somebody signs in again for this environment. Default: `sessions.idle`."""
+    absolute: Duration | None = None
+    """After the sign-in, whatever happens. Default: `sessions.absolute`."""
+
+
+class SessionsModel(Keys):
+    idle: Duration | None = None
+    """Without a request, before somebody signs in again."""
+    absolute: Duration | None = None
+    """After the sign-in, whatever happens."""
+    offline: Duration | None = None
+    """How long a session lives on while its issuer, asked again, does not answer. `0s`: not at all."""
+    refresh: Duration | None = None
+    """After how long the issuer is asked again, with a refresh token; sooner where its access token ends sooner."""
+    keys_file: Text | None = None
+    """File with the keys of session cookies, a line `name base64` each, the newest first; several nodes need the same.
+    Default: made at random, a new one every 30 days."""
+
+
 class EnvironmentModel(Keys):
     hosts: Some[HostPattern]
     """Public hosts that services may claim: `.apps.example.com` for all below it, or one host."""
@@ -126,6 +148,8 @@ class EnvironmentModel(Keys):
     """Where services may run. Loopback and link-local addresses count only when listed as networks."""
     services: dict[Ref, ServiceModel] = {}
     """What only operators decide about a service, by its full entity ref."""
+    sessions: EnvironmentSessionsModel = EnvironmentSessionsModel()
+    """How long a sign-in counts here, where that is shorter than elsewhere."""
 
 
 class RateModel(Keys):
@@ -218,6 +242,9 @@ class AuditModel(Keys):
 class StateModel(Keys):
     folder: Text
     """Last good policy, issuers' keys, sockets; one node, one folder. A change needs a restart."""
+    database: DatabaseUrl | None = None
+    """PostgreSQL for several nodes; its password stands in the `passfile`. Default: SQLite in `folder`. A change needs
+    a restart."""
     sightings: Duration | None = None
     """How long after their last token people and what it said of them are remembered, for `stagedoor people report`.
     Default: 90d; `0s` remembers nobody."""
@@ -262,5 +289,7 @@ class DocumentModel(Keys):
     """How long each step may take."""
     audit: AuditModel = AuditModel()
     """The audit trail."""
+    sessions: SessionsModel = SessionsModel()
+    """How long people in browsers stay signed in."""
     log: LogModel = LogModel()
     """Stagedoor's own log, on stderr."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gateway import config
 from gateway.config_models import DocumentModel
+from gateway.config_sign_in import Sessions
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 IDENTITY: Final = "https://stagedoor.dev/schemas/stagedoor.json"
@@ -27,6 +28,7 @@ def configuration_schema() -> Schema:
     kinds: Schema = made.pop("$defs")
     _put_defaults(kinds["LimitsModel"], config.Limits())
     _put_defaults(kinds["TimeoutsModel"], config.Timeouts())
+    _put_defaults(kinds["SessionsModel"], Sessions())
     kinds["DrainModel"]["properties"]["finish"]["default"] = _written_s(config.Timeouts().drain_finish_s)
     return {
         "$schema": DIALECT,
@@ -38,7 +40,7 @@ def configuration_schema() -> Schema:
     }
 
 
-def _put_defaults(kind: Schema, defaults: config.Limits | config.Timeouts) -> None:
+def _put_defaults(kind: Schema, defaults: config.Limits | config.Timeouts | Sessions) -> None:
     """A dataclass of settings says what its keys mean when they are left out."""
     for key, said in kind["properties"].items():
         if (size := getattr(defaults, f"{key}_bytes", None)) is not None:

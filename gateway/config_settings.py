@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway import config
 from gateway.config_catalog import catalog_faults, catalog_settings
 from gateway.config_identity import identity_faults
-from gateway.config_issuers import IntrospectionModel, IssuerModel
+from gateway.config_issuers import ClientModel, CommandLineModel, IntrospectionModel, IssuerModel
 from gateway.config_models import (
     CheckModel,
     DocumentModel,
@@ -24,8 +24,11 @@ from gateway.config_models import (
     ListenerModel,
     RateModel,
     ServiceModel,
+    SessionsModel,
     TimeoutsModel,
 )
+from gateway.config_sessions import sign_in_faults
+from gateway.config_sign_in import Client, ClientMethod, CommandLine, EnvironmentSessions, Sessions
 from gateway.http1.trailers import may_be_trailer
 from gateway.identity import presets
 from policy.facts import Source
@@ -50,6 +53,7 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         catalog=catalog_settings(model.catalog, absolute),
         access_policy=absolute(model.access_policy),
         state_folder=absolute(model.state.folder),
+        database=model.state.database or "",
         central_host=model.central_host or "",
         workers=model.workers or max(1, (os.cpu_count() or 1) - 1),
         admin_address=model.admin.address if model.admin else config.ADMIN_ADDRESS,
@@ -57,6 +61,7 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         limits=_limits(model.limits),
         timeouts=_timeouts(model.timeouts, bigip=any(each.bigip for each in model.listeners)),
         audit=config.Audit(absolute(model.audit.folder), model.audit.sync),
+        sessions=_sessions(model.sessions, absolute),
         log_format=model.log.format,
         sightings_s=config.SIGHTINGS_S if model.state.sightings is None else model.state.sightings,
     )
@@ -108,6 +113,8 @@ def _issuer(model: IssuerModel, absolute: Callable[[str | None], str]) -> config
             jwks_uri=model.jwks_uri or "",
             tenants=tuple(model.tenants),
             introspection=_introspection(model.introspection, absolute) if model.introspection else None,
+            client=_client(model.client, absolute) if model.client else None,
+            command_line=_command_line(model.command_line) if model.command_line else None,
         )
     )
 
@@ -124,9 +131,41 @@ def _introspection(model: IntrospectionModel, absolute: Callable[[str | None], s
     )
 
 
+def _client(model: ClientModel, absolute: Callable[[str | None], str]) -> Client:
+    usual: ClientMethod = "private_key_jwt" if model.key_file else "client_secret_basic"
+    return Client(
+        id=model.id,
+        secret_file=absolute(model.secret_file),
+        key_file=absolute(model.key_file),
+        method=model.method or usual,
+        scopes=tuple(model.scopes) if model.scopes else Client("").scopes,
+        userinfo=model.userinfo,
+        hosts=tuple(model.hosts),
+        domains=tuple(model.domains),
+        mfa_acr_values=tuple(model.mfa_acr_values),
+    )
+
+
+def _command_line(model: CommandLineModel) -> CommandLine:
+    scopes = tuple(model.scopes) if model.scopes else CommandLine("").scopes
+    return CommandLine(model.client_id, scopes, model.resource or "")
+
+
+def _sessions(model: SessionsModel, absolute: Callable[[str | None], str]) -> Sessions:
+    default = Sessions()
+    return Sessions(
+        idle_s=default.idle_s if model.idle is None else model.idle,
+        absolute_s=default.absolute_s if model.absolute is None else model.absolute,
+        offline_s=default.offline_s if model.offline is None else model.offline,
+        refresh_s=default.refresh_s if model.refresh is None else model.refresh,
+        keys_file=absolute(model.keys_file),
+    )
+
+
 def _environment(name: str, model: EnvironmentModel, absolute: Callable[[str | None], str]) -> config.Environment:
     services = {ref: _service(each, absolute) for ref, each in model.services.items()}
-    return config.Environment(name, tuple(model.hosts), tuple(model.upstreams), services)
+    sessions = EnvironmentSessions(model.sessions.idle, model.sessions.absolute)
+    return config.Environment(name, tuple(model.hosts), tuple(model.upstreams), services, sessions)
 
 
 def _service(model: ServiceModel, absolute: Callable[[str | None], str]) -> config.ServiceSettings:
@@ -219,6 +258,7 @@ def _faults(settings: config.Settings, locate: Locate) -> list[Fault]:
             message = f"`limits.{kind}.burst` limits nothing without `requests_per_second`"
             faults.append(Fault(locate(("limits", kind, "burst")), message, "set both, or `concurrent` alone"))
     faults += identity_faults(settings, locate)
+    faults += sign_in_faults(settings, locate)
     faults += catalog_faults(settings, locate)
     for name, environment in settings.environments.items():
         for ref, service in environment.services.items():

@@ -59,6 +59,9 @@ CELLS: Final = (
     Cell("descriptors_open", "max", "Descriptors in use by the worker that uses most."),
     Cell("resident_bytes", "max", "Physical memory of the worker that uses most."),
     Cell("shedding", "max", "1 while a worker refuses what comes new for want of memory (`limits.memory`)."),
+    Cell("session_cache_hits", "counter", "Requests whose session cookie was at hand with its caller."),
+    Cell("sessions_held", "sum", "Sessions that workers know something of."),
+    Cell("arrivals_waiting", "sum", "Client connections accepted that wait for their turn to begin."),
 )
 # The place of each cell. Written out, so that a compiled door adds to a constant place.
 REQUEST_BYTES: Final = 0
@@ -92,6 +95,9 @@ DOWNSTREAM_REFUSED: Final = 27
 DESCRIPTORS_OPEN: Final = 28
 RESIDENT_BYTES: Final = 29
 SHEDDING: Final = 30
+SESSION_CACHE_HITS: Final = 31
+SESSIONS_HELD: Final = 32
+ARRIVALS_WAITING: Final = 33
 
 # Responses by class: ``values[RESPONSES + status // 100] += 1``; class 0 is a connection ended without answer.
 RESPONSES: Final = len(CELLS)

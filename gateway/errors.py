@@ -25,6 +25,10 @@ class ConfigError(StagedoorError):
     """The operator's files do not say what they should."""
 
 
+class Unauthorized(StagedoorError):
+    """Nobody is signed in, or whoever signs in was refused. The message is for the one who asks."""
+
+
 class StateError(StagedoorError):
     """The state folder cannot be used: held by another node, unreadable or unwritable."""
 
@@ -75,6 +79,8 @@ _GATEWAY = (
           "Send no Expect field, or `Expect: 100-continue`."),
     Fault("origin_refused", 403, False, "The page that asks belongs to another site.",
           "Open the connection from a page of this host, or with a bearer token."),
+    Fault("origin_foreign", 403, False, "A page of another site asks in the name of whoever is signed in.",
+          "Ask from a page of this host, or with a bearer token; the owners may list the other origin."),
     # The bearer token does not say who is asking.
     Fault("token_malformed", 401, False, "The bearer token is not a valid signed token.", _NEW_TOKEN),
     Fault("token_algorithm", 401, False, "The token's algorithm is not accepted from its issuer.",
@@ -93,6 +99,12 @@ _GATEWAY = (
           _NEW_TOKEN),
     Fault("token_signature", 401, False, "The token's signature is wrong.", _NEW_TOKEN),
     Fault("token_inactive", 401, False, "The token's issuer says that it is not active.", _NEW_TOKEN),
+    Fault("token_revoked", 401, False, "What was issued to this caller until now counts no more.", _NEW_TOKEN),
+    # The session of somebody in a browser.
+    Fault("session_ended", 401, False, "The session has ended.", "Sign in again: open a page of this host."),
+    Fault("session_not_begun", 400, False, "The sign-in did not come to its end.",
+          "Start again from the page that you wanted to see, and let your browser accept cookies."),
+    Fault("session_unavailable", 503, False, "The session cannot be looked up now.", _SEND_AGAIN),
     # The door cannot decide or record now; nothing is let through meanwhile.
     Fault("issuer_unavailable", 503, False, "The identity provider cannot be asked now.", _SEND_AGAIN),
     Fault("policy_unavailable", 503, False, "The access policy is not loaded yet.", _SEND_AGAIN),

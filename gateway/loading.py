@@ -53,6 +53,7 @@ def fixed_changes(old: config.Settings, new: config.Settings) -> list[str]:
         "`admin.address`": old.admin_address != new.admin_address,
         "`workers`": old.workers != new.workers,
         "`state.folder`": old.state_folder != new.state_folder,
+        "`state.database`": old.database != new.database,
     }
     return [name for name, differs in fixed.items() if differs]
 

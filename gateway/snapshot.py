@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.frames import (
@@ -44,18 +45,28 @@ _ATTEMPTS = 3  # readings of a manifest that is replaced while it is read
 
 
 class Snapshot:
-    """One immutable view: base (table) and overlay (issuers' keys, denied subjects). A request reads it once."""
+    """One immutable view: base (table) and overlay (issuers' keys, and who or what is cut off). A request reads it
+    once."""
 
-    __slots__ = ("base", "denied", "keys", "seq", "table", "version")
+    __slots__ = ("base", "denied", "keys", "not_before", "seq", "shut", "table", "version")
 
     def __init__(
-        self, table: Table, base: str, keys: KeyRing, seq: int = 0, denied: frozenset[str] = frozenset()
+        self,
+        table: Table,
+        base: str,
+        keys: KeyRing,
+        seq: int = 0,
+        denied: frozenset[str] = frozenset(),
+        not_before: Mapping[str, int] = MappingProxyType({}),
+        shut: frozenset[str] = frozenset(),
     ) -> None:
         self.table = table
         self.base = base
         self.keys = keys
         self.seq = seq
         self.denied = denied
+        self.not_before = not_before  # subject ref → epoch seconds; tokens and sign-ins from before are refused
+        self.shut = shut  # refs of services, `@` and names of environments: nobody comes there
         self.version = f"{base}.{seq}"  # named by every audit record this snapshot decides
 
     @classmethod
@@ -71,6 +82,8 @@ class Snapshot:
         keys: KeyRing | None = None,
         seq: int | None = None,
         denied: frozenset[str] | None = None,
+        not_before: Mapping[str, int] | None = None,
+        shut: frozenset[str] | None = None,
     ) -> Snapshot:
         return Snapshot(
             self.table if table is None else table,
@@ -78,6 +91,8 @@ class Snapshot:
             self.keys if keys is None else keys,
             self.seq if seq is None else seq,
             self.denied if denied is None else denied,
+            self.not_before if not_before is None else not_before,
+            self.shut if shut is None else shut,
         )
 
 

@@ -72,8 +72,29 @@ OWN_OPERATIONS: Final = (
     OwnOperation("lint", "GET", f"{API}/lint", "signed_in"),
     OwnOperation("entities", "GET", f"{API}/entities", "signed_in"),
     OwnOperation("entity", "GET", f"{API}/entities/{{scope}}/{{name}}", "signed_in"),
+    OwnOperation("sessions", "GET", f"{API}/sessions", "signed_in"),
+    OwnOperation("endSessions", "DELETE", f"{API}/sessions", "signed_in"),
+    OwnOperation("endSession", "DELETE", f"{API}/sessions/{{sid}}", "signed_in"),
     SYNC,
 )
+# What people come through who are nobody yet, and what their identity providers call.
+SIGN_IN: Final = (
+    "GET /.stagedoor/sign-in",
+    "POST /.stagedoor/sign-in",
+    "GET /.stagedoor/callback",
+    "GET /.stagedoor/signed-out",
+    "POST /.stagedoor/backchannel-logout/{issuer}",
+)
+STATIC: Final = "GET /.stagedoor/static/{name}"  # of the pages; everybody may look
+COMMAND_LINE: Final = "GET /.stagedoor/command-line.json"  # what `stagedoor login` has to know, before anybody is known
+PORTAL: Final = (
+    "GET /portal",
+    "GET /portal/services",
+    "GET /portal/services/{scope}/{name}",
+    "GET /portal/sessions",
+    "POST /portal/sessions/end",
+)
+START: Final = "GET /"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +116,11 @@ def with_own_operations(builtin: Builtin, *, signed_sync: bool) -> Builtin:
         audience: tuple(each.text for each in OWN_OPERATIONS if each.audience == audience)
         for audience in ("signed_in", "administrators")
     }
+    start = () if START in builtin.public else (START,)
     return replace(
         builtin,
-        public=(*builtin.public, *((SYNC.text,) if signed_sync else ())),
-        signed_in=(*builtin.signed_in, *of["signed_in"]),
+        public=(*builtin.public, STATIC, COMMAND_LINE, *SIGN_IN, *((SYNC.text,) if signed_sync else ())),
+        signed_in=(*builtin.signed_in, *start, *PORTAL, *of["signed_in"]),
         administration=(*builtin.administration, *of["administrators"]),
     )
 

@@ -34,7 +34,7 @@ def claimable(exposure: Exposure, hosts: Iterable[str], upstreams: Iterable[str]
     """
     complaints = []
     allowed_hosts = tuple(host.lower() for host in hosts)
-    if not _name_listed(exposure.host, allowed_hosts):
+    if not name_listed(exposure.host, allowed_hosts):
         complaints.append(
             f"host `{exposure.host}` is outside what `{exposure.environment}` may use: {_listed(allowed_hosts)}"
         )
@@ -87,7 +87,7 @@ def _refused(claimant: Claimant, message: str) -> Fault:
     return Fault(claimant[1].source, message, "choose another `host` or `path`", environment=claimant[1].environment)
 
 
-def _name_listed(name: str, listed: Iterable[str]) -> bool:
+def name_listed(name: str, listed: Iterable[str]) -> bool:
     """A suffix stands for names below it; a wildcard is only ever listed literally."""
     wildcard = "*" in name
     return any(name == entry or (entry.startswith(".") and not wildcard and name.endswith(entry)) for entry in listed)
@@ -106,7 +106,7 @@ def _upstream_complaint(upstream: str, listed: tuple[str, ...]) -> str:
     try:
         address = ip_address(host)
     except ValueError:
-        return "" if _name_listed(host, listed) else "is outside what this environment may use"
+        return "" if name_listed(host, listed) else "is outside what this environment may use"
     return "" if address_listed(address, listed) else "is outside what this environment may use"
 
 

@@ -22,7 +22,7 @@ from gateway.control.overlay import LARGEST, Overlay
 from gateway.control.sightings import Sightings
 from gateway.counters import LOOP_LAG_MAX_US, Merged
 from gateway.identity.tokens import TOKEN_LIMIT_BYTES
-from gateway.link import Link, LinkServer, Message
+from gateway.link import Link, LinkServer, Message, PeerCredentials
 
 SOCKET: Final = "control.sock"
 WANTS_LIMIT: Final = 256  # questions for keys under way, per connection
@@ -58,7 +58,8 @@ class Doors:
         want_key: Callable[[str, str], Awaitable[None]],
         introspect: Callable[[str, str], Awaitable[Answer]],
         status: Callable[[], dict[str, Any]],
-        greeting: Callable[[], Message] | None = None,
+        greeting: Callable[[], list[Message]] | None = None,
+        about_sessions: Callable[[Callable[[Message], object], Message], None] | None = None,
     ) -> None:
         self._server = LinkServer(folder / SOCKET, self._on_message, self._on_close)
         self._merged = merged
@@ -66,6 +67,8 @@ class Doors:
         self._introspect = introspect
         self._status = status
         self._greeting = greeting  # what a door is told before anything else
+        self._about_sessions = about_sessions  # answers what doors ask about people's sessions
+        self.acts: Callable[[Message, PeerCredentials], Awaitable[Message]] | None = None  # of administrators
         self._followers: dict[Link, Follower] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self.overlay = Overlay(folder, self._announce)
@@ -104,6 +107,12 @@ class Doors:
         seqs = [each.seq for each in self._followers.values() if each.role == "door"]
         return min(seqs, default=self.overlay.seq)
 
+    def tell(self, message: Message) -> None:
+        """All doors, and nobody else: of what they do not know already."""
+        for link, follower in tuple(self._followers.items()):
+            if follower.role == "door":
+                link.send(message)
+
     def _announce(self, message: Message) -> None:
         for link in tuple(self._followers):
             link.send(message)
@@ -123,8 +132,13 @@ class Doors:
                 self._ask_about(link, follower, message)
             case "stats" if follower is not None and follower.role == "door":
                 self._count(follower, message)
+            case "sessions" | "redeem" | "sign_out" if follower is not None and follower.role == "door":
+                if self._about_sessions is not None:
+                    self._about_sessions(link.send, message)
             case "sightings" if follower is not None and follower.role == "door":
                 self.sightings.take(message)
+            case "cut" | "lift_cut" | "cuts" if self.acts is not None:
+                self._start(self._act(self.acts, link, message))
             case "save_sightings":
                 self._start(self._save_sightings(link))
             case "catalogs" if follower is not None and follower.role == "engine":
@@ -146,7 +160,8 @@ class Doors:
         self.overlay.lift(seq)
         self._followers[link] = follower
         if self._greeting is not None and follower.role == "door":
-            link.send(self._greeting())
+            for said in self._greeting():
+                link.send(said)
         if seq == 0 or (seq != self.overlay.seq and not self.overlay.blank):
             link.send(self.overlay.message())
 
@@ -188,6 +203,11 @@ class Doors:
         finally:
             follower.tokens -= 1
             link.send(_introspected(message, answer))
+
+    async def _act(
+        self, acts: Callable[[Message, PeerCredentials], Awaitable[Message]], link: Link, message: Message
+    ) -> None:
+        link.send(await acts(message, link.peer))
 
     async def _save_sightings(self, link: Link) -> None:
         """Answer `sightings_saved` once the file holds all that is known."""

@@ -72,7 +72,15 @@ async def introspection_endpoint(session: aiohttp.ClientSession, issuer: Issuer)
 
 async def _discovered(session: aiohttp.ClientSession, issuer: Issuer, member: str) -> str:
     """An address in the issuer's discovery document."""
-    address = issuer.issuer.replace(TENANT, ALL_TENANTS).removesuffix("/") + WELL_KNOWN
+    found = (await discovery(session, issuer)).get(member)
+    if not isinstance(found, str):
+        raise FetchFault(f"`{_discovery_address(issuer)}` names no `{member}`")
+    return found
+
+
+async def discovery(session: aiohttp.ClientSession, issuer: Issuer) -> dict[str, Any]:
+    """What the issuer says about itself (OpenID Connect Discovery 1.0), or `FetchFault`."""
+    address = _discovery_address(issuer)
     body, _ = await _get(session, address)
     try:
         document = orjson.loads(body)
@@ -82,10 +90,11 @@ async def _discovered(session: aiohttp.ClientSession, issuer: Issuer, member: st
         raise FetchFault(f"`{address}` is not a json object")
     if document.get("issuer") != issuer.issuer:
         raise FetchFault(f"`{address}` speaks for issuer `{document.get('issuer')}`, configured is `{issuer.issuer}`")
-    found = document.get(member)
-    if not isinstance(found, str):
-        raise FetchFault(f"`{address}` names no `{member}`")
-    return found
+    return document
+
+
+def _discovery_address(issuer: Issuer) -> str:
+    return issuer.issuer.replace(TENANT, ALL_TENANTS).removesuffix("/") + WELL_KNOWN
 
 
 async def _get(session: aiohttp.ClientSession, address: str) -> tuple[bytes, str]:

@@ -1,4 +1,5 @@
-"""What cannot wait for a compile: issuers' keys, denied subjects, grants; one number, and every door knows it.
+"""What cannot wait for a compile: issuers' keys, denied subjects, grants, ended sessions; one number, and every door
+knows it.
 
 Every change takes the next `seq` and goes to all doors as one whole message (it is small). A change is live when
 every connected door has acknowledged its number. The last overlay is kept in the state folder, so that a restart
@@ -9,7 +10,7 @@ a higher one (the file was lost) lifts ours above it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from gateway.link import Message
 
 FILE: Final = "overlay.json"
 VERSION: Final = 1
+ENDED_KEPT_S: Final = 600  # a door that was away for longer asks about each session anew
 LARGEST: Final = 2**53  # of numbers and times: beyond it not every reader of JSON counts exactly
 
 
@@ -35,9 +37,36 @@ class Overlay:
         self.keys: dict[str, dict[str, Any]] = stored.get("keys", {})
         self.denied: list[str] = stored.get("denied", [])
         self.grants: list[dict[str, Any]] = stored.get("grants", [])
+        self.not_before: dict[str, int] = stored.get("not_before", {})  # by subject: what began earlier is refused
+        self.shut: list[str] = stored.get("shut", [])
+        self.ended: dict[str, list[int]] = stored.get("ended_at", {})  # session -> when it ended, number of the change
+        self.ended_from: int = stored.get("ended_from", 0)  # a door that is behind this number has missed some
 
     def message(self) -> Message:
-        return {"t": "overlay", "seq": self.seq, "keys": self.keys, "denied": self.denied, "grants": self.grants}
+        return {
+            "t": "overlay", "seq": self.seq, "keys": self.keys, "denied": self.denied, "grants": self.grants,
+            "ended": list(self.ended), "ended_from": self.ended_from, "not_before": self.not_before,
+            "shut": self.shut,
+        }  # fmt: skip
+
+    def put_ended(self, sids: Iterable[str], now: int) -> None:
+        """These sessions are over at ``now``, epoch seconds; those that doors know to be are not told again."""
+        fresh = [sid for sid in sids if sid not in self.ended]
+        if not fresh:
+            return
+        for sid, (at, seq) in [*self.ended.items()]:
+            if now - at > ENDED_KEPT_S:
+                del self.ended[sid]
+                self.ended_from = max(self.ended_from, seq)
+        self.ended |= {sid: [now, self.seq + 1] for sid in fresh}
+        self._advance()
+
+    def put_cuts(self, denied: list[str], not_before: Mapping[str, int], shut: list[str]) -> None:
+        """Who is refused; the subjects for which something counts only when it began later (epoch seconds); and the
+        services and environments (`@prod`) that nobody reaches."""
+        if (self.denied, self.not_before, self.shut) != (denied, not_before, shut):
+            self.denied, self.not_before, self.shut = denied, dict(not_before), shut
+            self._advance()
 
     def put_keys(self, issuer: str, address: str, jwks: Sequence[dict[str, Any]], at: int) -> None:
         """An issuer's keys as they were at ``at``. None at all: its tokens are refused as unavailable."""
@@ -77,7 +106,7 @@ class Overlay:
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps({**self.message(), "version": VERSION}))
+                file.write(orjson.dumps({**self.message(), "ended_at": self.ended, "version": VERSION}))
                 file.flush()
                 os.fsync(file.fileno())
             draft.rename(self._path)
@@ -108,9 +137,19 @@ def _is_overlay(stored: dict[str, Any]) -> bool:
         and all(map(_is_entry, keys.values()))
         and isinstance(denied, list)
         and all(isinstance(each, str) for each in denied)
+        and isinstance(shut := stored.get("shut", []), list)
+        and all(isinstance(each, str) for each in shut)
         and isinstance(grants, list)
         and all(isinstance(each, dict) for each in grants)
+        and _is_count(stored.get("ended_from", 0))
+        and _are_counts(stored.get("not_before", {}))
+        and isinstance(ended := stored.get("ended_at", {}), dict)
+        and all(isinstance(each, list) and len(each) == 2 and all(map(_is_count, each)) for each in ended.values())
     )
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
 
 
 def _is_entry(entry: object) -> bool:

@@ -1,4 +1,4 @@
-"""The control role: issuers' keys, the control socket, the admin listener, the API, and the pages people see.
+"""The control role: issuers' keys, the control socket, the admin listener, sign-in, the API, the pages people see.
 
 It holds the parts together and decides nothing itself. It is never in the way of a request that needs no news:
 when it is gone, doors go on with the keys they have. ``pages`` lets another program (the lab) put its own pages
@@ -22,15 +22,21 @@ from aiohttp import web
 from gateway import telemetry
 from gateway.config import Issuer, Settings
 from gateway.control import admin
+from gateway.control.acts import Acts
 from gateway.control.api.assembly import Central
+from gateway.control.cuts import Cuts
 from gateway.control.doors import Doors
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
 from gateway.control.introspection import NONE, Answer, Introspector
 from gateway.control.keys import IssuerKeys
+from gateway.control.sessions.messages import SessionMessages
+from gateway.control.signin.assembly import SignIn
+from gateway.control.signin.people import Keys
 from gateway.control.status import catalog_states, follower_status, issuer_status
+from gateway.control.store import Store, open_store
 from gateway.control.web import WebServer, make_app
 from gateway.counters import Merged
-from gateway.link import UP, RoleContext
+from gateway.link import UP, Message, RoleContext
 
 Pages = Callable[[web.Application], None]
 NO_BASE: Final = "no door serves one yet: every request is `policy_unavailable`"
@@ -46,13 +52,15 @@ def run(ctx: RoleContext, pages: Pages | None = None) -> None:
 async def _serve(ctx: RoleContext, pages: Pages | None) -> None:
     stopped = asyncio.Event()
     async with client_session() as session:
-        control = Control(ctx, session)
+        store = await open_store(ctx.settings.database, ctx.state_folder)
+        control = Control(ctx, session, store)
         ctx.parent.on_line = lambda word, rest: _obey(control, stopped, word, rest)
         ctx.parent.start()
         await control.start(pages)
         ctx.parent.ready()
         await stopped.wait()
         await control.close()
+        await store.close()
 
 
 def _obey(control: Control, stopped: asyncio.Event, word: str, rest: list[str]) -> None:
@@ -70,15 +78,28 @@ def _obey(control: Control, stopped: asyncio.Event, word: str, rest: list[str]) 
 class Control:
     """All parts of the role, from start to close."""
 
-    def __init__(self, ctx: RoleContext, session: aiohttp.ClientSession) -> None:
+    def __init__(self, ctx: RoleContext, session: aiohttp.ClientSession, store: Store) -> None:
         self.ctx = ctx
         self._session = session
         self._settings = ctx.settings
         self._merged = Merged()
         self._central = Central(ctx.settings, ctx.state_folder, _own_version())
+        self._store = store
         self._doors = Doors(
-            ctx.state_folder, self._merged, self._want_key, self._introspect, self._status, self._central.greeting
-        )
+            ctx.state_folder, self._merged, self._want_key, self._introspect, self._status, self._greeting,
+            lambda send, message: self._messages.take(send, message),
+        )  # fmt: skip
+        self._sign_in = SignIn(
+            ctx.settings, ctx.state_folder, store, session, Keys(self._known_keys, self._want_key),
+            self._central.session_of, lambda facts: self._doors.tell({"t": "sessions", "facts": facts}),
+            lambda sids: self._doors.overlay.put_ended(sids, self._central.clock()), self._doors.tell,
+            self._central.clock,
+        )  # fmt: skip
+        live = self._sign_in.context.live
+        self._messages = SessionMessages(live, self._sign_in.hand_over, self._sign_in.logout.sign_out)
+        self._central.sessions.connect(store, live)
+        self._cuts = Cuts(ctx.state_folder, self._doors.overlay, store, time.time)
+        self._doors.acts = Acts(self._cuts, self._doors).answer
         self._keys: dict[str, IssuerKeys] = {}
         self._introspectors: dict[str, Introspector] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
@@ -88,10 +109,13 @@ class Control:
 
     async def start(self, pages: Pages | None) -> None:
         self.adopt(self._settings)
+        self._cuts.start()
         await self._doors.start()
         self._saving = asyncio.get_running_loop().create_task(self._doors.sightings.keep_saved())
+        self._sign_in.start()
         app = make_app()
-        self._central.add_to(app)
+        self._central.add_to(app, begins=pages is None)
+        self._sign_in.add_to(app)
         if pages is not None:
             pages(app)
         self._web = WebServer(app, self.ctx.state_folder)
@@ -112,6 +136,9 @@ class Control:
         if self._saving is not None:
             self._saving.cancel()
         self._central.close()
+        self._cuts.close()
+        await self._messages.close()
+        await self._sign_in.close()
         self._doors.close()
         await self._doors.sightings.save()
 
@@ -119,6 +146,7 @@ class Control:
         """Follow the issuers of these settings; those that did not change keep what is known of them."""
         self._settings = settings
         self._central.adopt(settings)
+        self._sign_in.adopt(settings)
         wanted = {issuer.name: issuer for issuer in settings.issuers}
         for name in [name for name, keys in self._keys.items() if wanted.get(name) != keys.issuer]:
             self._loops.pop(name).cancel()
@@ -143,6 +171,13 @@ class Control:
             self._introspectors[issuer.name] = Introspector(
                 issuer, issuer.introspection, self._session, wall=time.time, monotonic=time.monotonic
             )
+
+    def _greeting(self) -> list[Message]:
+        return [self._central.greeting(), self._sign_in.context.ring.message()]
+
+    def _known_keys(self, issuer: str) -> tuple[Sequence[Jwk], int]:
+        keys = self._keys.get(issuer)
+        return (keys.jwks, keys.fetched_at) if keys is not None else ((), 0)
 
     async def _fetch(self, issuer: Issuer) -> Fetched:
         return await fetch_keys(self._session, issuer)
@@ -197,6 +232,7 @@ class Control:
             detail += f", away: {catalog.fault}" if catalog.fault else ""
             good = not catalog.fault and catalog.age_s is not None
             checks.append(admin.Check(f"catalog {catalog.name}", good, detail, False))
+        checks.append(admin.Check("store", not self._store.fault, self._store.fault or "answers", False))
         for name, asked in sorted(self._introspectors.items()):
             checks.append(admin.Check(f"introspection {name}", not asked.fault, asked.fault or "answers", False))
         return checks
@@ -222,6 +258,7 @@ class Control:
             "live_seq": self._doors.live_seq,
             "roles": [follower_status(each, now_s) for each in self._doors.followers],
             "issuers": issuer_status(self._issuers()),
+            "store_fault": self._store.fault,
         }
 
 

@@ -238,7 +238,7 @@ class Endpoint:
         telemetry.log(event, level="warning", exposure=self.exposure, endpoint=self.url, **fields)
 
     def protocol(self) -> asyncio.Protocol:
-        return cast(asyncio.Protocol, Upstream(self, self.pool.answer_rules))
+        return cast(asyncio.Protocol, Upstream(self, self.pool.own_rules if self.path else self.pool.answer_rules))
 
     def _open_enough(self) -> None:
         """One more connection, if more wait than are being made. What becomes free first serves who waits first, so

@@ -26,10 +26,13 @@ from gateway.counters import (
     RESPONSE_BYTES,
     RESPONSES,
 )
+from gateway.door.answering import DROPPED_BODY_BYTES, FORGET_SESSION, has_unread
+from gateway.door.assertions import asserted
 from gateway.door.callers import Caller
 from gateway.door.client_certificates import certificate_of, circumstances_of
 from gateway.door.cors import asked_by_script, readable
 from gateway.door.faults import body_broken
+from gateway.door.held_facts import SESSION_WAIT_S, Gone, Wanted
 from gateway.door.holds import HOLD_BODY, HOLD_UPSTREAM
 from gateway.door.limits import (
     address_is_over,
@@ -41,12 +44,16 @@ from gateway.door.limits import (
     refusal_is_over,
     upload_resumes,
 )  # fmt: skip
-from gateway.door.pool import OWN_SERVICE
+from gateway.door.own import ARRIVE, UNKNOWN, answer_own, arrive, endpoint_of
+from gateway.door.pool import OWN_SERVICE, is_shut
 from gateway.door.questions import KEY_WAIT_S, Waiting
 from gateway.door.recording import record_of
+from gateway.door.same_origin import is_foreign
+from gateway.door.sessions import WAITED_FOR_SESSION
+from gateway.door.signing_in import sent_to_sign_in
 from gateway.door.tunnel import begin_tunnel
 from gateway.door.tunnels import offered_upgrade
-from gateway.door.vouching import vouched
+from gateway.door.vouching import vouched, with_own_cookies
 from gateway.errors import FAULTS, Refused, fault_of
 from gateway.http1.forward import (
     LAST_CHUNK,
@@ -62,7 +69,7 @@ from gateway.http1.pages import challenge, refusal
 from gateway.http1.target import below_prefix, is_accepted
 from gateway.http1.trailers import WELCOME, last_chunk
 from policy.facts import Permit, Refusal
-from policy.reasons import DENIED
+from policy.reasons import DENIED, IDENTITY_REQUIRED
 from policy.requirements import in_words
 
 if TYPE_CHECKING:
@@ -76,7 +83,6 @@ if TYPE_CHECKING:
     from policy.table import Match
 
 RETIRE_REQUESTS: Final = 10_000  # of one client connection, which ends then between two of them
-DROPPED_BODY_BYTES: Final = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
 HELD_BODY_BYTES: Final = 64 * 1024  # body bytes kept while the way upstream is being made
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -85,6 +91,7 @@ OWN_SEGMENT: Final = ".stagedoor"
 NOT_DECIDED: Final = Refusal("")
 WAITED_FOR_KEY: Final = 1
 WAITED_FOR_TOKEN: Final = 2
+SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110, 9.2.1
 
 
 class Exchange:
@@ -95,7 +102,7 @@ class Exchange:
         "refused", "route", "endpoint", "tried", "upstream", "upstream_head", "client_address", "body_left",
         "chunked", "body_done", "body_limit", "held", "held_bytes", "keep_alive", "closes", "status", "bytes_in",
         "bytes_out", "begun", "ended", "waited", "retried", "reused", "answer_chunked", "method", "allow", "seats",
-        "window_s", "window_bytes", "upgrade", "trailers", "answer_end",
+        "window_s", "window_bytes", "upgrade", "trailers", "answer_end", "own", "gone",
     )  # fmt: skip
 
     route: Route  # from `forward` on
@@ -128,6 +135,8 @@ class Exchange:
         self.seats: list[tuple[Limiter, str]] | None = None  # to be given back
         self.trailers: list[tuple[bytes, bytes]] | None = None  # behind the request's body
         self.answer_end: bytes = LAST_CHUNK  # of a chunked answer
+        self.own = 0  # which of the door's own paths it is for
+        self.gone: Gone | None = None  # what is wrong with the session cookie that came
         self.closes = False
         self.status = 0
         self.bytes_in = 0
@@ -183,23 +192,44 @@ class Exchange:
             self._refuse_by_policy(match)
             return
         self.match = match
-        if head.target.segments[0] == OWN_SEGMENT and match.exposure.service != OWN_SERVICE:
-            self.refuse("path_unknown")  # ours on every host: an application never sees it
-            return
+        if head.target.segments[0] == OWN_SEGMENT:  # ours on every host: an application never sees it
+            self.own = endpoint_of(head, central=match.exposure.service == OWN_SERVICE)
+            if self.own == UNKNOWN:
+                self.refuse("path_unknown")
+                return
+            if self.own == ARRIVE:
+                arrive(self)
+                return
         if head.target.odd and not is_accepted(head.target, match.exposure.options):
             self.refuse("path_malformed", "this service does not accept such a path")
             return
-        if match.exposure.cors and head.origin and asked_by_script(self, match):
+        shut = bool(snapshot.shut) and is_shut(snapshot.shut, match.exposure)
+        if match.exposure.cors and head.origin and not shut and asked_by_script(self, match):
             return
-        caller = door.callers.find(head.bearer, snapshot) if head.bearer else self._without_token(snapshot)
+        caller: Caller | Refused | Waiting | Wanted
+        if head.bearer:
+            caller = door.callers.find(head.bearer, snapshot)
+        elif head.session:
+            caller = self._with_session(match, snapshot)
+        else:
+            caller = self._without_token(snapshot)
         if not isinstance(caller, Caller):
             self._not_verified(caller)
             return
         self.caller = caller
-        if snapshot.denied and not snapshot.denied.isdisjoint(caller.subjects):
+        if shut or (snapshot.denied and not snapshot.denied.isdisjoint(caller.subjects)):
             self._refuse_by_policy(Refusal(DENIED))  # cut off, whatever the catalog says
             return
+        if snapshot.not_before and caller.is_cut(snapshot.not_before):
+            self.refuse("token_revoked")
+            return
+        if caller.session and (self.method not in SAFE or head.tunnel) and not self.own and is_foreign(self):
+            self.refuse("origin_foreign")
+            return
         if door.guard.callers_limited and caller_is_over(self, caller.principal):
+            return
+        if self.own:
+            answer_own(self, self.own)
             return
         if match.exposure.asks_how:
             call = circumstances_of(self.client, head, caller, snapshot)
@@ -218,11 +248,28 @@ class Exchange:
         certificate = certificate_of(self.client, self.head)
         return callers.anonymous if certificate is None else callers.certified(certificate, snapshot)
 
-    def _not_verified(self, why: Refused | Waiting) -> None:
-        """A token that is broken, or one that control has to ask about: for its key, then for what it is worth."""
+    def _with_session(self, match: Match, snapshot: Snapshot) -> Caller | Refused | Wanted:
+        """Whom the session cookie speaks for; a cookie that counts no more is as if it were absent."""
+        found = self.door.sessions.find(self.head, match.exposure.environment, snapshot)
+        if isinstance(found, Gone):
+            self.gone = found
+            return self._without_token(snapshot)
+        return found
+
+    def _not_verified(self, why: Refused | Waiting | Wanted) -> None:
+        """A token that is broken, or one that control has to ask about: for its key, then for what it is worth. Or a
+        session that control has to be asked about."""
         if isinstance(why, Refused):
             if not address_is_over(self):
                 self.refuse(why.code, why.detail)
+            return
+        if isinstance(why, Wanted):
+            if self.waited & WAITED_FOR_SESSION:
+                self.refuse("session_unavailable")
+            else:
+                self.waited |= WAITED_FOR_SESSION
+                self.client.deadline_s = self.door.tick_s + SESSION_WAIT_S
+                self.door.sessions.facts.wait(why, self)
             return
         asked = WAITED_FOR_TOKEN if why.token else WAITED_FOR_KEY
         if self.waited & asked:
@@ -279,7 +326,14 @@ class Exchange:
         if head.takes_trailers and route.trailers and not self.upgrade:
             forwarded += WELCOME
         self.request_id = head.request_id or door.next_request_id()
-        identity = self.caller.block + vouched(self) if route.own else self.caller.block
+        identity = self.caller.block
+        if route.own:
+            identity += vouched(self)
+            head.passed = with_own_cookies(head)
+        elif route.asserts:
+            identity += asserted(self)
+            if self.ended:
+                return
         self.upstream_head = request_head(
             head, identity, forwarded, self.request_id, raw_target=raw_target, upgrade=self.upgrade
         )
@@ -444,8 +498,7 @@ class Exchange:
             self.refused = Refusal(code)
         self.status = fault.status
         self.begun = True
-        unread = not self.body_done and (self.chunked or head.expects_continue or self.body_left > DROPPED_BODY_BYTES)
-        self.closes = fault.close or not self.keep_alive or unread or self.door.draining
+        self.closes = fault.close or not self.keep_alive or has_unread(self) or self.door.draining
         if not self.request_id:
             self.request_id = head.request_id or self.door.next_request_id()
         answer = refusal(
@@ -457,15 +510,20 @@ class Exchange:
             head_only=self.method == "HEAD",
             www_authenticate=challenge(code, need),
             close=self.closes,
-            extra=self.allow,
+            extra=self.allow + FORGET_SESSION if self.gone is not None and self.gone.anew_s < 0 else self.allow,
             retry_s=retry_s,
         )
         self.client.transport.write(answer)
         self.end()
 
     def _refuse_by_policy(self, verdict: Refusal) -> None:
+        instead = sent_to_sign_in(self, verdict)
+        if self.ended:
+            return
+        if self.gone is not None and verdict.reason == IDENTITY_REQUIRED:
+            verdict = verdict._replace(reason="session_ended")
         self.refused = verdict
-        self.refuse(verdict.reason, in_words(verdict.need) or verdict.rule, verdict.need)
+        self.refuse(verdict.reason, instead or in_words(verdict.need) or verdict.rule, verdict.need)
 
     def answer_prepared(self) -> None:
         self.client.transport.write(self.prepared)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway.counters import UPSTREAM_RETRIES, UPSTREAM_RETRIES_WITHHELD
 from gateway.door.holds import HOLD_UPSTREAM
+from gateway.door.sessions import WAITED_FOR_SESSION
 from gateway.errors import FAULTS, Refused
 from policy.facts import Refusal
 
@@ -123,6 +124,8 @@ def deadline_passed(exchange: Exchange) -> None:
             exchange.endpoint.failed("stops within an answer")
         exchange.refused = Refusal("client_gone" if client.write_paused else "upstream_timeout")
         client.cut()
+    elif exchange.permit is None and exchange.waited & WAITED_FOR_SESSION:
+        exchange.refuse("session_unavailable", "control did not answer in time")
     elif exchange.permit is None:
         exchange.refuse("issuer_unavailable", "the issuer could not be asked in time")
     else:

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 from gateway import counters, telemetry
+from gateway.door.assertions import Assertions
 from gateway.door.vouching import key_in
 from gateway.identity.assertion import SharedKey
 from gateway.identity.jwks import KeyRing, read_keys
+from gateway.identity.session import read_keys as read_keys_of_sessions
 from gateway.link import LinkClient
 from gateway.snapshot import BaseLoader, SnapshotFault
 
@@ -37,6 +40,7 @@ class Following:
         self._loader = BaseLoader(folder)
         self._loading = False
         self.assertion_key: SharedKey | None = None  # control's, by which it knows what this door says of callers
+        self.assertions = Assertions(lambda: door.settings.central_host)
         self._base_s = door.tick_s
         self._overlay_s = door.tick_s
         self._engine = LinkClient(folder / "engine.sock", self._hello, self.from_engine)
@@ -139,17 +143,34 @@ class Following:
     def _control_state(self, connected: bool) -> None:
         if not connected:
             self.door.callers.control_lost()
+            self.door.sessions.facts.control_lost()
+            self.door.errands.control_lost()
 
     def _from_control(self, message: dict[str, Any]) -> None:
         if message["t"] == "overlay":
             self.take_overlay(message)
         elif message["t"] == "assertion_key":
             self.assertion_key = key_in(message)
+        elif message["t"] == "session_keys":
+            self._take_session_keys(message)
+        elif message["t"] == "sessions":
+            if self.door.sessions.facts.take(message.get("facts", ())):
+                self.door.tunnels.look_again()
+        elif message["t"] in ("redeemed", "signed_out"):
+            self.door.errands.answered(message)
         elif message["t"] == "key_done":
             self.door.callers.answered(int(message["id"]))
         elif message["t"] == "introspected":
             answer = str(message["answer"]).encode()
             self.door.callers.introspected(int(message["id"]), answer, int(message["until"]), self.door.snapshot)
+
+    def _take_session_keys(self, message: dict[str, Any]) -> None:
+        keys = read_keys_of_sessions(message)
+        if keys is None:
+            telemetry.log("session_keys_refused", level="error", why="control sent what are no keys")
+        else:
+            self.door.sessions.keys = keys
+            self.assertions.take([(str(kid), b64decode(key)) for kid, key in message["keys"]])
 
     def take_overlay(self, message: dict[str, Any]) -> None:
         """The whole overlay; it is small."""
@@ -161,7 +182,10 @@ class Following:
                 usable, _ = read_keys(held["jwks"], algorithms[name])
                 keys = keys.with_issuer(name, usable, int(held["at"]))
         seq = int(message["seq"])
-        door.snapshot = door.snapshot.replaced(keys=keys, seq=seq, denied=frozenset(message.get("denied", ())))
+        door.sessions.facts.take_ended(message, door.snapshot.seq)
+        not_before = {str(subject): int(since) for subject, since in message.get("not_before", {}).items()}
+        denied, shut = frozenset(message.get("denied", ())), frozenset(message.get("shut", ()))
+        door.snapshot = door.snapshot.replaced(keys=keys, seq=seq, denied=denied, not_before=not_before, shut=shut)
         door.tunnels.look_again()
         self.overlay_heard.set()
         self._control.send({"t": "ack", "seq": seq})

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 AGAIN_S: Final = 60.0  # what only time changes, such as how fresh a sign-in is, counts within this
 ANSWER_S: Final = 3  # of control, about a token whose issuer has to be asked again
 QUESTIONS: Final = 2  # for a key, and for what the token is worth
+OF_IDENTITY: Final = ("token_", "session_")  # how the reasons begin for which somebody is nobody any more
 NOBODY: Final = -1
 CLOSED: Final = 0  # after what was written has left
 BROKEN: Final = 1  # likewise, with a reset: what came was not all
@@ -218,12 +219,12 @@ class Tunnel:
         self.again_s = self.door.tick_s + AGAIN_S
         refused = self.standing.decide(snapshot)
         if refused.reason:
-            self.end(BY_TOKEN if refused.reason.startswith("token_") else BY_PERMIT, refused, how=CUT)
+            self.end(BY_TOKEN if refused.reason.startswith(OF_IDENTITY) else BY_PERMIT, refused, how=CUT)
 
     def _token_ended(self, now: int) -> None:
         """`exp` is past, or the issuer's word about the token counts no longer: then it is asked again."""
         if not self.standing.token:
-            self.refuse("token_expired")
+            self.refuse("session_ended" if self.standing.caller.session else "token_expired")
         elif self.asked:
             self.refuse("issuer_unavailable")
         else:

@@ -15,7 +15,9 @@ from gateway.identity.assertion import FIELD, Assertion, Request, SharedKey, Sho
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
+    from gateway.http1.request import Head
 
+_COOKIE: Final = b"cookie:"
 _NAME: Final = FIELD.encode("ascii") + b": "
 
 
@@ -28,15 +30,23 @@ def vouched(exchange: Exchange) -> bytes:
         return b""
     head, caller = exchange.head, exchange.caller
     shown: Shown = "nothing"
-    if caller is not door.callers.anonymous:
+    if caller.session:
+        shown = "session"
+    elif caller is not door.callers.anonymous:
         shown = "token" if head.bearer else "certificate"
     request = Request(
         head.method, head.authority.decode("latin-1"), head.target.raw.decode("latin-1"),
         exchange.request_id.decode("latin-1"),
     )  # fmt: skip
     audiences = audiences_of(head.bearer) if shown == "token" else ()
-    assertion = Assertion(caller.principal, shown, audiences, request)
+    assertion = Assertion(caller.principal, shown, audiences, request, caller.session)
     return _NAME + sealed(assertion, match.exposure.service, key, door.now) + b"\r\n"
+
+
+def with_own_cookies(head: Head) -> list[bytes]:
+    """The lines of a request for Stagedoor's own service: our cookies in one line, and nobody else's."""
+    passed = [line for line in head.passed if line[: len(_COOKIE)].lower() != _COOKIE]
+    return [*passed, b"Cookie: " + head.own_cookies + b"\r\n"] if head.own_cookies else passed
 
 
 def key_in(message: dict[str, Any]) -> SharedKey | None:

@@ -27,13 +27,16 @@ import uvloop
 from gateway import counters, telemetry
 from gateway.audit.writer import AuditWriter
 from gateway.config import Settings
+from gateway.door.arrivals import Arrivals
 from gateway.door.callers import Callers
 from gateway.door.downstream import Downstream, Peer
+from gateway.door.errands import Errands
 from gateway.door.following import Following
 from gateway.door.limits import Guard, Paced
 from gateway.door.listener import Listening
 from gateway.door.pool import Pool
 from gateway.door.room import resident_bytes, room_of_process
+from gateway.door.sessions import Sessions
 from gateway.door.tuning import settle
 from gateway.door.tunnels import Tunnels
 from gateway.door.turns import Turns
@@ -87,9 +90,12 @@ class Door:
         self.callers = Callers(
             ctx.settings.issuers, self.limits.cached_tokens, self.counters, lambda: self.now, self._ask_control
         )
+        self.sessions = Sessions(self)
+        self.errands = Errands(self)
         self.pool = Pool(self)
         self.tunnels = Tunnels(self)
         self.turns = Turns(self.loop)
+        self.arrivals = Arrivals(self)
         self.guard = Guard(self.limits, self.settings.workers)
         self.room = room_of_process(self.limits)
         self.paced = Paced()
@@ -167,6 +173,7 @@ class Door:
         self.guard.configure(settings.limits, settings.workers)
         self.room.configure(settings.limits)
         self.callers.configure(settings.issuers)
+        self.sessions.configure(settings)
         self.tunnels.look_again()
         telemetry.log("settings_taken", name=name)
 
@@ -186,7 +193,7 @@ class Door:
         """End what is still open. Each exchange leaves its record while the trail is open."""
         for listening in self._listening:
             listening.stop()
-            listening.give_up()
+        self.arrivals.end_all()
         for connections in self._slices:
             for connection in tuple(connections):
                 connection.cut()
@@ -201,10 +208,9 @@ class Door:
     def admit(self, peer: Peer) -> bool:
         """False when there is no room for one connection more: those that are open stay well. A load balancer in
         front is let in while memory is short, so that its monitors and its clients hear of it."""
-        room = self.room
         if (
-            room.has_for_client(self._clients, self.values[counters.UPSTREAM_OPEN])
-            and (peer.trusted or not room.shedding)
+            self.room.has_for_client(self._clients, self.values[counters.UPSTREAM_OPEN])
+            and (peer.trusted or not self.room.shedding)
             and self.guard.connect(peer.network, peer.trusted, self.tick_s)
         ):
             self._clients += 1
@@ -259,6 +265,7 @@ class Door:
                 connection.on_deadline()
             if connection.retire_s <= tick_s:
                 connection.retire()
+        self.arrivals.sweep(tick_s)
         self.tunnels.sweep(tick_s)
         self.pool.sweep(tick_s)
         self.paced.release(tick_s)
@@ -282,6 +289,7 @@ class Door:
 
     def _each_second(self) -> None:
         self.callers.sweep()
+        self.sessions.facts.sweep()
         values = self.values
         values[counters.DESCRIPTORS_OPEN] = self.room.own + self._clients + values[counters.UPSTREAM_OPEN]
         values[counters.AUDIT_QUEUED] = self.audit.queued

@@ -15,13 +15,14 @@ door; so do `X-Stagedoor-*` and cookies by our names, which only the door may se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
 
 from gateway.errors import Refused
+from gateway.http1.cookies import is_own_cookie
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names
 from gateway.http1.request import Head
 from gateway.http1.values import (
@@ -31,7 +32,6 @@ from gateway.http1.values import (
     body_length,
     breaks_a_line,
     connection_of,
-    is_own_cookie,
     octets_of,
     without,
 )
@@ -148,12 +148,12 @@ def request_head(
 class AnswerRules:
     """What `read_answer` needs beside the answer: limits and names. Made once per settings."""
 
-    __slots__ = ("cookies", "fields", "head_bytes", "names")
+    __slots__ = ("fields", "head_bytes", "names", "own")
 
-    def __init__(self, *, fields: int = 100, head_bytes: int = 64 * 1024, own_cookies: Iterable[str] = ()) -> None:
+    def __init__(self, *, fields: int = 100, head_bytes: int = 64 * 1024, own: bool = False) -> None:
         self.fields = fields
         self.head_bytes = head_bytes
-        self.cookies = frozenset(name.lower() for name in own_cookies)
+        self.own = own  # Stagedoor's own service: it alone may set our cookies
         self.names: NameTable = answer_names(_PLACES)
 
 
@@ -207,7 +207,7 @@ def read_answer(
         elif kind == _CODING:
             coding = value if coding is None else coding + b"," + value
         elif kind == _COOKIE:
-            if not rules.cookies or not is_own_cookie(value, rules.cookies):
+            if rules.own or not is_own_cookie(value):
                 lines.append(b"Set-Cookie: " + value + b"\r\n")
         elif kind == _UPGRADE:
             protocol = value.strip(b" \t").lower()

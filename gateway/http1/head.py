@@ -28,6 +28,7 @@ from typing import Final
 
 from gateway.config import Limits
 from gateway.errors import Refused
+from gateway.http1.cookies import sorted_cookies
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, is_token, request_names
 from gateway.http1.request import Head
 from gateway.http1.target import read_target
@@ -37,7 +38,6 @@ from gateway.http1.values import (
     body_length,
     breaks_a_line,
     connection_of,
-    foreign_cookies,
     host_of,
     is_traceparent,
     nearest_scheme,
@@ -87,13 +87,12 @@ _REQUEST_ID_SHAPE: Final = re.compile(rb"[0-9A-Za-z._~+/=:@-]{1,128}")
 class HeadRules:
     """What `read_head` needs beside the request: limits and names. Made once per listener and settings."""
 
-    __slots__ = ("body_bytes", "cookies", "fields", "head_bytes", "names", "target_bytes", "via")
+    __slots__ = ("body_bytes", "fields", "head_bytes", "names", "target_bytes", "via")
 
     def __init__(
         self,
         limits: Limits,
         *,
-        own_cookies: Iterable[str] = (),
         identity_headers: Iterable[str] = (),
         client_certificate_header: str = "",
         via: str = "stagedoor",
@@ -102,7 +101,6 @@ class HeadRules:
         self.head_bytes = limits.head_bytes
         self.target_bytes = limits.target_bytes
         self.body_bytes = limits.body_bytes
-        self.cookies = frozenset(name.lower() for name in own_cookies)
         self.via = via.lower().encode("ascii")
         places = dict(_PLACES)
         if client_certificate_header:
@@ -136,7 +134,7 @@ def read_head(
     # -- shortcut: the plain form asks all four in turn; two of them have nothing to read in most heads (0.5 us)
     if not values[_LENGTH] is values[_CODING] is values[_CONNECTION] is values[_EXPECT] is None:
         refused = refused or _read_framing(head, values, rules)
-    refused = refused or _read_caller(head, values, passed, rules)
+    refused = refused or _read_caller(head, values, passed)
     if trusted or not values[_CONNECTION] is values[_TRACE] is values[_VIA] is values[_UPGRADE] is None:
         refused = refused or _read_hops(head, values, passed, rules, trusted)
     # -- end of shortcut
@@ -211,7 +209,7 @@ def _read_framing(head: Head, values: list[bytes | None], rules: HeadRules) -> R
     return None
 
 
-def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes], rules: HeadRules) -> Refused | None:
+def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes]) -> Refused | None:
     """What says who is asking, and with what in mind."""
     authorization, cookie, origin, accept = values[_AUTHORIZATION], values[_COOKIE], values[_ORIGIN], values[_ACCEPT]
     if authorization is not None:
@@ -222,7 +220,7 @@ def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes], ru
         elif token is not None:  # a broken token, not an absent one
             return Refused("token_malformed", "the Authorization field holds no token")
     if cookie is not None:
-        cookie = foreign_cookies(cookie, rules.cookies)
+        cookie, head.own_cookies, head.session = sorted_cookies(cookie)
         if cookie:
             passed.append(b"Cookie: " + cookie + b"\r\n")
     if origin is not None:

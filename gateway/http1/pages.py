@@ -23,9 +23,10 @@ from gateway.errors import Fault
 
 _TYPE: Final = "https://stagedoor.dev/reasons/"
 _WITHOUT_DETAIL: Final = frozenset(("no_rule",))
+_STARTS_AGAIN: Final = frozenset(("session_ended", "session_not_begun"))
 _RETRY_AFTER_S: Final = {
     "overloaded": 1, "rate_limited": 1, "shutting_down": 2, "policy_unavailable": 5, "issuer_unavailable": 5,
-    "audit_unavailable": 10,
+    "audit_unavailable": 10, "session_unavailable": 2,
 }  # fmt: skip
 # RFC 9209, 2.3: why the door answered instead of the service. What is not named here is `http_request_denied`.
 _PROXY_ERRORS: Final = {
@@ -37,7 +38,7 @@ _PROXY_ERRORS: Final = {
     "upstream_malformed": "http_protocol_error", "loop_detected": "proxy_loop_detected",
     "issuer_unavailable": "proxy_internal_error", "policy_unavailable": "proxy_internal_error",
     "audit_unavailable": "proxy_internal_error", "overloaded": "proxy_internal_error",
-    "shutting_down": "proxy_internal_error",
+    "shutting_down": "proxy_internal_error", "session_unavailable": "proxy_internal_error",
 }  # fmt: skip
 _ALLOW: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
@@ -70,7 +71,7 @@ def challenge(code: str, need: tuple[str, ...] = ()) -> bytes:
     RFC 6750, 3.1: who sent no token is told the scheme and nothing else. RFC 9470, 3, for a sign-in that is not
     strong (`acr_values`) or recent (`max_age`) enough.
     """
-    if code == "identity_required":
+    if code in ("identity_required", "session_ended"):
         return b'Bearer realm="stagedoor"'
     if code.startswith("token_"):
         return b'Bearer realm="stagedoor", error="invalid_token", error_description="%b"' % code.encode("ascii")
@@ -163,16 +164,37 @@ def _problem(fault: Fault, detail: str, request_id: str) -> bytes:
 
 def _page(fault: Fault, detail: str, request_id: str) -> bytes:
     title, todo = escape(fault.title), escape(fault.todo)
-    more = f"<p>{escape(detail)}</p>\n" if detail else ""
+    more = f"<p>{escape(_sentence(detail))}</p>\n" if detail else ""
+    again = '<p><a href="/">Start again</a></p>\n' if fault.code in _STARTS_AGAIN else ""
     return (
         "<!doctype html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{fault.status} {title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n<h1>{title}</h1>\n{more}<p>{todo}</p>\n</main>\n"
+        f"<main>\n<h1>{title}</h1>\n{more}<p>{todo}</p>\n{again}</main>\n"
         f"<footer>{fault.status} · <code>{escape(fault.code)}</code> · request <code>{escape(request_id)}</code>"
         "</footer>\n</body>\n</html>\n"
     ).encode()
+
+
+def _sentence(detail: str) -> str:
+    """For a page, what reads as a sentence is spelled as one; a rule's id, or one word, stays."""
+    return f"{detail[0].upper()}{detail[1:]}." if " " in detail and detail[-1] not in ".!?" else detail
+
+
+def parting_page(to: str) -> tuple[bytes, bytes]:
+    """Fields and body of what somebody sees who signed out here, on the way to ``to``. A page, because a browser holds
+    the redirects of a form to the `form-action` of the page it stood on (CSP 3, 6.4.1)."""
+    address = escape(to)
+    body = (
+        "<!doctype html>\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="refresh" content="0;url={address}">\n'
+        f"<title>You are signed out here</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f'<main>\n<h1>You are signed out here.</h1>\n<p><a href="{address}">Go on</a></p>\n</main>\n</body>\n</html>\n'
+    )
+    return _PAGE_FIELDS, body.encode()
 
 
 _JSON_TYPES: Final = ("application/json", "application/problem+json", "application/*")

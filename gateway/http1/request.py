@@ -14,8 +14,8 @@ class Head:
 
     __slots__ = (
         "accept", "authority", "bearer", "client_certificate", "expects_continue", "forwarded_for",
-        "forwarded_proto", "host", "keep_alive", "length", "method", "named", "origin", "passed", "request_id",
-        "takes_trailers", "target", "traceparent", "tunnel", "upgrade", "version",
+        "forwarded_proto", "host", "keep_alive", "length", "method", "named", "origin", "own_cookies", "passed",
+        "request_id", "session", "takes_trailers", "target", "traceparent", "tunnel", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, target: Target, version: int) -> None:
@@ -30,6 +30,8 @@ class Head:
         self.upgrade = b""  # the Upgrade field in lower case: llhttp stops behind this message if it is not empty
         self.tunnel = b""  # the one protocol that may be offered upstream, b"" if none may
         self.bearer = b""  # the token of `Authorization: Bearer`
+        self.session = b""  # the session cookie's value; b"" if there are two
+        self.own_cookies = b""  # all of ours, as they came
         self.passed: list[bytes] = []  # whole lines that may go upstream as they are
         self.forwarded_for = b""  # of a trusted peer: all X-Forwarded-For lines, joined
         self.forwarded_proto = b""  # of a trusted peer: b"http" | b"https"

@@ -32,9 +32,9 @@ LONGEST_LIFETIME_S: Final = 60  # whatever it says itself
 SKEW_S: Final = 5  # between two clocks of one machine, of which each may be a step behind
 KEY_BYTES: Final = 32
 LARGEST_BYTES: Final = 512 * 1024  # two thousand teams with the longest names there are
-SHOWN: Final = ("token", "certificate", "nothing")
+SHOWN: Final = ("token", "certificate", "session", "nothing")
 
-Shown = Literal["token", "certificate", "nothing"]
+Shown = Literal["token", "certificate", "session", "nothing"]
 
 
 class Signer(Protocol):
@@ -93,12 +93,14 @@ class Request(NamedTuple):
 
 @final
 class Assertion(NamedTuple):
-    """Who is asking, and how they showed it. ``audiences`` are those of their token; none where none is known."""
+    """Who is asking, and how they showed it. ``audiences`` are those of their token, none where none is known;
+    ``session`` is the id of the session by which they showed it, "" for anything else."""
 
     principal: Principal
     shown: Shown
     audiences: tuple[str, ...]
     request: Request
+    session: str = ""
 
 
 @final
@@ -135,9 +137,12 @@ def opened(text: bytes, audience: str, key: Verifier, request: Request, now: int
     if claims.get("req") != list(request):
         return Unproved("it belongs to another request")
     principal, shown, audiences = _principal_in(claims.get("who")), claims.get("shown"), _texts(claims.get("token_aud"))
-    if principal is None or audiences is None or shown not in SHOWN:
+    session = claims.get("session", "")
+    if principal is None or audiences is None or shown not in SHOWN or not isinstance(session, str):
         return Unproved("it does not say who is asking")
-    return Assertion(principal, shown, audiences, request)
+    if bool(session) is not (shown == "session"):
+        return Unproved("it does not say which session shows who is asking")
+    return Assertion(principal, shown, audiences, request, session)
 
 
 def audiences_of(token: bytes) -> tuple[str, ...]:
@@ -172,6 +177,7 @@ def _claims_of(assertion: Assertion) -> Mapping[str, object]:
         "req": list(assertion.request),
         "shown": assertion.shown,
         "token_aud": assertion.audiences,
+        "session": assertion.session,
         "who": _said_of(assertion.principal),
     }
 

@@ -38,10 +38,10 @@ from gateway.http1.pages import challenge, refusal
 from gateway.http1.request import Head
 from gateway.http1.target import Target, read_target
 from gateway.http1.trailers import last_chunk
-from tests.support.http_golden import OWN_COOKIE, RULES, Reader
+from tests.support.http_golden import RULES, Reader
 
-ANSWER_RULES = AnswerRules(own_cookies=(OWN_COOKIE,))
-NO_LIMITS = HeadRules(Limits(head_bytes=1 << 20, target_bytes=1 << 20, fields=1000), own_cookies=(OWN_COOKIE,))
+ANSWER_RULES = AnswerRules()
+NO_LIMITS = HeadRules(Limits(head_bytes=1 << 20, target_bytes=1 << 20, fields=1000))
 IDENTITY = b"X-Stagedoor-User: user:default/jane\r\nX-Stagedoor-Groups: group:default/payments\r\n"
 OURS = (b"x-stagedoor-user", b"x-stagedoor-groups", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
 IDENTITY_ALIAS = re.compile(rb"x-stagedoor.*|x-forwarded-.*|x-auth-request-.*|remote-user|x-remote-.*|x-team|proxy")

@@ -213,12 +213,13 @@ def running_door(
     publish: Callable[[Path], None],
     settings: config.Settings,
     signers: tuple[Signer, ...] = (RS256,),
+    control_kind: type[Control] = Control,
 ) -> Iterator[RunningDoor]:
     """Start a door on the base that ``publish`` writes into the state folder, stop it at the end."""
     state.mkdir(mode=0o700, exist_ok=True)
     publish(state)
     rest = LoopThread("rest")
-    control = Control(rest, state / "control.sock", signers)
+    control = control_kind(rest, state / "control.sock", signers)
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     listening.setblocking(False)
     parent, child = socket.socketpair()

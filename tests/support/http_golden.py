@@ -31,10 +31,7 @@ from gateway.http1.request import Head
 FOLDER = Path(__file__).parents[1] / "golden" / "http"
 SEPARATOR = "----------"
 
-OWN_COOKIE = "__Host-stagedoor"
-RULES = HeadRules(
-    Limits(), own_cookies=(OWN_COOKIE,), identity_headers=("X-Team",), client_certificate_header="X-Hop-Cert"
-)
+RULES = HeadRules(Limits(), identity_headers=("X-Team",), client_certificate_header="X-Hop-Cert")
 
 #: Lower-case names of the lines that the door writes into every upstream head.
 DOOR_NAMES = frozenset((b"x-stagedoor-user", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))

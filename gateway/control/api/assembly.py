@@ -1,4 +1,4 @@
-"""Puts the API together: its parts over one link to the engine, and the operations they answer.
+"""Puts the central host together: the API and the portal, over one link to the engine.
 
 A part has `routes()`; an operation is declared in `policy.builtin` first. `Central` is what control's role holds.
 """
@@ -6,6 +6,7 @@ A part has `routes()`; an operation is declared in `policy.builtin` first. `Cent
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ from aiohttp import web
 from gateway.config import Settings
 from gateway.control.api.callers import Callers
 from gateway.control.api.catalogs import Catalogs
+from gateway.control.api.command_line import COMMAND_LINE_PATH, command_line_document
 from gateway.control.api.engine import Engine
 from gateway.control.api.entities import Entities
 from gateway.control.api.openapi import document_of
+from gateway.control.api.problems import Problem
 from gateway.control.api.questions import Questions
 from gateway.control.api.routes import Api, Asked, Route, own_origin
 from gateway.control.api.rules import Rules
+from gateway.control.api.sessions import PeopleSessions
+from gateway.control.pages import add_static
+from gateway.control.portal.pages import Portal
 from gateway.link import Message
 
 
@@ -37,6 +43,8 @@ class Central:
         self._catalogs = Catalogs(
             self._engine, lambda: self._settings.catalog.sync_secret_file, self._clock, time.monotonic
         )
+        self.sessions = PeopleSessions(self._clock)
+        self._portal = Portal(self._callers, self._engine, self.sessions)
         self.api = Api(self._callers, self.routes())
 
     def routes(self) -> tuple[Route, ...]:
@@ -46,14 +54,22 @@ class Central:
             *Rules(self._engine).routes(),
             *Entities(self._engine).routes(),
             *self._catalogs.routes(),
+            *self.sessions.routes(),
         )
 
-    def add_to(self, app: web.Application) -> None:
+    def add_to(self, app: web.Application, *, begins: bool) -> None:
+        """``begins``: people who come to `/` find the portal; else somebody else answers there."""
         self.api.add_to(app)
+        self._portal.add_to(app)
+        add_static(app)
+        app.router.add_get(COMMAND_LINE_PATH, self._command_line)
+        if begins:
+            app.router.add_get("/", _to_portal)
 
     def close(self) -> None:
         self._engine.close()
         self._questions.close()
+        self._portal.close()
 
     def adopt(self, settings: Settings) -> None:
         """Called inside the running loop. Who has no central host is spared the table."""
@@ -61,6 +77,17 @@ class Central:
         self._callers.configure(settings.administrators, settings.issuers)
         if settings.central_host:
             self._engine.start()
+
+    def session_of(self, request: web.Request) -> str:
+        """By whose session the request came, as its door says; "" = none."""
+        try:
+            return self._callers.of(request).session
+        except Problem:
+            return ""
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        return self._clock
 
     def greeting(self) -> Message:
         """What a door hears first: the key by which it vouches for callers."""
@@ -71,7 +98,14 @@ class Central:
             self._document = document_of(self.api.routes, self._version)
         return {**self._document, "servers": [{"url": own_origin(asked.headers)}]}
 
+    async def _command_line(self, _request: web.Request) -> web.Response:
+        return web.json_response(command_line_document(self._settings))
+
     def _clock(self) -> int:
         """Epoch seconds; a step back revives nothing."""
         self._now = max(self._now, int(time.time()))
         return self._now
+
+
+async def _to_portal(_request: web.Request) -> web.Response:
+    return web.Response(status=303, headers={"Location": "/portal"})

@@ -54,6 +54,12 @@ PROBLEMS: Final[Mapping[str, Kind]] = MappingProxyType(
         "rule_unknown": Kind(
             404, "No rule has this id now.", "The files may have changed since it was recorded; ask `explain` anew."
         ),
+        "session_unknown": Kind(
+            404, "You have no such session.", "List yours; one that has ended is in no list."
+        ),
+        "sessions_away": Kind(
+            503, "The memory of sessions does not answer.", "Send the request again in a moment.", 2
+        ),
         "catalog_unknown": Kind(404, "No Backstage catalog has this name.", "Leave the name out, or correct it."),
         "signature_refused": Kind(
             401, "The call is not signed as it must be.", "Sign id, time and body with the secret: docs/api.md."

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gateway.control.overlay import FILE, Overlay
+from gateway.control.overlay import ENDED_KEPT_S, FILE, Overlay
 from gateway.link import Message
 
 JWKS = [{"kid": "one", "kty": "EC"}]
@@ -122,3 +122,26 @@ def test_a_folder_that_cannot_be_written_does_not_stop_a_change(tmp_path: Path) 
     made, announced = overlay(tmp_path / "absent")
     made.put_keys("marlow", "https://idp.example", JWKS, 100)
     assert announced[-1]["seq"] == 1
+
+
+# === ended sessions ===
+
+
+def test_a_session_that_ended_is_told_once_and_for_ten_minutes(tmp_path: Path) -> None:
+    made, announced = overlay(tmp_path)
+    made.put_ended(["s-1", "s-2"], 1000)
+    made.put_ended(["s-2"], 1001)
+    assert [message["ended"] for message in announced] == [["s-1", "s-2"]]
+    seq = made.seq
+    made.put_ended(["s-3"], 1000 + ENDED_KEPT_S + 1)
+    assert made.message()["ended"] == ["s-3"]
+    assert made.message()["ended_from"] == seq  # who is behind it has missed some
+
+
+def test_ended_sessions_outlive_control(tmp_path: Path) -> None:
+    made, _ = overlay(tmp_path)
+    made.put_ended(["s-1"], 1000)
+    again, announced = overlay(tmp_path)
+    assert again.message() == made.message()
+    again.put_ended(["s-1"], 1001)
+    assert not announced

@@ -18,6 +18,7 @@ from gateway import config
 from gateway.control.doors import SOCKET
 from gateway.control.fetch import client_session
 from gateway.control.role import Control, _obey
+from gateway.control.store import open_store
 from gateway.lab.provider import AUDIENCE, Provider
 from gateway.lab.signing import SigningKeys
 from gateway.link import LinkClient, Message, NodeState, ParentChannel, RoleContext
@@ -53,20 +54,22 @@ class Node:
 
     async def with_control(self, story: Callable[[Control], Awaitable[None]]) -> None:
         async with client_session() as session, asyncio.timeout(15):
-            control = Control(self.context(), session)
+            store = await open_store("", self.folder)
+            control = Control(self.context(), session, store)
             await control.start(None)
             try:
                 await story(control)
             finally:
                 await control.close()
+                await store.close()
 
     def door(self, seq: int = 0, base: str = "") -> tuple[LinkClient, asyncio.Queue[Message]]:
-        """What it hears but for the key that greets every door (`test_every_door_is_greeted_with_one_key`)."""
+        """What it hears but for the keys that greet every door (`test_every_door_is_greeted_with_one_key`)."""
         heard: asyncio.Queue[Message] = asyncio.Queue()
         hello = {"t": "hello", "role": "door", "slot": 0, "pid": 1, "base": base, "seq": seq}
 
         def hear(message: Message) -> None:
-            if message["t"] != "assertion_key":
+            if message["t"] not in ("assertion_key", "session_keys"):
                 heard.put_nowait(message)
 
         client = LinkClient(self.folder / SOCKET, lambda: hello, hear)

@@ -17,10 +17,8 @@ from gateway.http1.values import (
     body_length,
     breaks_a_line,
     connection_of,
-    foreign_cookies,
     host_of,
     idle_seconds,
-    is_own_cookie,
     is_traceparent,
     nearest_scheme,
     via_names,
@@ -28,7 +26,6 @@ from gateway.http1.values import (
 )
 
 TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-OWN = frozenset(("__host-stagedoor",))
 
 
 @pytest.mark.parametrize(
@@ -110,39 +107,6 @@ def test_framing_has_one_reading_or_none(
 )
 def test_a_bearer_scheme_is_told_from_all_others(authorization: bytes, token: bytes | None) -> None:
     assert bearer_of(authorization) == token
-
-
-@pytest.mark.parametrize(
-    ("cookie", "kept"),
-    [
-        (b"a=1; b=2", b"a=1; b=2"),
-        (b"a=1;;b=2 ", b"a=1;;b=2 "),
-        (b"a=1;; __Host-stagedoor=x;", b"a=1"),
-        (b"__Host-stagedoor", b""),
-        (b"\xe9=1; BIGipServer~p=1.2.3; c=\xff", b"\xe9=1; c=\xff"),
-        (b"xBIGipServer=1", b"xBIGipServer=1"),
-        (b"a=BIGipServer", b"a=BIGipServer"),
-    ],
-)
-def test_cookies_of_ours_and_of_bigip_stop_and_others_pass(cookie: bytes, kept: bytes) -> None:
-    assert foreign_cookies(cookie, OWN) == kept
-
-
-@pytest.mark.parametrize(
-    ("set_cookie", "own"),
-    [
-        (b"__Host-stagedoor=x; Path=/", True),
-        (b" __HOST-STAGEDOOR =x", True),
-        (b"=__Host-stagedoor=x", True),
-        (b"= =__Host-stagedoor=x", True),
-        (b"__Host-stagedoor", True),
-        (b"a=__Host-stagedoor", False),
-        (b"__Host-stagedoor2=x", False),
-        (b"", False),
-    ],
-)
-def test_a_cookie_by_our_name_is_known_in_every_spelling_browsers_accept(set_cookie: bytes, own: bool) -> None:
-    assert is_own_cookie(set_cookie, OWN) is own
 
 
 @pytest.mark.parametrize(
