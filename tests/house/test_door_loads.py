@@ -7,8 +7,10 @@ import sys
 
 from tests.house.source import ROOT
 
-NEVER = ("pydantic", "sqlalchemy", "alembic", "asyncpg", "aiosqlite", "jinja2", "aiohttp", "rich",
-         "click", "watchfiles", "authlib", "h11", "gateway.lab", "gateway.control", "gateway.engine", "gateway.config_load")  # fmt: skip
+NEVER = (
+    "pydantic", "sqlalchemy", "alembic", "asyncpg", "aiosqlite", "jinja2", "aiohttp", "rich", "click", "watchfiles",
+    "authlib", "h11", "gateway.lab", "gateway.control", "gateway.engine", "gateway.config_load",
+)  # fmt: skip
 
 
 def test_importing_the_door_loads_nothing_of_the_roles_that_answer_people() -> None:
