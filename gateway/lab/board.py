@@ -71,6 +71,7 @@ class Board:
             "base": self.base,
             "first": [self._call(ALLOWED), self._call(REFUSED)],
             "edited": os.path.relpath(self._catalog / EDITED),
+            "opened": self.facts.origin(ALLOWED.url_host) + ALLOWED.path,
             "edit_from": EDIT_FROM,
             "edit_to": EDIT_TO,
             **self.people(),
