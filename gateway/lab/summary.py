@@ -38,7 +38,8 @@ class Summary:
         )  # fmt: skip
         self._line("People", people)
         opened = facts.origin(ALLOWED.url_host) + ALLOWED.path
-        self._line("Signing in", f"open {opened} and choose who you are; your portal: {facts.origin('localhost')}/portal")
+        portal = facts.origin("localhost") + "/portal"
+        self._line("Signing in", f"open {opened} and choose who you are; your portal: {portal}")
         self._line("Trust ", "`make trust` lets your browser trust the lab's certificate; `make untrust` undoes it.")
         self._step("1", "Allowed. Jane's team owns payments:", facts, ALLOWED)
         self._step(
