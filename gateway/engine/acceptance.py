@@ -99,7 +99,7 @@ class Acceptance:
         differ = changed if is_plain and accepted is plain else differing(accepted, entities)
         moved = [accepted[ref] for ref in differ if ref in accepted]
         lost = _grouped(entity for entity in moved if _is_lost(entity, entities, pull))
-        known = _grouped(accepted.values()) if lost else {}
+        known = _grouped(accepted.values()) if lost or self._held else {}
         missing: dict[str, int] = {}
         faults = []
         for group, every in lost.items():
@@ -111,13 +111,16 @@ class Acceptance:
             if held:
                 _make_wait(entities, accepted, group)
                 faults.append(_held_fault(group, held, known[group]))
-        for group in self._held.keys() - lost.keys():
-            self._hold(group, set(), kept, 0)
+        unread = {group: self._hold(group, set(), kept, 0) for group in self._held.keys() - lost.keys()}
+        for group, held in unread.items():
+            if held:
+                _make_wait(entities, accepted, group)
+                faults.append(_held_fault(group, held, known[group]))
         self._waived = frozenset()
         self._missing = {ref: count for ref, count in missing.items() if count < CONFIRMATIONS}
         withdrawn = without_withdrawn(entities, accepted, self.all_held, kept, _is_mass_loss)
         entities.update(withdrawn)
-        if not lost and not withdrawn:
+        if not lost and not self._held and not withdrawn:
             self._comparison.note(accepted, entities, differ)
             self._plain = entities if is_plain else None
         held_counts = {kind: len(refs) for kind, refs in self.held.items()}
