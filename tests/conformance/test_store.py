@@ -366,9 +366,11 @@ def test_an_act_and_what_it_did_are_there_together_or_not_at_all(place: Place) -
 
     async def story(store: Store) -> None:
         heard: list[Notice] = []
+        store.subscribe(heard.append)
         await store.sessions.add(session())
         await store.put_cut(cut("user:default/anna"), ACT)
-        store.subscribe(heard.append)
+        await eventually(lambda: any(each.kind == "cuts" for each in heard))
+        before = len(heard)
         for attempt in (
             store.put_cut(cut(), broken),
             store.lift_cut("person", "user:default/anna", broken),
@@ -384,7 +386,7 @@ def test_an_act_and_what_it_did_are_there_together_or_not_at_all(place: Place) -
         assert await store.sessions.end([session().sid], NOW, "cut", ACT) == [session().sid]
         assert len(await store.acts()) == 2
         await eventually(lambda: Notice("ended", (session().sid,)) in heard)
-        assert heard == [Notice("resync"), Notice("ended", (session().sid,))]  # nothing of what was undone
+        assert heard[before:] == [Notice("ended", (session().sid,))]  # nothing of what was undone
 
     place.run(story)
 
