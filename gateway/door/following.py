@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway import counters, telemetry
 from gateway.door.assertions import Assertions
+from gateway.door.under_way import UnderWay
 from gateway.door.vouching import key_in
 from gateway.identity.assertion import SharedKey
 from gateway.identity.jwks import KeyRing, read_keys
@@ -41,6 +42,7 @@ class Following:
         self._loading = False
         self.assertion_key: SharedKey | None = None  # control's, by which it knows what this door says of callers
         self.assertions = Assertions(lambda: door.settings.central_host)
+        self._under_way = UnderWay(door)
         self._base_s = door.tick_s
         self._overlay_s = door.tick_s
         self._engine = LinkClient(folder / "engine.sock", self._hello, self.from_engine)
@@ -156,6 +158,7 @@ class Following:
         elif message["t"] == "sessions":
             if self.door.sessions.facts.take(message.get("facts", ())):
                 self.door.tunnels.look_again()
+                self._under_way.look_again()
         elif message["t"] in ("redeemed", "signed_out"):
             self.door.errands.answered(message)
         elif message["t"] == "key_done":
@@ -187,5 +190,6 @@ class Following:
         denied, shut = frozenset(message.get("denied", ())), frozenset(message.get("shut", ()))
         door.snapshot = door.snapshot.replaced(keys=keys, seq=seq, denied=denied, not_before=not_before, shut=shut)
         door.tunnels.look_again()
+        self._under_way.look_again()
         self.overlay_heard.set()
         self._control.send({"t": "ack", "seq": seq})

@@ -102,8 +102,7 @@ class Door:
         self._listening = [
             Listening(self, each, self.limits) for each in ctx.settings.listeners if each.name in ctx.sockets
         ]
-        # connections, in slices for the sweep
-        self._slices: list[set[Downstream]] = [set() for _ in range(SWEEP_SLICES)]
+        self._slices: list[set[Downstream]] = [set() for _ in range(SWEEP_SLICES)]  # connections, for the sweep
         self._connections = 0
         self._clients = 0  # these, and those that are arriving
         self._ticks = 0
@@ -185,18 +184,16 @@ class Door:
         self._finish_by_s = self.tick_s + self.timeouts.drain_finish_s
         for listening in self._listening:
             listening.stop()
-        for connections in self._slices:
-            for connection in tuple(connections):
-                connection.drain()
+        for connection in self.connections():
+            connection.drain()
 
     async def _cut_all(self) -> None:
         """End what is still open. Each exchange leaves its record while the trail is open."""
         for listening in self._listening:
             listening.stop()
         self.arrivals.end_all()
-        for connections in self._slices:
-            for connection in tuple(connections):
-                connection.cut()
+        for connection in self.connections():
+            connection.cut()
         self.tunnels.end_all()
         for _ in range(LAST_TURNS):
             if not self._clients:
@@ -239,6 +236,9 @@ class Door:
         self._slices[id(connection) >> 6 & SWEEP_SLICES - 1].discard(connection)
         self._connections -= 1
         self.values[counters.DOWNSTREAM_OPEN] = self._connections
+
+    def connections(self) -> list[Downstream]:
+        return [each for connections in self._slices for each in connections]
 
     def has_for_upstream(self) -> bool:
         """Whether there is a descriptor for the upstream connection that is being made."""

@@ -20,6 +20,7 @@ _OWN_TEXT: Final = "__host-stagedoor"
 _OWN: Final = b"__host-stagedoor"
 _OWN_START: Final = b"__host-stagedoor-"
 _BIGIP: Final = "bigipserver"
+_CLEARED: Final = (b'"cache"', b'"storage"', b'"executionContexts"', b'"clientHints"')
 _BIGIP_COOKIES: Final = _BIGIP.encode("ascii")
 
 
@@ -67,6 +68,28 @@ def is_own_cookie(set_cookie: bytes) -> bool:
     """Whether a Set-Cookie value sets a cookie of ours."""
     name = _folded(set_cookie.partition(b";")[0])
     return name == _OWN or name.startswith(_OWN_START)
+
+
+def spared(clear_site_data: bytes) -> bytes:
+    """What is left of a service's Clear-Site-Data when no cookie goes: browsers take those of all hosts of a site with
+    it (Clear Site Data, 3.1.3), so that one service could sign everybody out of all. b"" where nothing is left."""
+    kept: list[bytes] = []
+    for each in clear_site_data.split(b","):
+        kind = each.strip(b" \t")
+        if kind == b'"*"':
+            kept.extend(_CLEARED)
+        elif kind in _CLEARED:
+            kept.append(kind)
+    return b", ".join(kept)
+
+
+def line_about_cookies(sets: bool, value: bytes, own: bool) -> bytes:
+    """A Set-Cookie (``sets``) or Clear-Site-Data line as it goes to the client; b"" where a service would set one of
+    our cookies, or clear nothing but cookies. ``own``: our own service, which may."""
+    if sets:
+        return b"Set-Cookie: " + value + b"\r\n" if own or not is_own_cookie(value) else b""
+    left = value if own else spared(value)
+    return b"Clear-Site-Data: " + left + b"\r\n" if left else b""
 
 
 def _folded(pair: bytes) -> bytes:

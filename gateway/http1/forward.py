@@ -10,7 +10,8 @@ Upstream learns of the client, in `X-Forwarded-For`, exactly one address: the on
 Answers: the status line is ours, the upstream's reason phrase is not read (it is optional in HTTP/1.1, gone since
 HTTP/2, and a place to write into). An answer whose framing two readers could read differently is no answer:
 `upstream_malformed`. So is a 101 that nobody asked for. `Alt-Svc` stops here, since it invites clients past the
-door; so do `X-Stagedoor-*` and cookies by our names, which only the door may set.
+door; so do `X-Stagedoor-*` and cookies by our names, which only the door may set, and may take away: a
+`Clear-Site-Data` of a service clears no cookies.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from gateway.errors import Refused
-from gateway.http1.cookies import is_own_cookie
+from gateway.http1.cookies import line_about_cookies
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names
 from gateway.http1.request import Head
 from gateway.http1.values import (
@@ -58,9 +59,11 @@ _CONNECTION: Final = 3
 _COOKIE: Final = 4
 _UPGRADE: Final = 5
 _KEEP_ALIVE: Final = 6
+_CLEARING: Final = 7
 _PLACES: Final = {
     b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION,
     b"set-cookie": _COOKIE, b"upgrade": _UPGRADE, b"keep-alive": _KEEP_ALIVE,
+    b"clear-site-data": _CLEARING,
 }  # fmt: skip
 
 
@@ -206,9 +209,9 @@ def read_answer(
             connection = value if connection is None else connection + b"," + value
         elif kind == _CODING:
             coding = value if coding is None else coding + b"," + value
-        elif kind == _COOKIE:
-            if rules.own or not is_own_cookie(value):
-                lines.append(b"Set-Cookie: " + value + b"\r\n")
+        elif kind in (_COOKIE, _CLEARING):
+            if passed := line_about_cookies(kind == _COOKIE, value, rules.own):
+                lines.append(passed)
         elif kind == _UPGRADE:
             protocol = value.strip(b" \t").lower()
         elif kind == _KEEP_ALIVE:

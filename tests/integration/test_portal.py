@@ -92,5 +92,30 @@ def test_a_session_is_ended_from_a_page_of_this_host_alone(central: CentralNode)
         assert answer.status == 403, origin
 
 
+def test_a_token_for_services_opens_no_page(central: CentralNode) -> None:
+    """Every service that somebody calls holds such a token: it could end their sessions, and look at their services."""
+    bearer = {"Authorization": f"Bearer {central.token('olga', aud=['api'])}"}
+    for path in ("/portal", "/portal/services", "/portal/sessions"):
+        assert visit(central, None, path, **bearer).status == 401
+    own = {**bearer, "Origin": f"http://{HOST}", "Content_Type": "application/x-www-form-urlencoded"}
+    assert visit(central, None, "/portal/sessions/end", "POST", b"session=all", **own).status == 401
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data; boundary=x", b"garbage"), ("multipart/form-data", b"x"), ("text/plain", b"session=all"),
+        ("application/x-www-form-urlencoded", b"session=%ff"),
+        ("application/x-www-form-urlencoded", b"session=all&session=all"),
+        ("application/x-www-form-urlencoded", b"session=" + b"a" * 40_000),
+    ],
+)  # fmt: skip
+def test_what_is_no_form_is_told_so(central: CentralNode, kind: str, body: bytes) -> None:
+    own = {"Origin": f"http://{HOST}", "Content_Type": kind}
+    answer = visit(central, "olga", "/portal/sessions/end", "POST", body, **own)
+    assert answer.status == 400
+    assert "The body is not what" in text_of(answer)
+
+
 def test_the_central_host_begins_with_the_portal(central: CentralNode) -> None:
     assert visit(central, "olga", "/").headers["location"] == "/portal"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gateway.control.signin.asking import FORM_S, FORMS
+from gateway.control.signin.flow import AT_ONCE
 from tests.support import oidc_provider
 from tests.support.door import until
 from tests.support.signing_in import CENTRAL, SigningIn, parameters, signing_in
@@ -213,6 +217,82 @@ def test_a_cookie_that_another_site_set_counts_for_nothing(place: SigningIn) -> 
         assert is_page(foreign.get(callback, {"Cookie": header}), 400, "cookie_missing"), header
 
 
+def test_a_ticket_of_another_port_leads_nowhere(place: SigningIn) -> None:
+    """A port of an application's host may be somebody else's, who would be handed the code and hold its cookie."""
+    planted = place.browser().get(f"{place.app}/", {"Host": "echo.test:9"})
+    assert planted.location.startswith(f"https://{CENTRAL}:9{SIGN_IN}?ticket=")
+    ticket = parameters(planted.location)["ticket"]
+    surfer = place.browser()
+    place.sign_in(surfer)
+    for browser in (surfer, place.browser()):
+        assert is_page(browser.get(f"{place.central}{SIGN_IN}?ticket={ticket}"), 400, "ticket_unknown")
+    form = urlencode({"ticket": ticket, "email": "jane@marlow.test"}).encode()
+    assert is_page(surfer.post(place.central + SIGN_IN, form), 400, "ticket_unknown")
+
+
+@pytest.mark.parametrize("path", ["/.stagedoor/backchannel-logout/sso", SIGN_IN])
+def test_strangers_with_slow_forms_keep_nobody_else_waiting(place: SigningIn, path: str) -> None:
+    surfer = place.browser()
+    place.sign_in(surfer)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {CENTRAL}:{place.node.port}\r\nOrigin: {place.central}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 30000\r\n\r\n"
+    )  # fmt: skip
+    with Crowd(place, head, 600) as slow:
+        until(lambda: slow.waiting() <= FORMS, 5)
+        began = time.monotonic()
+        assert surfer.get(f"{place.central}/portal").status == 200
+        assert place.up_to_callback(place.browser())
+        assert time.monotonic() - began < FORM_S / 2
+        assert slow.waiting() > 0, "as few as there were, some were being read all the time"
+        until(lambda: slow.waiting() == 0, FORM_S + 5)
+
+
+def test_a_provider_that_answers_nothing_keeps_nobody_else_waiting(place: SigningIn) -> None:
+    surfer = place.browser()
+    place.sign_in(surfer)
+    assert surfer.get(f"{place.central}/portal").status == 200
+    head = f"GET {SIGN_IN} HTTP/1.1\r\nHost: {CENTRAL}:{place.node.port}\r\nAccept: text/html\r\n\r\n"
+    with place.provider.silent(), Crowd(place, head, 600) as crowd:
+        until(lambda: crowd.waiting() <= AT_ONCE, 5)
+        began = time.monotonic()
+        assert surfer.get(f"{place.central}/portal").status == 200
+        assert is_page(place.browser().get(f"{place.central}{SIGN_IN}"), 503, "busy")
+        assert time.monotonic() - began < 2
+    until(lambda: place.browser().get(f"{place.central}{SIGN_IN}").status == 303, 20)
+
+
+class Crowd:
+    """So many connections, each with this beginning of a request."""
+
+    def __init__(self, place: SigningIn, head: str, count: int) -> None:
+        context = ssl.create_default_context(cafile=str(place.node.folder / "ca.pem"))
+        self.open: list[ssl.SSLSocket] = []
+        for _ in range(count):
+            plain = socket.create_connection(("127.0.0.1", place.node.port), 10)
+            self.open.append(context.wrap_socket(plain, server_hostname=CENTRAL))
+            self.open[-1].sendall(head.encode())
+            self.open[-1].setblocking(False)
+
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in self.open:
+            each.close()
+
+    def waiting(self) -> int:
+        """How many were not answered yet; who was, leaves."""
+        for each in list(self.open):
+            try:
+                each.recv(1)
+            except ssl.SSLWantReadError:
+                continue
+            each.close()
+            self.open.remove(each)
+        return len(self.open)
+
+
 def test_a_form_of_another_site_chooses_no_provider(place: SigningIn) -> None:
     surfer = place.browser()
     body = urlencode({"email": "jane@marlow.test"}).encode()
@@ -233,6 +313,15 @@ def test_pages_may_not_be_framed_run_scripts_or_load_from_elsewhere(place: Signi
         assert page.headers["Referrer-Policy"] == "no-referrer"
         assert "no-store" in page.headers["Cache-Control"]
         assert "<script" not in page.text
+
+
+@pytest.mark.parametrize("inside", ["iframe", "image", "empty", "object"])
+def test_a_sign_in_begins_in_no_other_page(place: SigningIn, inside: str) -> None:
+    """Framed, the provider's page would be what another page shows; and a page of pictures would begin a thousand."""
+    place.provider.asked()
+    page = place.browser().get(place.central + SIGN_IN, {"Sec-Fetch-Dest": inside})
+    assert is_page(page, 400, "ticket_unknown")
+    assert place.provider.asked() == []
 
 
 def test_what_people_wrote_is_shown_as_text(place: SigningIn) -> None:
@@ -315,7 +404,16 @@ def test_a_session_outlives_control(place: SigningIn) -> None:
 
     until(served, 30)
     assert set(statuses) <= {200, 503}
-    until(lambda: surfer.get(f"{place.central}/portal").status == 200, 15)
+
+    def newcomer_is_served() -> bool:  # at every worker: each meets the new control by itself
+        newcomer = place.browser()
+        try:
+            place.sign_in(newcomer)
+        except AssertionError:
+            return False
+        return all(newcomer.get(f"{place.app}/").status == 200 for _ in range(6))
+
+    until(newcomer_is_served, 20)
 
 
 def test_the_files_of_the_node_hold_no_token_in_the_clear(place: SigningIn, tmp_path: Path) -> None:

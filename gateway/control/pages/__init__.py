@@ -7,6 +7,7 @@ what happened and what to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
@@ -19,6 +20,7 @@ STATIC_CACHE: Final = "public, max-age=3600"
 SCRIPTLESS: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_TURNING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Pages:
@@ -29,7 +31,7 @@ class Pages:
         loaders = [jinja2.PackageLoader(each, "templates") for each in dict.fromkeys((package, __name__))]
         self._templates = jinja2.Environment(
             loader=jinja2.ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
+            undefined=jinja2.StrictUndefined, finalize=_shown,
         )  # fmt: skip
 
     def page(
@@ -39,8 +41,14 @@ class Pages:
         known = {"request_id": request.headers.get("X-Request-Id", ""), "person": "", "here": ""}
         text = self._templates.get_template(name).render({**known, **(values or {})})
         # Without a referrer at all, browsers hide the origin of our own forms too.
-        headers = {"Content-Security-Policy": SCRIPTLESS, "Referrer-Policy": "same-origin"}
+        referrer = "same-origin" if "<form" in text else "no-referrer"
+        headers = {"Content-Security-Policy": SCRIPTLESS, "Referrer-Policy": referrer}
         return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+def _shown(value: Any) -> Any:
+    """Text as it may stand beside ours: it does not turn the direction of what is written around it."""
+    return _TURNING.sub("", value) if type(value) is str else value
 
 
 def add_static(app: web.Application) -> None:

@@ -23,7 +23,8 @@ from gateway.control.api.problems import PROBLEMS, Problem
 from gateway.control.pages import Pages
 from gateway.control.portal.cards import Cards
 from gateway.control.portal.reach import by_domain, environments_of, found, offers_of, shown
-from gateway.control.signin.asking import is_own_page
+from gateway.control.signin.asking import Forms, is_own_page
+from gateway.control.signin.failures import SignInFailed
 from gateway.questions import why_of
 from policy.offers import Offer
 from policy.probe import Asker
@@ -76,6 +77,7 @@ class Portal:
         self._engine = engine
         self._sessions = sessions
         self._pages = Pages("gateway.control.portal")
+        self._forms = Forms()
         self._cards = Cards(engine)
         self._thread = ThreadPoolExecutor(1, "portal")
         self._offers: OrderedDict[tuple[str, str, frozenset[str]], asyncio.Future[tuple[Offer, ...]]] = OrderedDict()
@@ -97,6 +99,8 @@ class Portal:
                 caller = self._callers.of(request)
                 if caller.principal.kind != "person":
                     return self._problem(request, "Pages are for people.", "Programs ask the API.", 403)
+                if not caller.session and not caller.has_token:  # one for a service, which could send it here itself
+                    raise Problem("token_audience")
                 return await handler(request, caller)
             except Problem as problem:
                 kind = PROBLEMS[problem.code]
@@ -190,8 +194,11 @@ class Portal:
     async def _end(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         if not is_own_page(request):
             raise Problem("origin_refused")
-        form = await request.post()
-        wanted = str(form.get("session", ""))
+        try:
+            form = await self._forms.read(request, ("session",), "body_invalid")
+        except SignInFailed as failed:
+            raise Problem(failed.code, failed.detail) from None
+        wanted = form.get("session", "")
         if self._sessions is not None:
             theirs = [each.sid for each in await self._sessions.of(caller)]
             ended = [each for each in theirs if wanted in (each, "all") and (each != caller.session or wanted == each)]

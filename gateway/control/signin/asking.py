@@ -1,11 +1,13 @@
 """What a browser sends to the central host, read strictly: parameters said once, cookies that can only be ours.
 
 A parameter that is there twice has two readings, and the one that is checked may not be the one that is used; a cookie
-that is there twice was put there by somebody else.
+that is there twice was put there by somebody else. Strangers send forms too: few are read at once and none for long,
+so that however slow those are, they leave a door its connections to control.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -18,6 +20,8 @@ from gateway.control.signin.transactions import COOKIE
 
 VALUE_LIMIT: Final = 8 * 1024
 FORM_LIMIT: Final = 32 * 1024
+FORM_S: Final = 10.0  # in which a form arrives
+FORMS: Final = 32  # that are on their way at once
 
 
 def once(pairs: Iterable[tuple[str, str]], names: Iterable[str], code: str) -> dict[str, str]:
@@ -32,20 +36,42 @@ def once(pairs: Iterable[tuple[str, str]], names: Iterable[str], code: str) -> d
     return found
 
 
-async def form_of(request: web.Request, names: Iterable[str], code: str) -> dict[str, str]:
-    """The same of a form in the body."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise SignInFailed(code, "the body is no form")
-    body = await request.content.read(FORM_LIMIT + 1)
+class Forms:
+    """Reads forms in bodies, ``FORMS`` of them at once."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    async def read(self, request: web.Request, names: Iterable[str], code: str) -> dict[str, str]:
+        """The parameters of these names, as :func:`once` has them. Raises `SignInFailed`, with `busy` where too many
+        are being read."""
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise SignInFailed(code, "the body is no form")
+        if self._open >= FORMS:
+            raise SignInFailed("busy", f"{FORMS} forms are on their way")
+        self._open += 1
+        try:
+            async with asyncio.timeout(FORM_S):
+                body = await _bounded(request)
+        except TimeoutError:
+            raise SignInFailed(code, f"the form did not arrive within {FORM_S:g} s") from None
+        finally:
+            self._open -= 1
+        if len(body) > FORM_LIMIT:
+            raise SignInFailed(code, "the form is too large")
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=32, errors="strict")
+        except ValueError:
+            raise SignInFailed(code, "the form cannot be read") from None
+        return once(pairs, names, code)
+
+
+async def _bounded(request: web.Request) -> bytes:
+    """The body, or one byte more than is taken of it."""
+    body = b""
     while len(body) <= FORM_LIMIT and (more := await request.content.read(FORM_LIMIT + 1 - len(body))):
         body += more
-    if len(body) > FORM_LIMIT:
-        raise SignInFailed(code, "the form is too large")
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=32, errors="strict")
-    except ValueError:
-        raise SignInFailed(code, "the form cannot be read") from None
-    return once(pairs, names, code)
+    return body
 
 
 def sign_in_cookies(request: web.Request) -> dict[str, str]:
@@ -68,6 +94,12 @@ def is_own_page(request: web.Request) -> bool:
     if origin == "null":
         return site == ["same-origin"]
     return origin == own_origin(request.headers) and site in ([], ["same-origin"])
+
+
+def port_of(authority: str) -> str:
+    """``:8443``; "" where there is none."""
+    name, colon, port = authority.rpartition(":")
+    return f":{port}" if colon and name and port.isdecimal() else ""
 
 
 def client_address(headers: Mapping[str, str]) -> str:

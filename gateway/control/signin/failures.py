@@ -64,6 +64,9 @@ FAILURES: Final[Mapping[str, Failure]] = MappingProxyType(
             502, "What your identity provider said about you could not be verified.",
             f"Begin again; if that does not help: {_ASK[0].lower()}{_ASK[1:]}",
         ),
+        "busy": Failure(
+            503, "Too many sign-ins are under way at the moment.", "Try again in a moment.",
+        ),
         "memory_away": Failure(
             503, "Stagedoor cannot reach its memory of sessions at the moment.", "Try again in a moment.",
         ),

@@ -9,7 +9,8 @@ so nobody is sent in circles.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -22,7 +23,7 @@ from gateway.control.fetch import FetchFault
 from gateway.control.pages import Pages
 from gateway.control.sessions.beginning import new_session
 from gateway.control.signin.asked_of_provider import address_of, parameters_of
-from gateway.control.signin.asking import client_address, form_of, is_own_page, once, sign_in_cookies
+from gateway.control.signin.asking import Forms, client_address, is_own_page, once, port_of, sign_in_cookies
 from gateway.control.signin.choice import by_address, choices
 from gateway.control.signin.exchange import Exchange, GrantRefused, ProviderAway, ProviderRefused, Tokens
 from gateway.control.signin.failures import SignInFailed
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 SIGN_IN: Final = "/.stagedoor/sign-in"
 CALLBACK: Final = "/.stagedoor/callback"
+AT_ONCE: Final = 96  # sign-ins that wait for a provider
 SESSION_ATTRIBUTES: Final = "; Path=/; Secure; HttpOnly; SameSite=Lax"
 _SAID: Final = ("code", "state", "iss", "error")
 Vouched = Callable[[web.Request], str]  # the session by which the door knows the caller; "" = none
@@ -62,10 +64,14 @@ class Flow:
         self._pages = pages
         self._hand_over = hand_over
         self._vouched = vouched
+        self._forms = Forms()
+        self._under_way = 0  # at providers
 
     # === to the provider ===
 
     async def begin(self, request: web.Request) -> web.Response:
+        if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+            raise SignInFailed("ticket_unknown", "another page wanted it inside itself")
         said = once(request.query.items(), ("ticket", "issuer"), "ticket_unknown")
         ticket = self._ticket(request, said.get("ticket", ""))
         session = await self._session(request)
@@ -88,7 +94,7 @@ class Flow:
         """By an e-mail address. The page in between leads on, because a form of ours may not lead elsewhere itself."""
         if not is_own_page(request):
             raise SignInFailed("ticket_unknown", "the form was sent by another site")
-        said = await form_of(request, ("ticket", "email"), "ticket_unknown")
+        said = await self._forms.read(request, ("ticket", "email"), "ticket_unknown")
         ticket = self._ticket(request, said.get("ticket", ""))
         email = said.get("email", "").strip()
         issuer = by_address(self._context.settings.issuers, email)
@@ -107,6 +113,10 @@ class Flow:
         ticket = open_ticket(text.encode("latin-1", "replace"), self._context.ring.sessions, self._context.now())
         if ticket is None:
             raise SignInFailed("ticket_unknown", "the ticket does not open, or is too old")
+        # A door sends people here by the port they came by. A ticket of another one was made by somebody else, for a
+        # port of that host which may be theirs.
+        if port_of(ticket.host) != port_of(request.headers.get("Host", "")):
+            raise SignInFailed("ticket_unknown", "the ticket was made for another port")
         return ticket
 
     async def _session(self, request: web.Request) -> Session | None:
@@ -136,18 +146,31 @@ class Flow:
         self, request: web.Request, issuer: Issuer, ticket: Ticket | None, hint: str = ""
     ) -> tuple[str, list[str]]:
         """Where to, and the cookies that go with it."""
-        exchange, endpoints = await self._provider(issuer.name)
+        with self._one_of_few():
+            exchange, endpoints = await self._provider(issuer.name)
         transaction = new_transaction(issuer.name, ticket, self._context.now())
         sealer = self._context.ring.sealer
         asked = parameters_of(transaction, exchange.client, own_origin(request.headers) + CALLBACK, hint)
         try:
-            address = await address_of(exchange, endpoints, asked)
+            with self._one_of_few():
+                address = await address_of(exchange, endpoints, asked)
         except ProviderAway as fault:
             raise SignInFailed("provider_away", str(fault)) from None
         except (ProviderRefused, GrantRefused) as fault:
             raise SignInFailed("provider_refused", str(fault)) from None
         gone = surplus(sign_in_cookies(request), sealer)
         return address, [*map(gone_cookie, gone), cookie_of(transaction, sealer)]
+
+    @contextmanager
+    def _one_of_few(self) -> Iterator[None]:
+        """Anybody begins sign-ins: while a provider is slow, they leave a door its connections to control."""
+        if self._under_way >= AT_ONCE:
+            raise SignInFailed("busy", f"{AT_ONCE} sign-ins wait for providers")
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     async def _provider(self, name: str) -> tuple[Exchange, Endpoints]:
         exchange = self._context.exchange_of(name)
@@ -167,7 +190,8 @@ class Flow:
         if transaction is None:
             raise SignInFailed("cookie_missing" if state else "callback_malformed")
         try:
-            answer = await self._finished(request, said, transaction)
+            with self._one_of_few():
+                answer = await self._finished(request, said, transaction)
         except SignInFailed as failed:
             failed.cookie = gone_cookie(COOKIE + transaction.state[:8])
             if transaction.ticket is not None:

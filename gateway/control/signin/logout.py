@@ -19,7 +19,7 @@ from aiohttp import web
 from gateway import telemetry
 from gateway.control.pages import Pages
 from gateway.control.sessions.kept_tokens import opened_tokens
-from gateway.control.signin.asking import form_of, once
+from gateway.control.signin.asking import Forms, once, port_of
 from gateway.control.signin.exchange import Exchange, ProviderAway
 from gateway.control.signin.failures import SignInFailed
 from gateway.control.signin.people import Unbelieved, rules_of, verified
@@ -41,13 +41,14 @@ class Logout:
     def __init__(self, context: Context, pages: Pages) -> None:
         self._context = context
         self._pages = pages
+        self._forms = Forms()
 
     # === by the person ===
 
     async def sign_out(self, sid: str, host: str) -> str:
         """End the session; where the browser goes then. ``host``: the authority it is on. Raises `StoreUnavailable`."""
         row = (await self._context.store.sessions.get([sid])).get(sid)
-        central = f"https://{self._context.settings.central_host}{_port_of(host)}"
+        central = f"https://{self._context.settings.central_host}{port_of(host)}"
         there = self._at_provider(row, central) if row is not None and not row.over(self._context.now()) else ""
         await self._context.live.end([sid], "signed_out")
         return there or central + SIGNED_OUT
@@ -81,10 +82,10 @@ class Logout:
         if exchange is None:
             return _refused(404, "unknown issuer")
         try:
-            said = await form_of(request, ("logout_token",), "callback_malformed")
+            said = await self._forms.read(request, ("logout_token",), "callback_malformed")
             ended = await self._ended(said.get("logout_token", ""), exchange)
         except SignInFailed as failed:
-            return _refused(400, failed.detail)
+            return _refused(503 if failed.code == "busy" else 400, failed.detail)
         except Unbelieved as fault:
             telemetry.log("logout_token_refused", level="warning", issuer=exchange.issuer.name, why=str(fault))
             return _refused(503 if fault.code == "issuer_unavailable" else 400, fault.code)
@@ -124,8 +125,3 @@ def _refused(status: int, why: str) -> web.Response:
     body = orjson.dumps({"error": "invalid_request" if status < 500 else "temporarily_unavailable",
                          "error_description": why})  # fmt: skip
     return web.Response(status=status, body=body, headers={"Content-Type": "application/json"})
-
-
-def _port_of(authority: str) -> str:
-    name, colon, port = authority.rpartition(":")
-    return f":{port}" if colon and name and port.isdecimal() else ""

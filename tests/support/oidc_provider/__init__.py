@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,15 @@ class OidcProvider:
     def go_away(self, requests: int = -1) -> None:
         """Answer the next ``requests`` with 503, or all; 0: be back."""
         self._do("away", {"requests": requests})
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Connections are taken, and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def log_out(self, client: str, sub: str, sid: str | None = None) -> None:
         """Send a logout token (OpenID Connect Back-Channel Logout 1.0) to the client; returns once it was answered."""

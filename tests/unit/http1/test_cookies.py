@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.http1.cookies import is_own_cookie, names_of, sorted_cookies, values_of
+from gateway.http1.cookies import is_own_cookie, names_of, sorted_cookies, spared, values_of
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,17 @@ def test_ours_are_kept_as_they_came_and_found_by_their_exact_name() -> None:
     assert values_of(own, b"__Host-stagedoor-to-A") == [b"1"]
     assert values_of(own, b"__Host-stagedoor-to-C") == []
     assert names_of(own, b"__Host-stagedoor-to-") == [b"__Host-stagedoor-to-A", b"__Host-stagedoor-to-B"]
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        (b'"cookies"', b""),
+        (b'"cache", "cookies","storage"', b'"cache", "storage"'),
+        (b'\t"cookies"\t,"cache"', b'"cache"'),
+        (b'"*"', b'"cache", "storage", "executionContexts", "clientHints"'),
+        (b'"something", cookies, "cookies";x, \x0c"cookies"', b""),
+    ],
+)
+def test_no_service_clears_the_cookies_of_its_neighbours(said: bytes, left: bytes) -> None:
+    assert spared(said) == left

@@ -244,6 +244,12 @@ def test_what_belongs_to_the_hop_or_the_door_does_not_pass() -> None:
     assert answer.lines == b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
 
 
+def test_a_service_clears_no_cookies() -> None:
+    clearing = ((b"Clear-Site-Data", b'"cookies"'), (b"clear-site-data", b'"cookies", "cache"'))
+    answer = read(200, *clearing, (b"Clear_Site_Data", b'"*"'), (b"Connection", b"x"), (b"X", b"1"), FIVE)
+    assert answer.lines == b'HTTP/1.1 200 OK\r\nClear-Site-Data: "cache"\r\n'
+
+
 def test_the_own_service_sets_our_cookies() -> None:
     answer = read_answer(200, "1.1", [(b"Set-Cookie", b"__Host-stagedoor=x"), FIVE], "GET", AnswerRules(own=True))
     assert isinstance(answer, Answer)
