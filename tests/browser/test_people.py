@@ -23,6 +23,7 @@ AXE = oidc_provider.FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS = (360, 768, 1400)
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs a browser at {CHROMIUM} (`apt-get install chromium`)"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:playwright"),

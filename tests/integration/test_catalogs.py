@@ -19,6 +19,8 @@ from tests.support.fake_catalog import FakeCatalog, fake_catalog
 from tests.support.whole_node import WholeNode, whole_node
 from tests.support.wire import Client
 
+pytestmark = pytest.mark.slow
+
 POLL_S = 1.0
 IN_FORCE_S = POLL_S + 1.0
 

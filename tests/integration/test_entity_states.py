@@ -17,6 +17,8 @@ from tests.support.door import until
 from tests.support.fake_catalog import fake_catalog
 from tests.support.whole_node import whole_node
 
+pytestmark = pytest.mark.slow
+
 ECHO = "component:default/echo"
 
 

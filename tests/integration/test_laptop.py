@@ -23,7 +23,10 @@ from tests.support.running_lab import running_lab
 from tests.support.signing_in import SigningIn, signing_in
 from tests.support.surfing import Form, Page, Surfer
 
-pytestmark = pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-"),
+]
 SHOP = "shop.localhost"
 API = "https://api.marlow.test"
 COMPONENT = """\

@@ -15,7 +15,10 @@ from tests.support import oidc_provider
 from tests.support.door import until
 from tests.support.signing_in import PEOPLE, SigningIn, signing_in
 
-pytestmark = pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-"),
+]
 BY_GROUPS = "membership: token"
 
 

@@ -24,7 +24,10 @@ from tests.support.door import until
 from tests.support.signing_in import CENTRAL, SigningIn, parameters, signing_in
 from tests.support.surfing import Page, Surfer
 
-pytestmark = pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-"),
+]
 SIGN_IN = "/.stagedoor/sign-in"
 
 

@@ -23,7 +23,7 @@ from tests.support.node import ROOT
 from tests.support.postgres import PASSWORD, Postgres
 from tests.support.stores import ACT, NOW, Place, cut, eventually, session
 
-pytestmark = pytest.mark.skipif(bool(real.why_not()), reason=real.why_not())
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(real.why_not()), reason=real.why_not())]
 RESYNC = Notice("resync")
 DATABASE_GIVES_UP_S = 11.0  # on a node that is silent: three probes, two seconds apart, after five
 
