@@ -1,7 +1,7 @@
 """What administrators do over the control socket: cut off, lift a cut, list the cuts. The kernel says who asks.
 
-An act is answered when it is remembered and every connected door has acknowledged it, or after a moment with how many
-have: what is not live yet is said, never assumed.
+An act is answered when it is remembered and every door of the node has acknowledged it, or after a moment without that:
+what is not live yet is said, never assumed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ TAKEN: Final = frozenset(("cut", "lift_cut", "cuts"))
 
 
 class Acts:
-    def __init__(self, cuts: Cuts, doors: Doors) -> None:
+    """``workers``: how many doors the node has. One that has not met this control yet has acknowledged nothing."""
+
+    def __init__(self, cuts: Cuts, doors: Doors, workers: int) -> None:
         self._cuts = cuts
         self._doors = doors
+        self._workers = workers
 
     async def answer(self, message: Message, peer: PeerCredentials) -> Message:
         """The answer to one of `TAKEN`."""
@@ -39,12 +42,12 @@ class Acts:
             return {"t": "cut_refused", "why": str(refused)}
         live = await self._live(self._doors.overlay.seq, began + LIVE_S)
         return {
-            "t": "cut_done", "cut": as_json(cut), "live": live, "doors": self._doors.connected,
+            "t": "cut_done", "cut": as_json(cut), "live": live, "doors": self._workers,
             "took_ms": int((time.monotonic() - began) * 1000),
         }  # fmt: skip
 
     async def _live(self, seq: int, until: float) -> bool:
-        while self._doors.live_seq < seq:
+        while self._doors.connected < self._workers or self._doors.live_seq < seq:
             if time.monotonic() >= until:
                 return False
             await asyncio.sleep(LOOK_S)

@@ -11,7 +11,6 @@ A lifted cut goes on to refuse what was issued before it: a stolen token does no
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -23,6 +22,7 @@ import orjson
 from gateway import telemetry
 from gateway.control.overlay import Overlay
 from gateway.control.store import Act, Cut, CutKind, Notice, Store, StoreUnavailable
+from gateway.control.whole_files import write_whole
 from gateway.errors import StagedoorError
 
 FILE: Final = "cuts.json"
@@ -208,18 +208,7 @@ class Cuts:
     def _save(self) -> None:
         """Whole or not at all, on the disk when this returns. Raises `OSError`."""
         said = {"version": VERSION, "cuts": [_plain(each) for each in self._known.values()]}
-        draft = self._path.with_name(f".{FILE}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(said))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(self._path, [orjson.dumps(said)], renamed=True)
 
 
 def checked(kind: str, ref: str) -> tuple[CutKind, str]:

@@ -9,7 +9,6 @@ a higher one (the file was lost) lifts ours above it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from gateway import telemetry
+from gateway.control.whole_files import write_whole
 from gateway.link import Message
 
 FILE: Final = "overlay.json"
@@ -102,14 +102,8 @@ class Overlay:
 
     def _save(self) -> None:
         """Whole or not at all, readable by its owner alone. A full disk keeps the old file and the new overlay."""
-        draft = self._path.with_name(f".{FILE}.{os.getpid()}")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps({**self.message(), "ended_at": self.ended, "version": VERSION}))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(self._path)
+            write_whole(self._path, [orjson.dumps({**self.message(), "ended_at": self.ended, "version": VERSION})])
         except OSError as error:
             telemetry.log("overlay_not_saved", level="error", why=str(error))
 

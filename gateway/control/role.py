@@ -99,7 +99,7 @@ class Control:
         self._messages = SessionMessages(live, self._sign_in.hand_over, self._sign_in.logout.sign_out)
         self._central.sessions.connect(store, live)
         self._cuts = Cuts(ctx.state_folder, self._doors.overlay, store, time.time)
-        self._doors.acts = Acts(self._cuts, self._doors).answer
+        self._doors.acts = Acts(self._cuts, self._doors, ctx.settings.workers).answer
         self._keys: dict[str, IssuerKeys] = {}
         self._introspectors: dict[str, Introspector] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}

@@ -19,13 +19,14 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from itertools import count
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeGuard
 
 import orjson
 
 from gateway import telemetry
+from gateway.control.whole_files import write_whole
 from gateway.identity.strict import is_clean
 
 FILE: Final = "sightings.jsonl"
@@ -98,7 +99,6 @@ class Sightings:
         self._since = int(wall())
         self._left_out = 0
         self._changed = False
-        self._drafts = count()
         self._saving = asyncio.Lock()
         self._restore()
 
@@ -189,18 +189,8 @@ class Sightings:
 
     def _write(self, head: bytes, entries: Iterable[tuple[int, bytes]]) -> None:
         """In a thread: whole or not at all, readable by its owner alone."""
-        draft = self._path.with_name(f".{FILE}.{os.getpid()}.{next(self._drafts)}")
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(head + b"\n")
-                file.writelines(b'{"at":%d,%b\n' % (at, entry[1:]) for at, entry in entries)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(self._path)
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
+        lines = (b'{"at":%d,%b\n' % (at, entry[1:]) for at, entry in entries)
+        write_whole(self._path, chain((head + b"\n",), lines))
 
     def _restore(self) -> None:
         try:

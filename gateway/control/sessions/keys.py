@@ -7,7 +7,6 @@ with their greeting and when it changes.
 
 from __future__ import annotations
 
-import os
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import orjson
 from gateway import telemetry
 from gateway.config import Settings
 from gateway.control.sessions.sealing import Sealer
+from gateway.control.whole_files import write_whole
 from gateway.errors import StateError
 from gateway.identity.session import SessionKeys
 from gateway.link import Message
@@ -109,13 +109,7 @@ def _is_key(entry: object) -> bool:
 
 def _write(path: Path, listed: list[dict[str, Any]]) -> None:
     """Whole or not at all. Raises `StateError`: a key that is not kept would end every session with this process."""
-    draft = path.with_name(f".{FILE}.{os.getpid()}")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps({"version": VERSION, "keys": listed}))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
+        write_whole(path, [orjson.dumps({"version": VERSION, "keys": listed})])
     except OSError as error:
         raise StateError(f"cannot keep the keys of sessions in `{path}`: {error.strerror}") from None
