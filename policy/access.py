@@ -9,7 +9,7 @@ its place; a document with an error yields a policy all the same, which the call
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, TypeVar, cast
 
 from policy.demands import DemandReader, is_day
@@ -97,12 +97,6 @@ class _PolicyReader(DemandReader):
                 self.fault((key, name), f"`{name}` is no name")
             yield name, read(name, node, (key, name))
 
-    def filled(self, keys: Mapping[str, object], path: Path, named: Iterable[str]) -> None:
-        """An empty value under a key that narrows would widen: it is a slip, never a statement."""
-        for key in named:
-            if key in keys and keys[key] in (None, [], {}, ""):
-                self.fault((*path, key), f"`{key}` is empty", "leave it out, or say what it holds")
-
     def environment(self, name: str, node: object, path: Path) -> EnvironmentPolicy:
         verbs = ("owners", "consumers", "everyone", "groups")
         keys = self.mapping(node, path, (*verbs, "consent", "public", "people", "workloads", "temporary"))
@@ -111,6 +105,7 @@ class _PolicyReader(DemandReader):
         requirements: list[Requirement] = []
         for kind in ("people", "workloads"):
             inner = self.mapping(keys.get(kind), (*path, kind), ("require",), "{require: […]}")
+            self.filled(inner, (*path, kind), ("require",))
             requirements += self.requirements(inner.get("require"), (*path, kind, "require"), kind)
         consent = self.word(keys.get("consent", "named"), (*path, "consent"), ("named", "same-system", "any"), "named")
         public = self.word(keys.get("public", "never"), (*path, "public"), ("never", "declared"), "never")

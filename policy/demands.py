@@ -7,7 +7,7 @@ be read is a fault and never dropped in silence: whoever wrote it meant to narro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from ipaddress import ip_network
 from typing import Final
@@ -31,12 +31,18 @@ def is_day(text: str) -> bool:
 class DemandReader(Reader):
     """The part of a document's reader that knows `require` and durations."""
 
+    def filled(self, keys: Mapping[str, object], path: Path, named: Iterable[str]) -> None:
+        """An empty value under a key that narrows would widen: it is a slip, never a statement."""
+        for key in named:
+            if key in keys and keys[key] in (None, [], {}, ""):
+                self.fault((*path, key), f"`{key}` is empty", "leave it out, or say what it holds")
+
     def requirements(self, node: object, path: Path, kind: str) -> list[Requirement]:
         """`require` for one kind: a list of `mfa`, `{fresh: 12h}` (people), `{issuer: NAME}`, `{network: 10.0.0.0/8}`,
         `certificate` (workloads)."""
         found: list[Requirement] = []
-        for place, item in self.one_or_many(node, path):
-            if item == {}:
+        for place, item in self.one_or_many(None if node == {} else node, path):
+            if item is None or item == {}:
                 self.fault(place, "a requirement is empty", "leave it out, or say what it asks for")
             elif kind == "workloads":
                 found += self._of_programs(item, place)
@@ -59,6 +65,7 @@ class DemandReader(Reader):
             found = self.requirements([node], path, "people")
         else:
             kinds = self.mapping(node, path, ("people", "workloads"))
+            self.filled(kinds, path, kinds)
             found = [each for kind, inner in kinds.items() for each in self.requirements(inner, (*path, kind), kind)]
         return tuple(sorted(set(found), key=repr))
 
