@@ -54,8 +54,9 @@ check: $(STAMP) ## lint, types, and the rules of the house
 	$(BIN)/pytest -q tests/house
 
 .PHONY: nightly
-nightly: $(READY) ## a million random decisions, doors' table against the definition (DECISIONS=, SEED=)
+nightly: $(READY) ## a million random decisions, doors' table against the definition (DECISIONS=, SEED=); new examples
 	@nice $(BIN)/python -m tests.support.differential $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
+	@TESTS=nightly nice $(BIN)/pytest -n 2 -q
 
 .PHONY: bench
 bench: $(READY) ## measure against Envoy, nginx, HAProxy and aiohttp; writes bench/results/latest.json

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +16,36 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Postgres, running
 
-EVERYTHING = os.environ.get("TESTS", "plain") == "all"
+TESTS = os.environ.get("TESTS", "plain")
+EVERYTHING = TESTS in ("all", "nightly")
 
-# The same examples on every machine in a plain run; the long run searches further and elsewhere.
+# The same examples on every machine; `all` searches further, and `make nightly` elsewhere each time.
+LONG: dict[str, Any] = {"max_examples": 1000, "deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
 settings.register_profile("plain", max_examples=100, deadline=None, derandomize=True)
-settings.register_profile(
-    "all", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-settings.load_profile("all" if EVERYTHING else "plain")
+settings.register_profile("all", derandomize=True, **LONG)
+settings.register_profile("nightly", **LONG)
+settings.load_profile(TESTS)
+
+MEMORY = Path("/dev/shm")
+MEMORY_WANTED = 4 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _use_memory()
+    _refuse_stale_forms()
+
+
+def _use_memory() -> None:
+    """Hundreds of short-lived nodes and databases sync to disk all the time. What they promise about crashes is about
+    processes, and a disk that stands still for a minute is no finding: where there is room, files live in memory."""
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+        return
+    room = os.statvfs(MEMORY)
+    if room.f_bavail * room.f_frsize >= MEMORY_WANTED and not room.f_flag & os.ST_NOEXEC:
+        os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
+
+
+def _refuse_stale_forms() -> None:
     """A compiled form that is older than its file would be tested in the file's place, without a word."""
     root = Path(__file__).parents[1]
     for built in (root / "gateway").glob("compiled__mypyc*.so"):

@@ -141,8 +141,9 @@ class Control:
                 link.send({"t": "introspected", "id": message["id"], "answer": answer, "until": until})
 
 
-def until(holds: Callable[[], Any], timeout_s: float = 5.0) -> None:
-    """Wait for something another thread or process does; fails when it does not happen in time."""
+def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    """Wait for something another thread or process does; fails when it does not happen in time. A promise has its own
+    time; the default is for a machine that is busy with something else."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, "did not happen in time"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ class WholeNode:
         configure: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         self.folder = folder
+        self.workers = workers
         self.upstream = upstream
         self.service = service or upstream.url
         self.signers: tuple[Signer, ...] = (RS256,)
@@ -123,6 +125,16 @@ class WholeNode:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def settled(self) -> bool:
+        """Every worker serves what control told it last, and each issuer was asked: nobody has to wait for anything."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz?verbose", timeout=2) as answer:
+                told = answer.read().decode()
+        except OSError:
+            return False
+        unasked = re.search(r"(?m)^\[note\] (overlay|issuer .*: 0 keys$)", told)
+        return f"doors: {self.workers} of {self.workers} connected" in told and not unasked
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=5) as answer:
@@ -193,7 +205,7 @@ def whole_node(
     upstream = Upstream(thread).start()
     node = WholeNode(folder, upstream, workers, service, trusted, configure)
     try:
-        until(node.ready, 20)
+        until(node.settled, 20)
         yield node
     finally:
         node.close()
