@@ -79,8 +79,8 @@ _GATEWAY = (
           "Send no Expect field, or `Expect: 100-continue`."),
     Fault("origin_refused", 403, False, "The page that asks belongs to another site.",
           "Open the connection from a page of this host, or with a bearer token."),
-    Fault("origin_foreign", 403, False, "A page of another site asks in the name of whoever is signed in.",
-          "Ask from a page of this host, or with a bearer token; the owners may list the other origin."),
+    Fault("origin_foreign", 403, False, "Nothing shows that a page of this host asks; a session cookie is no proof.",
+          "Ask from a page of this host; programs send a bearer token instead; the owners may list the other origin."),
     # The bearer token does not say who is asking.
     Fault("token_malformed", 401, False, "The bearer token is not a valid signed token.", _NEW_TOKEN),
     Fault("token_algorithm", 401, False, "The token's algorithm is not accepted from its issuer.",

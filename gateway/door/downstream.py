@@ -48,6 +48,7 @@ from gateway.door.holds import FULL_READ, HOLD_END, HOLD_PACE, HOLD_PIPELINE, HO
 from gateway.door.turns import TURN_REQUESTS
 from gateway.errors import Refused
 from gateway.http1.head import read_head
+from gateway.http1.lines import CHUNKED, NOT_PLAIN, Lines
 from gateway.http1.parser import parser_refusal
 from gateway.http1.request import unread_head
 
@@ -87,7 +88,7 @@ class Downstream:
     alone. Owned by its transport; the worker holds it for the sweep."""
 
     __slots__ = (
-        "listening", "door", "transport", "peer", "parser", "exchange", "queue", "receiving", "deadline_s",
+        "listening", "door", "transport", "peer", "parser", "lines", "exchange", "queue", "receiving", "deadline_s",
         "fields", "pieces", "target", "in_head", "head_started", "head_pending", "crumbs", "raw_left", "skip_head",
         "upgrading", "holds", "deaf", "unread", "lingering", "requests", "retire_s", "advancing", "write_paused",
         "arrived", "turn", "least_turn", "aside", "offering", "early", "share", "caller",
@@ -115,6 +116,7 @@ class Downstream:
         self.aside = b""  # what arrived behind pipelined requests that wait
         # the message that is arriving
         self.parser: HttpRequestParser | None = None
+        self.lines = Lines()
         self.fields: list[tuple[bytes, bytes]] = []
         self.pieces: list[bytes] = []  # of the body
         self.target = b""
@@ -248,9 +250,12 @@ class Downstream:
             receiving = self.receiving
             body_bytes = receiving.bytes_in if receiving is not None else 0
             self.head_started = False
+            lines = self.lines
             try:
-                parser.feed_data(data)
-                rest = b""
+                if receiving is None:
+                    rest = lines.feed(parser, data, 0)
+                else:
+                    rest = lines.feed(parser, data, CHUNKED if receiving.chunked else receiving.body_left)
             except HttpParserUpgrade as stop:
                 rest = after_upgrade(self, data[stop.args[0] :])
             except HttpParserCallbackError as error:
@@ -262,8 +267,10 @@ class Downstream:
             if self.pieces:
                 self.feed_pieces()
             if self.in_head:
+                lines.hold_head()
                 head_incomplete(self, len(data), in_head and not self.head_started)
             elif self.receiving is not None:
+                lines.hold_body(self.receiving.chunked)
                 if len(self.fields) > self.listening.limits.fields:
                     unreadable(self, "request_head_too_large", TOO_MANY_TRAILERS)
                 elif self.receiving.body_left >= RAW_BODY_BYTES:
@@ -272,6 +279,8 @@ class Downstream:
                     self.head_pending = 0
                 else:
                     fields_incomplete(self, len(data))
+            elif not lines.hold():
+                unreadable(self, "request_malformed", NOT_PLAIN)
             data = rest + later if later else rest
 
     # === parser callbacks ===
@@ -301,13 +310,17 @@ class Downstream:
         self.requests += 1
         parser = cast(HttpRequestParser, self.parser)
         method = parser.get_method()
-        if target == HEALTH_TARGET and is_probe(method, fields):
+        plain = self.lines.is_plain(len(method), len(target))
+        if plain and target == HEALTH_TARGET and is_probe(method, fields):
             exchange = Exchange(self, unread_head(method.decode("latin-1"), target))
             prepare_health(exchange, parser.get_http_version(), fields)
         else:
             head = read_head(method, target, parser.get_http_version(), fields, self.listening.rules, self.peer.trusted)
+            if not plain and not isinstance(head, Refused):
+                head = Refused("request_malformed", NOT_PLAIN)
             if isinstance(head, Refused):
-                exchange = Exchange(self, unread_head(method.decode("latin-1"), target[:UNREAD_LINE_BYTES]))
+                unread = unread_head(method.decode("latin-1"), target[:UNREAD_LINE_BYTES], fields)
+                exchange = Exchange(self, unread)
                 exchange.unreadable(head)
                 self.deaf = self.unread = True
             else:
@@ -318,6 +331,7 @@ class Downstream:
                     upgrade_asked(self, exchange, head, parser.should_upgrade())
         if not exchange.body_done:
             self.receiving = exchange
+            self.lines.has_body(CHUNKED if exchange.chunked else exchange.body_left, fields)
         elif not exchange.keep_alive:
             self.deaf = True
         if self.exchange is None and not self.write_paused and not self.queue and self.turn < self.share.turns.requests:
@@ -341,6 +355,7 @@ class Downstream:
         receiving = self.receiving
         if receiving is None or (self.upgrading and receiving.body_left):
             return  # llhttp ends an upgrade request before its body (`after_upgrade` reads that)
+        self.lines.ended = True
         if self.pieces:
             self.feed_pieces()
         if self.fields and not take_trailers(self, receiving):

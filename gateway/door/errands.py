@@ -1,7 +1,9 @@
 """What only control can do for somebody in a browser: hand a session over to this host, end one.
 
 A question has a number, its asker is known by it, and nobody waits longer than a few seconds: whoever cannot be
-answered is refused, and may try again. What comes too late is dropped.
+answered is refused, and may try again. What comes too late is dropped. While control is away, being replaced say,
+questions wait for the next one within that time; of what the last one was asked nobody knows whether it was done, so
+that it is not asked twice.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class Errands:
     def __init__(self, door: Door) -> None:
         self.door = door
         self._open: dict[int, tuple[Exchange, Done]] = {}
+        self._unsent: dict[int, dict[str, object]] = {}  # of those: what waits for control to come back
         self._numbers = count(1)
 
     def ask(self, exchange: Exchange, message: dict[str, object], done: Done) -> None:
@@ -36,10 +39,13 @@ class Errands:
         if len(self._open) >= MOST:
             self._forget()
         number = next(self._numbers)
-        if len(self._open) >= MOST or not self.door.following.ask_control({**message, "id": number}):
+        if len(self._open) >= MOST:
             exchange.refuse("session_unavailable", NOT_NOW)
             return
         self._open[number] = exchange, done
+        numbered: dict[str, object] = {**message, "id": number}
+        if not self.door.following.ask_control(numbered):
+            self._unsent[number] = numbered
         exchange.waited |= WAITED_FOR_SESSION
         exchange.client.deadline_s = self.door.tick_s + ERRAND_S
 
@@ -50,12 +56,20 @@ class Errands:
         if exchange is not None and done is not None and not exchange.ended:
             done(exchange, message)
 
+    def control_found(self) -> None:
+        """Ask what nobody was there to hear, for those who still wait."""
+        waiting, self._unsent = self._unsent, {}
+        for number, message in waiting.items():
+            if number in self._open and not self._open[number][0].ended:
+                self.door.following.ask_control(message)
+
     def control_lost(self) -> None:
-        given_up, self._open = list(self._open.values()), {}
-        for exchange, _ in given_up:
+        asked = [number for number in self._open if number not in self._unsent]
+        for exchange, _ in [self._open.pop(number) for number in asked]:
             if not exchange.ended:
                 exchange.refuse("session_unavailable", NOT_NOW)
 
     def _forget(self) -> None:
         """Those that were refused by their deadline, or whose client left."""
         self._open = {number: errand for number, errand in self._open.items() if not errand[0].ended}
+        self._unsent = {number: message for number, message in self._unsent.items() if number in self._open}

@@ -1,11 +1,10 @@
 """One request and its one answer: from a read head to a written record.
 
-    begin → (identity may wait for a key) → decide → forward → answer_begun → answer_more → end → Record
+    begin → decide (identity may wait for a key) → forward → answer_begun → answer_more → end → Record
 
-The order of the questions is the order of the reasons: protocol, host, identity, policy. Each step takes the
-value the step before made, and `Route.send` takes the `Permit`, so no path leads upstream without one. When
-token, principal and an upstream connection are at hand, all of it happens inside the `data_received` call
-that brought the request's last head byte.
+Who asks, and whether they may, is decided in `door.decision`. Each step takes the value the step before made, and
+`Route.send` takes the `Permit`, so no path leads upstream without one. When token, principal and an upstream
+connection are at hand, all of it happens inside the `data_received` call that brought the request's last head byte.
 
 An exchange ends exactly once (`end`), however it ends, and leaves exactly one audit record. It reads the
 snapshot once; a policy swapped in while its answer streams does not concern it. What becomes of it when its client,
@@ -29,14 +28,12 @@ from gateway.counters import (
 from gateway.door.answering import DROPPED_BODY_BYTES, FORGET_SESSION, has_unread
 from gateway.door.assertions import asserted
 from gateway.door.callers import Caller
-from gateway.door.client_certificates import certificate_of, circumstances_of
-from gateway.door.cors import asked_by_script, readable
+from gateway.door.cors import readable
+from gateway.door.decision import decide
 from gateway.door.faults import body_broken
-from gateway.door.held_facts import SESSION_WAIT_S, Gone, Wanted
+from gateway.door.held_facts import Gone
 from gateway.door.holds import HOLD_BODY, HOLD_UPSTREAM
 from gateway.door.limits import (
-    address_is_over,
-    caller_is_over,
     give_back,
     host_is_over,
     is_asked_in_vain,
@@ -44,13 +41,9 @@ from gateway.door.limits import (
     refusal_is_over,
     upload_resumes,
 )  # fmt: skip
-from gateway.door.own import ARRIVE, UNKNOWN, answer_own, arrive, endpoint_of
-from gateway.door.pool import OWN_SERVICE, is_shut
-from gateway.door.questions import KEY_WAIT_S, Waiting
+from gateway.door.own import away, is_arrival, turn_away
 from gateway.door.recording import record_of
-from gateway.door.same_origin import is_foreign
-from gateway.door.sessions import WAITED_FOR_SESSION
-from gateway.door.signing_in import sent_to_sign_in
+from gateway.door.signing_in import visitor_of
 from gateway.door.tunnel import begin_tunnel
 from gateway.door.tunnels import offered_upgrade
 from gateway.door.vouching import vouched, with_own_cookies
@@ -66,11 +59,9 @@ from gateway.http1.forward import (
     request_head,
 )
 from gateway.http1.pages import challenge, refusal
-from gateway.http1.target import below_prefix, is_accepted
+from gateway.http1.target import below_prefix
 from gateway.http1.trailers import WELCOME, last_chunk
 from policy.facts import Permit, Refusal
-from policy.reasons import DENIED, IDENTITY_REQUIRED
-from policy.requirements import in_words
 
 if TYPE_CHECKING:
     from gateway.door.downstream import Downstream
@@ -79,19 +70,13 @@ if TYPE_CHECKING:
     from gateway.door.rates import Limiter
     from gateway.door.upstream import Upstream
     from gateway.http1.request import Head
-    from gateway.snapshot import Snapshot
     from policy.table import Match
 
 RETIRE_REQUESTS: Final = 10_000  # of one client connection, which ends then between two of them
 HELD_BODY_BYTES: Final = 64 * 1024  # body bytes kept while the way upstream is being made
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-OWN_SEGMENT: Final = ".stagedoor"
-
 NOT_DECIDED: Final = Refusal("")
-WAITED_FOR_KEY: Final = 1
-WAITED_FOR_TOKEN: Final = 2
-SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110, 9.2.1
 
 
 class Exchange:
@@ -161,9 +146,14 @@ class Exchange:
         self.status = fault.status
         self.closes = True
         self.request_id = self.door.next_request_id()
+        if is_arrival(self.head.target.raw):
+            self.status = 303
+            self.prepared = away(self.request_id)
+            return
         self.prepared = refusal(
-            fault, request_id=self.request_id, detail=refused.detail, head_only=self.method == "HEAD", close=True
-        )
+            fault, request_id=self.request_id, detail=refused.detail, accept=self.head.accept,
+            head_only=self.method == "HEAD", close=True,
+        )  # fmt: skip
 
     # === the decision ===
 
@@ -171,113 +161,8 @@ class Exchange:
         """True on entry: every earlier exchange of this connection has ended."""
         if self.prepared:
             self.answer_prepared()
-            return
-        door = self.door
-        head = self.head
-        self.client.deadline_s = door.tick_s + door.timeouts.body_s
-        if door.audit.failed:
-            self.refuse("audit_unavailable")
-            return
-        snapshot = door.snapshot
-        self.version = snapshot.version
-        table = snapshot.table
-        if not table.ready:
-            self.refuse("policy_unavailable")
-            return
-        if door.room.shedding:
-            self.refuse("overloaded", "its memory is used up")
-            return
-        match = table.match(head.host, head.target.segments)
-        if isinstance(match, Refusal):
-            self._refuse_by_policy(match)
-            return
-        self.match = match
-        if head.target.segments[0] == OWN_SEGMENT:  # ours on every host: an application never sees it
-            self.own = endpoint_of(head, central=match.exposure.service == OWN_SERVICE)
-            if self.own == UNKNOWN:
-                self.refuse("path_unknown")
-                return
-            if self.own == ARRIVE:
-                arrive(self)
-                return
-        if head.target.odd and not is_accepted(head.target, match.exposure.options):
-            self.refuse("path_malformed", "this service does not accept such a path")
-            return
-        shut = bool(snapshot.shut) and is_shut(snapshot.shut, match.exposure)
-        if match.exposure.cors and head.origin and not shut and asked_by_script(self, match):
-            return
-        caller: Caller | Refused | Waiting | Wanted
-        if head.bearer:
-            caller = door.callers.find(head.bearer, snapshot)
-        elif head.session:
-            caller = self._with_session(match, snapshot)
         else:
-            caller = self._without_token(snapshot)
-        if not isinstance(caller, Caller):
-            self._not_verified(caller)
-            return
-        self.caller = caller
-        if shut or (snapshot.denied and not snapshot.denied.isdisjoint(caller.subjects)):
-            self._refuse_by_policy(Refusal(DENIED))  # cut off, whatever the catalog says
-            return
-        if snapshot.not_before and caller.is_cut(snapshot.not_before):
-            self.refuse("token_revoked")
-            return
-        if caller.session and (self.method not in SAFE or head.tunnel) and not self.own and is_foreign(self):
-            self.refuse("origin_foreign")
-            return
-        if door.guard.callers_limited and caller_is_over(self, caller.principal):
-            return
-        if self.own:
-            answer_own(self, self.own)
-            return
-        if match.exposure.asks_how:
-            call = circumstances_of(self.client, head, caller, snapshot)
-            verdict = table.decide(match, self.method, caller.principal, door.now, call)
-        else:
-            verdict = table.decide(match, self.method, caller.principal, door.now)
-        if isinstance(verdict, Refusal):
-            self._refuse_by_policy(verdict)
-            return
-        self.permit = verdict
-        self.forward(match, verdict)
-
-    def _without_token(self, snapshot: Snapshot) -> Caller:
-        """Whom the client's certificate names, else nobody."""
-        callers = self.door.callers
-        certificate = certificate_of(self.client, self.head)
-        return callers.anonymous if certificate is None else callers.certified(certificate, snapshot)
-
-    def _with_session(self, match: Match, snapshot: Snapshot) -> Caller | Refused | Wanted:
-        """Whom the session cookie speaks for; a cookie that counts no more is as if it were absent."""
-        found = self.door.sessions.find(self.head, match.exposure.environment, snapshot)
-        if isinstance(found, Gone):
-            self.gone = found
-            return self._without_token(snapshot)
-        return found
-
-    def _not_verified(self, why: Refused | Waiting | Wanted) -> None:
-        """A token that is broken, or one that control has to ask about: for its key, then for what it is worth. Or a
-        session that control has to be asked about."""
-        if isinstance(why, Refused):
-            if not address_is_over(self):
-                self.refuse(why.code, why.detail)
-            return
-        if isinstance(why, Wanted):
-            if self.waited & WAITED_FOR_SESSION:
-                self.refuse("session_unavailable")
-            else:
-                self.waited |= WAITED_FOR_SESSION
-                self.client.deadline_s = self.door.tick_s + SESSION_WAIT_S
-                self.door.sessions.facts.wait(why, self)
-            return
-        asked = WAITED_FOR_TOKEN if why.token else WAITED_FOR_KEY
-        if self.waited & asked:
-            self.refuse(why.refusal.code, why.refusal.detail)
-        else:
-            self.waited |= asked
-            self.client.deadline_s = self.door.tick_s + KEY_WAIT_S
-            self.door.callers.wait(why, self)
+            decide(self)
 
     def key_arrived(self) -> None:
         """Control has asked the issuer for what was not known about this token: one more look."""
@@ -490,6 +375,9 @@ class Exchange:
         """Answer ourselves. Only before an answer has begun; afterwards the connection is cut."""
         if self.ended:
             return
+        if is_arrival(self.head.target.raw):
+            turn_away(self, code)
+            return
         fault = fault_of(code, workload=self.caller.principal.kind == "workload")
         if self.caller is self.door.callers.anonymous and is_asked_in_vain(fault) and refusal_is_over(self):
             return
@@ -512,18 +400,10 @@ class Exchange:
             close=self.closes,
             extra=self.allow + FORGET_SESSION if self.gone is not None and self.gone.anew_s < 0 else self.allow,
             retry_s=retry_s,
+            visitor=visitor_of(self),
         )
         self.client.transport.write(answer)
         self.end()
-
-    def _refuse_by_policy(self, verdict: Refusal) -> None:
-        instead = sent_to_sign_in(self, verdict)
-        if self.ended:
-            return
-        if self.gone is not None and verdict.reason == IDENTITY_REQUIRED:
-            verdict = verdict._replace(reason="session_ended")
-        self.refused = verdict
-        self.refuse(verdict.reason, instead or in_words(verdict.need) or verdict.rule, verdict.need)
 
     def answer_prepared(self) -> None:
         self.client.transport.write(self.prepared)

@@ -60,8 +60,12 @@ class Following:
     def ask_control(self, message: dict[str, object]) -> bool:
         return self._control.send(message)
 
+    def each_second(self) -> None:
+        self._under_way.look_again()
+        self.send_counters()
+
     def send_counters(self) -> None:
-        """Called each second; the ages say how long each side has been away."""
+        """The ages say how long each side has been away."""
         door = self.door
         if self._engine.connected:
             self._base_s = door.tick_s
@@ -143,7 +147,9 @@ class Following:
     # === the overlay ===
 
     def _control_state(self, connected: bool) -> None:
-        if not connected:
+        if connected:
+            self.door.errands.control_found()
+        else:
             self.door.callers.control_lost()
             self.door.sessions.facts.control_lost()
             self.door.errands.control_lost()

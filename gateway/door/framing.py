@@ -104,6 +104,7 @@ def after_upgrade(client: Downstream, rest: bytes) -> bytes:
     no request until the answer is known (`hold_early`).
     """
     client.upgrading = False
+    client.lines.drop()
     if client.offering is not None:
         client.parser = None
         return rest
@@ -142,11 +143,11 @@ def unreadable(client: Downstream, code: str, detail: str = "") -> None:
     if client.deaf:
         return
     client.deaf = client.unread = True
-    client.fields = []
+    fields, client.fields = client.fields, []
     receiving, client.receiving = client.receiving, None
     if receiving is not None and not receiving.ended:
         body_broken(receiving, code, detail)
         return
-    exchange = Exchange(client, unread_head("", client.target[:UNREAD_LINE_BYTES]))
+    exchange = Exchange(client, unread_head("", client.target[:UNREAD_LINE_BYTES], fields))
     exchange.unreadable(Refused(code, detail))
     client.wait_turn(exchange)

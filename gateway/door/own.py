@@ -25,9 +25,9 @@ from gateway.door.callers import Caller
 from gateway.door.limits import refusal_is_over
 from gateway.door.same_origin import is_https, is_navigation, is_own
 from gateway.http1.cookies import SESSION_COOKIE, TO_COOKIE, values_of
-from gateway.http1.pages import parting_page
+from gateway.http1.for_people import parting_page
 from gateway.identity.session import COOKIE_LIMIT, is_local_target, open_cookie, proof_of
-from policy.facts import Permit, Principal
+from policy.facts import Permit, Principal, Refusal
 from policy.reasons import OWN_ENDPOINT
 
 if TYPE_CHECKING:
@@ -41,9 +41,15 @@ WHOAMI: Final = 3
 SIGN_OUT: Final = 4
 JWKS: Final = 5
 SIGNED_OUT: Final = "/.stagedoor/signed-out"
+ARRIVAL: Final = "/.stagedoor/arrive"
+ARRIVAL_PATH: Final = ARRIVAL.encode("ascii")
+_AWAY: Final = (
+    b"HTTP/1.1 303 See Other\r\nLocation: %b?because=later\r\nCache-Control: no-store\r\n"
+    b"Referrer-Policy: no-referrer\r\nX-Request-Id: %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+)
 
 _PLACES: Final = {
-    ("GET", "/.stagedoor/arrive"): ARRIVE,
+    ("GET", ARRIVAL): ARRIVE,
     ("GET", "/.stagedoor/whoami"): WHOAMI,
     ("HEAD", "/.stagedoor/whoami"): WHOAMI,
     ("POST", "/.stagedoor/sign-out"): SIGN_OUT,
@@ -57,10 +63,17 @@ _ADDRESS: Final = re.compile(  # of a provider, which may be this machine's own
     r"(?:https://|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]{1,5})?/)[!-~]{1,4000}"
 )
 _COOKIE: Final = re.compile(rf"[0-9A-Za-z_.-]{{1,{COOKIE_LIMIT}}}")
-NO_COOKIE: Final = "your browser did not bring back our cookie, or began this sign-in too long ago"
 NOT_OURS: Final = "the address is not one that a sign-in ends with"
-USED: Final = "this sign-in was used already, is too old, or began elsewhere"
-NO_HTTPS: Final = "signing in needs https"
+WHY: Final = {
+    "cookie": "your browser did not bring back our cookie, or began this sign-in too long ago",
+    "used": "this sign-in was used already, is too old, or began elsewhere",
+    "https": "signing in needs https",
+    "way": "a sign-in ends in a window of its own, not inside of another page",
+    "many": "too much that came from your address was refused; wait a minute",
+    "later": "this sign-in could not be finished just now",
+}
+_BECAUSE: Final = re.compile(rb"because=(" + "|".join(WHY).encode("ascii") + rb")")
+NOBODY_ASKS: Final = 0  # the number of a message whose answer nobody waits for
 
 
 def endpoint_of(head: Head, *, central: bool) -> int:
@@ -143,30 +156,72 @@ def arrive(exchange: Exchange) -> None:
     """Ask control what the code is worth beside the cookie that this browser brought."""
     head = exchange.head
     form = _ARRIVAL.fullmatch(head.target.raw.partition(b"?")[2])
-    if form is None or not is_navigation(head):
-        exchange.refuse("session_not_begun", NOT_OURS)
-        return
-    if not is_https(exchange):
-        exchange.refuse("session_not_begun", NO_HTTPS)
-        return
-    name = TO_COOKIE + form[2]
-    values = values_of(head.own_cookies, name)
-    if len(values) != 1:
-        exchange.refuse("session_not_begun", NO_COOKIE)
+    if form is None:
+        exchange.refuse("session_not_begun", _said_why(head))
         return
     if refusal_is_over(exchange):
         return  # somebody tries codes
-    asked: dict[str, object] = {
-        "t": "redeem", "code": form[1].decode("ascii"), "host": _authority(exchange), "proof": proof_of(values[0]),
-    }  # fmt: skip
+    name = TO_COOKIE + form[2]
+    why = _why_not(exchange, name)
+    if why:
+        _turn_back(exchange, form[1], why)
+        return
+    asked = _redeeming(exchange, form[1], proof_of(values_of(head.own_cookies, name)[0]))
     exchange.door.errands.ask(exchange, asked, lambda waiting, said: _arrived(waiting, said, name))
+
+
+def _why_not(exchange: Exchange, name: bytes) -> str:
+    """Why nobody arrives this way, whatever the code is worth; "" where control has to be asked."""
+    if not is_navigation(exchange.head):
+        return "way"
+    if not is_https(exchange):
+        return "https"
+    return "" if len(values_of(exchange.head.own_cookies, name)) == 1 else "cookie"
+
+
+def _turn_back(exchange: Exchange, code: bytes, why: str) -> None:
+    """The code is worth something to whoever began the sign-in elsewhere, and a page of this host can read where its
+    windows are: so it is used up, and no page is ever shown at an address that holds it."""
+    exchange.door.following.ask_control({**_redeeming(exchange, code, ""), "id": NOBODY_ASKS})
+    exchange.refused = Refusal("session_not_begun")
+    redirect(exchange, f"{ARRIVAL}?because={why}")
+
+
+def is_arrival(raw: bytes) -> bool:
+    """Whether a code is in the address. Script of the same host can read where a window of it stands, whatever is
+    shown there, and can bring about most refusals; so every refusal of an arrival is told at another address."""
+    path, _, query = raw.partition(b"?")
+    return path == ARRIVAL_PATH and _ARRIVAL.fullmatch(query) is not None
+
+
+def turn_away(exchange: Exchange, code: str) -> None:
+    """The refusal of an arrival that was not looked at. Its code is worth as much as before, and to nobody known."""
+    if not exchange.refused.reason:
+        exchange.refused = Refusal(code)
+    redirect(exchange, f"{ARRIVAL}?because={'many' if code == 'rate_limited' else 'later'}")
+
+
+def away(request_id: bytes) -> bytes:
+    """The same, as a whole answer to what has no reading."""
+    return _AWAY % (ARRIVAL_PATH, request_id)
+
+
+def _said_why(head: Head) -> str:
+    """What became of an arrival that ended before."""
+    found = _BECAUSE.fullmatch(head.target.raw.partition(b"?")[2])
+    return WHY[found[1].decode("ascii")] if found is not None else NOT_OURS
+
+
+def _redeeming(exchange: Exchange, code: bytes, proof: str) -> dict[str, object]:
+    return {"t": "redeem", "code": code.decode("ascii"), "host": _authority(exchange), "proof": proof}
 
 
 def _arrived(exchange: Exchange, said: Mapping[str, Any], name: bytes) -> None:
     """Control has said whose session it is. A cookie that does not open here would not be one tomorrow either."""
     value, target = said.get("cookie"), said.get("target")
     if not value:
-        exchange.refuse("session_not_begun", USED)
+        exchange.refused = Refusal("session_not_begun")
+        redirect(exchange, f"{ARRIVAL}?because=used")
         return
     door, head = exchange.door, exchange.head
     cookie = None

@@ -2,7 +2,8 @@
 
 A browser adds the cookie by itself, whoever wrote the page; `Origin` (RFC 6454) and the Fetch Metadata fields are what
 no page can forge. A request that changes something, or opens a WebSocket, in the name of whoever is signed in comes
-from a page of this host, or of an origin that the service's owner listed.
+from a page of this host, or of an origin that the service's owner listed, and says so: silence is refused, because a
+cookie alone shows nobody's will.
 
 `Origin: null` is a page that hides where it is from: a foreign one, or one of ours with `Referrer-Policy: no-referrer`,
 which takes the origin from its own forms. There `Sec-Fetch-Site: same-origin` tells, and nothing else does.
@@ -38,11 +39,15 @@ def is_https(exchange: Exchange) -> bool:
 
 
 def is_foreign(exchange: Exchange) -> bool:
-    """Whether a page asks that has no say here. True on entry: `exchange.allow` tells whether its origin is listed."""
+    """Whether a page asks that has no say here, or nothing tells which page does: browsers tell it whenever something
+    is to change (Fetch, 3.1: `Origin` goes with every method but GET and HEAD), so what does not is a program.
+
+    True on entry: `exchange.allow` tells whether the origin is listed."""
     head = exchange.head
     if head.origin:
         return not exchange.allow and not _is_own_origin(exchange, _said(head, _SITE))
-    return not _OWN_SITES.issuperset(_said(head, _SITE))
+    sites = _said(head, _SITE)
+    return not sites or not _OWN_SITES.issuperset(sites)
 
 
 def is_own(exchange: Exchange, *, shown: bool = False) -> bool:

@@ -160,7 +160,15 @@ class Sessions:
         caller.session = session
         return caller
 
-    # === open tunnels ===
+    # === what goes on for long ===
+
+    def end_of(self, caller: Caller, environment: str) -> int:
+        """When what is open for this caller has to end, whatever happens: the session's end, or the one that the
+        environment sets to its sign-in. Of a token its end; 0 = none is known."""
+        ends = self._ends.get(environment)
+        if ends is None or not caller.session:
+            return caller.until
+        return min(caller.until, caller.issued_at + ends[1])
 
     def again(self, caller: Caller, environment: str, snapshot: Snapshot) -> Caller | str:
         """Who the session of an open tunnel is now, or why it shows nobody. The tunnel counts as a use of it."""

@@ -20,9 +20,11 @@ from gateway.door.answering import FORGET_SESSION, cookie_line, forget_line, red
 from gateway.door.limits import refusal_is_over
 from gateway.door.same_origin import is_https, is_navigation
 from gateway.http1.cookies import SESSION_COOKIE, TO_COOKIE, names_of, values_of
+from gateway.http1.for_people import Visitor
+from gateway.http1.pages import prefers_html
 from gateway.identity.session import NONCE_BYTES, Ticket, is_local_target, proof_of, seal_ticket
 from policy.facts import Refusal
-from policy.reasons import IDENTITY_REQUIRED, REQUIREMENT_UNMET
+from policy.reasons import DENIED, IDENTITY_REQUIRED, REQUIREMENT_UNMET
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -34,6 +36,7 @@ TOGETHER: Final = 10  # sign-ins of one browser on one host that may be under wa
 LATELY_S: Final = 30  # a newer sign-in than this one is not asked for
 NEEDS_HTTPS: Final = "signing in needs https: put https:// in front of the address"
 NOTHING_SENT: Final = "nothing of this request was sent on; sign in with another tab, then send it again"
+PORTAL: Final = "/portal"
 _NAME: Final = re.compile(TO_COOKIE + rb"[0-9A-Za-z_-]{8}")
 TWO_COOKIES: Final = "the browser sent two session cookies: delete the cookies of this host"
 NOT_NEWER: Final = "the provider does not say when the sign-in of a moment ago was"
@@ -42,6 +45,18 @@ NOT_NEWER: Final = "the provider does not say when the sign-in of a moment ago w
 def signs_in(settings: Settings) -> bool:
     """Whether people sign in here with browsers at all."""
     return bool(settings.central_host) and any(issuer.client is not None for issuer in settings.issuers)
+
+
+def visitor_of(exchange: Exchange) -> Visitor | None:
+    """Who will look at the page of a refusal; None where no page is wanted, or nobody signs in with browsers."""
+    settings, head, caller = exchange.door.settings, exchange.head, exchange.caller
+    if not prefers_html(head.accept) or not signs_in(settings):
+        return None
+    # On a service that is shut off, the door signs nobody out: what is offered has to work.
+    is_shut = exchange.refused.reason == DENIED and not exchange.refused.rule
+    port = head.authority.decode("ascii")[len(head.host) :]
+    name = caller.principal.ref.rpartition("/")[2]
+    return Visitor(bool(caller.session) and not is_shut, name, f"https://{settings.central_host}{port}{PORTAL}")
 
 
 def sent_to_sign_in(exchange: Exchange, verdict: Refusal) -> str:

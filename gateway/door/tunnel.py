@@ -110,7 +110,8 @@ class Tunnel:
         self.moved_s = door.tick_s
         self.limit_s: float = exchange.route.tunnel_idle_s
         self.again_s = door.tick_s + AGAIN_S
-        self.until = exchange.caller.until  # of the token, epoch seconds; 0 = without
+        # of the token or the session, epoch seconds; 0 = without
+        self.until = door.sessions.end_of(exchange.caller, exchange.match.exposure.environment)
         self.asked = 0  # since then, what the token is worth
 
     # === the client's connection ===

@@ -3,8 +3,10 @@
 A policy that is swapped in while an answer streams does not concern it: that request was decided. But a stream of
 events may never end by itself. So whoever is cut off, or whose session is over, loses what is under way as well, a
 service that is shut loses its callers, and an answer that was not begun becomes the refusal. As with tunnels there is
-no index of who is concerned: each change has all that is under way looked at, in slices between which the loop turns.
-What is asked of Stagedoor itself goes on, for one of those requests may be the one that ended the session.
+no index of who is concerned: each change has all that is under way looked at, in slices between which the loop turns,
+and so does each second, because sessions end by time alone as well. An answer that goes on is a use of its session, as
+an open tunnel is. What is asked of Stagedoor itself goes on, for one of those requests may be the one that ended the
+session.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from gateway.door.faults import body_broken
-from gateway.door.held_facts import Gone, sid_of
+from gateway.door.held_facts import Gone, Wanted, sid_of
 from gateway.door.pool import OWN_SERVICE, is_shut
 from policy.reasons import DENIED
 
@@ -34,7 +36,7 @@ class UnderWay:
         self._walking = False
 
     def look_again(self) -> None:
-        """Somebody was cut off, or a session is over."""
+        """Somebody was cut off, or a session is over; or a second has passed, since time ends sessions, too."""
         found = [each.exchange for each in self.door.connections()]
         self._due = deque([each for each in found if each is not None and each.endpoint is not None])
         if self._due and not self._walking:
@@ -63,5 +65,11 @@ class UnderWay:
             return "session_ended" if caller.session else "token_revoked"
         if not caller.session:
             return ""
-        known = self.door.sessions.facts.known(sid_of(caller.session), self.door.now, caller.principal.ref)
+        door = self.door
+        if door.now >= door.sessions.end_of(caller, match.exposure.environment):
+            return "session_ended"
+        sid, facts = sid_of(caller.session), door.sessions.facts
+        known = facts.known(sid, door.now, caller.principal.ref)
+        if isinstance(known, Wanted):
+            return "session_unavailable" if facts.is_missed(sid, door.now) else ""
         return "session_ended" if isinstance(known, Gone) else ""

@@ -294,7 +294,7 @@ class Door:
         values[counters.DESCRIPTORS_OPEN] = self.room.own + self._clients + values[counters.UPSTREAM_OPEN]
         values[counters.AUDIT_QUEUED] = self.audit.queued
         values[counters.AUDIT_FAILED] = int(self.audit.failed)
-        self.following.send_counters()
+        self.following.each_second()
 
     def _ask_control(self, message: dict[str, object]) -> bool:
         return self.following.ask_control(message)

@@ -1,8 +1,7 @@
 """Answers of our own: a refusal as problem+json (RFC 9457) for programs, or as a small page for people.
 
 A browser gets the page if it asks for HTML by name and prefers it; everybody else gets JSON. Both say the same:
-status, sentence, what to do, code, request id. The page loads nothing and runs nothing, which its
-Content-Security-Policy holds it to, and everything in it is escaped.
+status, sentence, what to do, code, request id.
 
 No answer here is stored by a cache, and none depends on more than its arguments. `no_rule` takes no detail at
 all: to a caller without any right on a service, every one of its paths looks the same, existing or not.
@@ -10,20 +9,17 @@ all: to a caller without any right on a service, every one of its paths looks th
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from functools import lru_cache
-from html import escape
 from http import HTTPStatus
 from typing import Final
 
 from gateway.errors import Fault
+from gateway.http1.for_people import Visitor, page_of
 
 _TYPE: Final = "https://stagedoor.dev/reasons/"
 _WITHOUT_DETAIL: Final = frozenset(("no_rule",))
-_STARTS_AGAIN: Final = frozenset(("session_ended", "session_not_begun"))
 _RETRY_AFTER_S: Final = {
     "overloaded": 1, "rate_limited": 1, "shutting_down": 2, "policy_unavailable": 5, "issuer_unavailable": 5,
     "audit_unavailable": 10, "session_unavailable": 2,
@@ -42,21 +38,6 @@ _PROXY_ERRORS: Final = {
 }  # fmt: skip
 _ALLOW: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
-_STYLE: Final = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1.5rem;color:#1b1f24;"
-    "background:#fff}h1{font-size:1.4rem;margin:0 0 .5rem}p{margin:.5rem 0}"
-    "footer{margin-top:2rem;border-top:1px solid #d5dae0;padding-top:.75rem;color:#57606a;font-size:.85rem}"
-    "code{font-family:ui-monospace,monospace}"
-    "@media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}"
-    "footer{color:#9198a1;border-color:#30363d}}"
-)
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
-_PAGE_FIELDS: Final = (
-    "Content-Type: text/html; charset=utf-8\r\n"
-    f"Content-Security-Policy: default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'\r\n"
-    "Referrer-Policy: no-referrer\r\n"
-).encode("ascii")
 _JSON_FIELDS: Final = b"Content-Type: application/problem+json\r\n"
 
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749, 3.3: scope-token
@@ -109,17 +90,18 @@ def refusal(
     close: bool = False,
     extra: bytes = b"",
     retry_s: int = 0,
+    visitor: Visitor | None = None,
 ) -> bytes:
     """The whole answer. `close`: the connection ends anyway; it also does where the fault says so.
 
     `www_authenticate` is what :func:`challenge` gave; `extra` are further whole lines; `retry_s` says when it
-    is worth another try, where the code alone does not. An answer to HEAD has
+    is worth another try, where the code alone does not; `visitor` is for pages. An answer to HEAD has
     the length of what GET would have had, and no body.
     """
     shown_id = request_id if _REQUEST_ID.fullmatch(request_id) else b"-"
     detail = "" if fault.code in _WITHOUT_DETAIL else detail
     if prefers_html(accept):
-        kind, body = _PAGE_FIELDS, _page(fault, detail, shown_id.decode("ascii"))
+        kind, body = page_of(fault, detail, shown_id.decode("ascii"), visitor)
     else:
         kind, body = _JSON_FIELDS, _problem(fault, detail, shown_id.decode("ascii"))
     retry_s = retry_s or _RETRY_AFTER_S.get(fault.code, 0)
@@ -160,41 +142,6 @@ def _problem(fault: Fault, detail: str, request_id: str) -> bytes:
     problem["todo"] = fault.todo
     problem["request_id"] = request_id
     return json.dumps(problem, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _page(fault: Fault, detail: str, request_id: str) -> bytes:
-    title, todo = escape(fault.title), escape(fault.todo)
-    more = f"<p>{escape(_sentence(detail))}</p>\n" if detail else ""
-    again = '<p><a href="/">Start again</a></p>\n' if fault.code in _STARTS_AGAIN else ""
-    return (
-        "<!doctype html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{fault.status} {title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n<h1>{title}</h1>\n{more}<p>{todo}</p>\n{again}</main>\n"
-        f"<footer>{fault.status} · <code>{escape(fault.code)}</code> · request <code>{escape(request_id)}</code>"
-        "</footer>\n</body>\n</html>\n"
-    ).encode()
-
-
-def _sentence(detail: str) -> str:
-    """For a page, what reads as a sentence is spelled as one; a rule's id, or one word, stays."""
-    return f"{detail[0].upper()}{detail[1:]}." if " " in detail and detail[-1] not in ".!?" else detail
-
-
-def parting_page(to: str) -> tuple[bytes, bytes]:
-    """Fields and body of what somebody sees who signed out here, on the way to ``to``. A page, because a browser holds
-    the redirects of a form to the `form-action` of the page it stood on (CSP 3, 6.4.1)."""
-    address = escape(to)
-    body = (
-        "<!doctype html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="refresh" content="0;url={address}">\n'
-        f"<title>You are signed out here</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f'<main>\n<h1>You are signed out here.</h1>\n<p><a href="{address}">Go on</a></p>\n</main>\n</body>\n</html>\n'
-    )
-    return _PAGE_FIELDS, body.encode()
 
 
 _JSON_TYPES: Final = ("application/json", "application/problem+json", "application/*")

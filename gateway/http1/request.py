@@ -5,6 +5,8 @@ Fields that this step does not need are as if they were absent, so that a head i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.http1.target import Target
 from gateway.http1.values import NOTHING
 
@@ -44,8 +46,12 @@ class Head:
         self.accept = b""
 
 
-def unread_head(method: str, line: bytes) -> Head:
-    """Stands for a head that has no reading, in the record alone: what could be seen of it, and nothing to act on."""
+def unread_head(method: str, line: bytes, fields: Iterable[tuple[bytes, bytes]] = ()) -> Head:
+    """Stands for a head that has no reading: what could be seen of it, for the record, and whether a person looks at
+    the answer. Nothing in it is acted on."""
     head = Head(method, Target(line, line.decode("latin-1"), ()), 11)
     head.keep_alive = False
+    for name, value in fields:
+        if name.lower() == b"accept":
+            head.accept = value
     return head

@@ -8,6 +8,7 @@ is another one. Somebody is signed in at all three.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -255,6 +256,23 @@ def test_it_takes_and_plants_no_cookie_of_ours(scene: Scene, page: Page) -> None
     assert is_signed_in(scene, page.context)
 
 
+@pytest.mark.parametrize("number", [20, 60])
+def test_whoever_it_gives_more_cookies_than_fit_is_told_what_to_do(scene: Scene, page: Page, number: int) -> None:
+    """Any host may set cookies for all of its site. What a person can do, they are told, on every host of it."""
+    tossing = "document.cookie = `c${each}=${'x'.repeat(4000)}; path=/; secure; domain=corp.test`"
+    page.evaluate(f"for (let each = 0; each < {number}; each++) {tossing}")
+    for host in (scene.good, scene.evil):
+        other = page.context.new_page()
+        shown = other.goto(f"{host}/")
+        assert shown is not None
+        assert (shown.status, shown.headers["content-type"]) == (431, "text/html; charset=utf-8")
+        assert "Delete the cookies of this site in your browser's settings" in other.inner_text("main")
+        other.close()
+    page.context.clear_cookies(name=re.compile("^c"))
+    page.goto(f"{scene.good}/")
+    assert page.title() == "An application"
+
+
 def test_it_signs_nobody_out_elsewhere(scene: Scene, page: Page) -> None:
     """`Clear-Site-Data` takes the cookies of a whole site."""
     before = sessions(page.context)
@@ -276,10 +294,36 @@ def test_the_code_its_worker_sees_is_worth_nothing_to_anybody_else(scene: Scene,
     stranger = scene.place.browser()
     stranger.places["evil.corp.test"] = stranger.places["good.corp.test"] = scene.place.node.port
     for address in (arrival.replace("evil.", "good."), arrival):
-        assert stranger.get(address).status == 400
+        assert stranger.get(address).location.endswith("/.stagedoor/arrive?because=cookie")
     tossed = f"__Host-stagedoor-to-{parameters(arrival)['to']}=AAAAAAAAAAAAAAAAAAAAAA"
-    assert stranger.get(arrival, {"Cookie": tossed}).status == 400
+    assert stranger.get(arrival, {"Cookie": tossed}).location.endswith("/.stagedoor/arrive?because=used")
     assert not stranger.jar
+
+
+READING = """
+[location.href, document.URL, document.referrer, JSON.stringify(history.state),
+ ...performance.getEntries().map(each => each.name), ...navigation.entries().map(each => each.url)]
+"""
+
+
+def test_where_it_leads_a_visitor_it_reads_no_code_afterwards(scene: Scene, page: Page) -> None:
+    """Somebody begins a sign-in at the hostile host elsewhere, and its page leads jane to where that one ends: the code
+    that comes back is for them. A page may read where its window has been on its own host, so none is ever shown where
+    the code is; and what its worker saw of the code is used up by then."""
+    stranger = scene.place.browser()
+    stranger.places["evil.corp.test"] = scene.place.node.port
+    begun = stranger.get(f"{scene.evil}/")
+    assert begun.location.startswith(scene.central)
+    page.evaluate(f"location.href = {json.dumps(begun.location)}")
+    page.wait_for_url(f"{scene.evil}/.stagedoor/arrive?because=cookie")
+    page.get_by_role("link", name="Start again").click()
+    page.wait_for_url(f"{scene.evil}/")
+    told = page.evaluate(READING)
+    assert not [each for each in told if each and "code=" in each]
+    seen = page.evaluate("fetch('/seen').then(answer => answer.json())")
+    arrival = next(each for each in seen if "/.stagedoor/arrive?code=" in each)
+    assert stranger.get(arrival).location == f"{scene.evil}/.stagedoor/arrive?because=used"
+    assert SESSION not in stranger.cookies("evil.corp.test")
 
 
 def test_who_was_kept_from_arriving_arrives_as_soon_as_nobody_keeps_them(scene: Scene, page: Page) -> None:

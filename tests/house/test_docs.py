@@ -60,6 +60,19 @@ def test_links_and_named_files_exist(path: Path) -> None:
         assert (ROOT / named).exists() or named.startswith(MADE_LATER), f"`{named}` is named"
 
 
+def test_every_promise_against_an_attack_names_tests_that_exist() -> None:
+    rows = re.findall(r"^\| .* \|$", (ROOT / "docs" / "security-promises.md").read_text(), re.MULTILINE)
+    rows = [row for row in rows if not row.startswith(("| attack |", "| check |"))]
+    assert len(rows) > 50
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", row)
+        assert named, f"no test holds: {row}"
+        for file, name in named:
+            path = ROOT / "tests" / file
+            assert path.is_file(), file
+            assert re.search(rf"^def {name}\(", path.read_text(), re.MULTILINE), f"{file}::{name}"
+
+
 def test_make_help_lists_every_target_people_use() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = set(re.findall(r"^\.PHONY: (\S+)", makefile, re.MULTILINE))

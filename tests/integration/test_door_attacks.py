@@ -475,6 +475,23 @@ def test_a_connection_with_bytes_still_to_send_is_not_pooled(tmp_path: Path) -> 
 # === lingering ===
 
 
+def at_rest(door: RunningDoor, client: Downstream) -> Downstream:
+    """Once the door can write no more, or has written all: for a while, nothing of it changes."""
+
+    def state() -> tuple[int, bool, int]:
+        exchange = client.exchange
+        return (exchange.bytes_out if exchange is not None else -1), client.write_paused, client.lingering
+
+    before = None
+    for _ in range(100):
+        time.sleep(0.15)
+        now = door.thread.call(state)
+        if now == before and now not in ((0, False, -1), (-1, False, -1)):  # it has not begun
+            break
+        before = now
+    return client
+
+
 @contextlib.contextmanager
 def lingering_client(tmp_path: Path) -> Iterator[tuple[RunningDoor, socket.socket, int]]:
     """A client that has read nothing yet of an early answer, whose end waits in the door's memory. The kernel's
@@ -497,8 +514,8 @@ def lingering_client(tmp_path: Path) -> Iterator[tuple[RunningDoor, socket.socke
                 sock.settimeout(3)
                 sock.connect(("127.0.0.1", door.port))
                 sock.sendall(request(method="POST", lines=b"Content-Length: 1000\r\n") + b"abc")
-                time.sleep(0.15)
-                (client,) = door.thread.call(connections)
+                until(lambda: door.thread.call(connections))
+                client = at_rest(door, door.thread.call(connections)[0])
                 if client.lingering >= 0 and client.write_paused:
                     yield door, sock, length
                     return

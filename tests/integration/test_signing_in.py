@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import Rate
 from gateway.identity.session import SessionKeys, Ticket, open_ticket, proof_of, seal_ticket
 from policy.facts import Catalog
 from tests.integration.conftest import token
@@ -28,6 +29,7 @@ from tests.support.door_sessions import (
 )
 from tests.support.small_catalog import POLICY, service, small_catalog
 from tests.support.upstream import Upstream
+from tests.support.wire import Got
 
 SHOP = "https://shop.example.com"
 STRICT = {
@@ -59,6 +61,27 @@ def sign_in(world: SessionWorld, browser: Browser, host: str = "echo.test", targ
     got = browser.go(host, target)
     assert got.status == 303, got.body
     return world.control.code_for(world.control.ticket(got.headers["location"]))
+
+
+def turned_back(world: SessionWorld, browser: Browser, way: str, why: str, **fields: str) -> Got:
+    """The page at the end of an arrival that comes to nothing: at an address without the code, which was used up."""
+    got = browser.go("echo.test", way, **fields)
+    assert (got.status, got.headers["location"]) == (303, f"/.stagedoor/arrive?because={why}"), got.body
+    assert got.headers["referrer-policy"] == "no-referrer"
+    code = way.partition("code=")[2].partition("&")[0]
+    until(lambda: any(each["code"] == code for each in world.control.redeemed))
+    assert code not in world.control.codes
+    page = browser.go("echo.test", got.headers["location"])
+    assert (page.status, "__Host-stagedoor" in browser.cookies["echo.test"]) == (400, False)
+    return page
+
+
+def told_elsewhere(got: Got) -> str:
+    """Why nobody arrived, of an answer that shows nothing at the address that holds the code."""
+    path, _, why = got.headers["location"].partition("?because=")
+    assert (got.status, path, got.body) == (303, "/.stagedoor/arrive", b"")
+    assert got.headers["referrer-policy"] == "no-referrer"
+    return why
 
 
 # === to the sign-in ===
@@ -131,7 +154,7 @@ def test_a_page_that_would_post_is_told_that_nothing_was_sent_on(world: SessionW
                       Sec_Fetch_Dest="document", Origin="https://echo.test")  # fmt: skip
     assert got.status == 401
     assert b"Nothing of this request was sent on" in got.body
-    assert b"The session has ended." in got.body
+    assert b"Your session has ended." in got.body
     assert upstream.seen == []
 
 
@@ -149,8 +172,7 @@ def test_without_https_nobody_is_given_a_cookie(world: SessionWorld) -> None:
     assert b"Signing in needs https" in got.body
     assert browser.set_cookies == []
     ticket = world.control.ticket(world.browser().go("echo.test").headers["location"])
-    got = browser.go("echo.test", world.control.code_for(ticket))
-    assert got.status == 400
+    turned_back(world, browser, world.control.code_for(ticket), "https")
     assert browser.set_cookies == []
 
 
@@ -258,17 +280,31 @@ def test_an_arrival_has_one_form(world: SessionWorld, way: str) -> None:
 def test_a_link_that_somebody_else_prepared_signs_nobody_in(world: SessionWorld) -> None:
     """Login CSRF: the attacker signs in as themselves and has the victim open the last address."""
     attacker, victim = world.browser(), world.browser()
-    planted = sign_in(world, attacker)
-    got = victim.go("echo.test", planted, Sec_Fetch_Site="cross-site")
-    assert (got.status, victim.cookies["echo.test"]) == (400, {})
-    assert b"Your browser did not bring back our cookie" in got.body
-    assert b'<a href="/">' in got.body
-    assert world.control.redeemed == []
+    page = turned_back(world, victim, sign_in(world, attacker), "cookie", Sec_Fetch_Site="cross-site")
+    assert victim.cookies["echo.test"] == {}
+    assert b"Your browser did not bring back our cookie" in page.body
+    assert b'<a href="/">' in page.body
     # with a cookie of the victim's own sign-in under that name it is another browser's proof
+    planted = sign_in(world, attacker)
     victim.cookies["echo.test"] = {f"__Host-stagedoor-to-{planted[-8:]}": "A" * 22}
-    got = victim.go("echo.test", planted)
-    assert got.status == 400
-    assert "__Host-stagedoor" not in victim.cookies["echo.test"]
+    turned_back(world, victim, planted, "used")
+
+
+def test_the_code_of_an_arrival_that_fails_is_worth_nothing_to_whoever_began_it(world: SessionWorld) -> None:
+    """A page of the same host reads where the windows that it opened are: somebody begins a sign-in, has a visitor end
+    it, and would carry the visitor's session away with the code."""
+    for fields in ({}, {"Sec_Fetch_Dest": "iframe"}, {"X_Forwarded_Proto": "http"}):
+        attacker, victim = world.browser(), world.browser()
+        way = sign_in(world, attacker)
+        why = {(): "cookie", ("Sec_Fetch_Dest",): "way", ("X_Forwarded_Proto",): "https"}[tuple(fields)]
+        turned_back(world, victim, way, why, **fields)
+        turned_back(world, attacker, way, "used")
+
+
+@pytest.mark.parametrize("said", ["", "=", "=x", "=cookie&code=1", "=%63ookie", "=cookie=", "=<script>"])
+def test_a_page_about_a_failed_arrival_says_one_of_few_things(world: SessionWorld, said: str) -> None:
+    got = world.browser().go("echo.test", f"/.stagedoor/arrive?because{said}")
+    assert (got.status, b"The address is not one that a sign-in ends with" in got.body) == (400, True)
 
 
 def test_a_tossed_cookie_beside_the_real_one_ends_the_arrival(world: SessionWorld) -> None:
@@ -276,9 +312,14 @@ def test_a_tossed_cookie_beside_the_real_one_ends_the_arrival(world: SessionWorl
     way = sign_in(world, browser)
     (name,) = browser.cookies["echo.test"]
     real = browser.cookies["echo.test"][name]
-    for tossed in (f"{name}=evil; {name}={real}", f"{name}={real}; {name}=evil", f"{name.upper()}={real}"):
-        assert browser.go("echo.test", way, Cookie=tossed).status == 400
-    assert browser.go("echo.test", way).status == 303
+    for tossed in ("{name}=evil; {name}={real}", "{name}={real}; {name}=evil", "{upper}={real}"):
+        sent = tossed.format(name=name, upper=name.upper(), real=real)
+        turned_back(world, browser, way, "cookie", Cookie=sent)
+        browser.cookies["echo.test"] = {}
+        way = sign_in(world, browser)
+        (name,) = browser.cookies["echo.test"]
+        real = browser.cookies["echo.test"][name]
+    assert browser.go("echo.test", way).headers["location"] == "/"
 
 
 def test_a_code_is_worth_something_once_and_on_its_host(world: SessionWorld) -> None:
@@ -287,19 +328,17 @@ def test_a_code_is_worth_something_once_and_on_its_host(world: SessionWorld) -> 
     jar = dict(browser.cookies["echo.test"])
     other = world.browser()
     other.cookies["app.test"] = dict(jar)
-    assert other.go("app.test", way).status == 400
+    assert other.go("app.test", way).headers["location"] == "/.stagedoor/arrive?because=used"
     way = sign_in(world, browser)
     jar = dict(browser.cookies["echo.test"])
-    assert browser.go("echo.test:8443", way).status == 400, "the port is a part of where it began"
+    elsewhere = browser.go("echo.test:8443", way)
+    assert elsewhere.headers["location"].endswith("=used"), "the port is a part of where it began"
     way = sign_in(world, browser)
     jar = dict(browser.cookies["echo.test"])
     assert browser.go("echo.test", way).status == 303
     browser.cookies["echo.test"] = jar
-    replayed = browser.go("echo.test", way)
-    assert replayed.status == 400
-    assert b"This sign-in was used already" in replayed.body
-    foreign = browser.go("echo.test", re.sub("code=[^&]+", "code=" + "x" * 43, sign_in(world, browser)))
-    assert foreign.status == 400
+    assert b"This sign-in was used already" in turned_back(world, browser, way, "used").body
+    turned_back(world, browser, re.sub("code=[^&]+", "code=" + "x" * 43, sign_in(world, browser)), "used")
 
 
 @pytest.mark.parametrize(
@@ -311,8 +350,7 @@ def test_a_code_is_worth_something_once_and_on_its_host(world: SessionWorld) -> 
 )  # fmt: skip
 def test_only_somebody_on_the_way_to_a_page_arrives(world: SessionWorld, fields: dict[str, str]) -> None:
     browser = world.browser()
-    assert browser.go("echo.test", sign_in(world, browser), **fields).status == 400
-    assert world.control.redeemed == []
+    turned_back(world, browser, sign_in(world, browser), "way", **fields)
 
 
 def test_a_session_is_never_one_that_the_browser_had_before(world: SessionWorld) -> None:
@@ -337,7 +375,8 @@ def test_what_control_gives_out_must_open_here(world: SessionWorld, value: objec
     code = way.partition("code=")[2].partition("&")[0]
     host, proof, _, target = world.control.codes[code]
     world.control.codes[code] = (host, proof, value, target)  # type: ignore[assignment]  # what it must not be
-    assert browser.go("echo.test", way).status in (400, 503)
+    got = browser.go("echo.test", way)
+    assert told_elsewhere(got) in ("later", "used")
     assert "__Host-stagedoor" not in browser.cookies["echo.test"]
     assert "b" not in browser.cookies["echo.test"]
 
@@ -347,14 +386,47 @@ def test_an_arrival_while_control_is_silent_is_told_so_within_seconds(world: Ses
     way = sign_in(world, browser)
     world.control.tells = False
     began = time.monotonic()
-    got = browser.go("echo.test", way)
-    assert got.status == 503
+    assert told_elsewhere(browser.go("echo.test", way)) == "later"
     assert 4 < time.monotonic() - began < 7
     world.control.tells = True
     way = sign_in(world, browser)
     world.door.rest.call(world.control.server.close)
     until(lambda: not world.door.door.following._control.connected)
-    assert browser.go("echo.test", way).status == 503
+    assert told_elsewhere(browser.go("echo.test", way)) == "later"
+
+
+def test_no_refusal_that_a_page_can_bring_about_shows_an_address_with_a_code(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    """Script of the host floods the door, or plants cookies, and reads where a window of the host has stopped."""
+    limits = replace(session_settings(tmp_path).limits, refusals=Rate(1, 1))
+    settings = replace(session_settings(tmp_path), limits=limits)
+    with session_door(tmp_path, catalog(upstream.url), upstream.url, settings=settings) as world:
+        world.control.put(facts())
+        browser = world.browser()
+        way = sign_in(world, browser)
+        browser.cookies["echo.test"]["planted"] = "x" * 100_000
+        assert told_elsewhere(browser.go("echo.test", way)) == "later"
+        assert browser.go("echo.test", "/.stagedoor/arrive?because=later").status == 431
+        del browser.cookies["echo.test"]["planted"]
+        until(lambda: world.browser().go("echo.test", "/.stagedoor/arrive?because=used").status == 429)
+        assert told_elsewhere(browser.go("echo.test", way)) == "many"
+        assert not world.control.redeemed
+
+
+def test_an_arrival_waits_for_the_next_control(world: SessionWorld) -> None:
+    """Control is being replaced: what it was not asked yet is asked of the next one."""
+    browser, door = world.browser(), world.door
+    way = sign_in(world, browser)
+    door.rest.call(world.control.server.close)
+    until(lambda: not door.door.following._control.connected)
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(browser.go, "echo.test", way)
+        until(lambda: door.rest.call(lambda: len(door.door.errands._unsent)) == 1)
+        door.rest.wait(world.control.server.start())
+        got = going.result(10)
+    assert (got.status, got.headers["location"]) == (303, "/")
+    assert [each["code"] for each in world.control.redeemed] == [way.partition("code=")[2].partition("&")[0]]
 
 
 def test_ten_tabs_at_once_all_come_to_where_they_were(world: SessionWorld, upstream: Upstream) -> None:
@@ -572,7 +644,7 @@ def test_everything_else_below_our_prefix_is_not_there_on_a_service_s_host(
         ({"Origin": "HTTPS://ECHO.TEST"}, 200),
         ({"Sec_Fetch_Site": "same-origin"}, 200),
         ({"Sec_Fetch_Site": "none"}, 200),
-        ({}, 200),  # no browser that we know leaves both out; SameSite keeps the cookie from other sites' forms
+        ({}, 403),  # every browser says one of them whenever something is to change
         ({"Origin": "null"}, 403),
         ({"Origin": "http://echo.test"}, 403),
         ({"Origin": "https://echo.test:8443"}, 403),

@@ -25,6 +25,7 @@ import httptools
 from gateway.config import Limits
 from gateway.errors import Refused
 from gateway.http1.head import HeadRules, read_head
+from gateway.http1.lines import CHUNKED, NOT_PLAIN, Lines
 from gateway.http1.parser import parser_refusal
 from gateway.http1.request import Head
 
@@ -93,19 +94,34 @@ class Reader:
         self.trailers: list[tuple[bytes, bytes]] = []
         self._fields: list[tuple[bytes, bytes]] = []
         self._target = b""
+        self._in_head = False
+        self._missing = 0  # of the body that is arriving
+        self._lines = Lines()
         self._parser = httptools.HttpRequestParser(self)
 
     def feed(self, pieces: Iterator[bytes]) -> None:
         for piece in pieces:
-            if self.refused is None:
+            rest = piece
+            while rest and self.refused is None:
                 try:
-                    self._parser.feed_data(piece)
+                    rest = self._lines.feed(self._parser, rest, self._missing)
                 except httptools.HttpParserUpgrade:
                     return  # what follows is read by a fresh parser, or not at all
                 except httptools.HttpParserError as error:
                     self.refused = self.refused or parser_refusal(error)
+                    return
+                self._hold()
+
+    def _hold(self) -> None:
+        if self._in_head:
+            self._lines.hold_head()
+        elif self._missing:
+            self._lines.hold_body(self._missing == CHUNKED)
+        elif self.refused is None and not self._lines.hold():
+            self.refused = Refused("request_malformed", NOT_PLAIN)
 
     def on_url(self, url: bytes) -> None:
+        self._in_head = True
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -114,19 +130,30 @@ class Reader:
     def on_headers_complete(self) -> None:
         fields, target = self._fields, self._target
         self._fields, self._target = [], b""
+        self._in_head = False
         if self.refused is not None:
             return
         method, version = self._parser.get_method(), self._parser.get_http_version()
+        plain = self._lines.is_plain(len(method), len(target))
         head = read_head(method, target, version, fields, self.rules, self.trusted)
         if isinstance(head, Refused):
             self.refused = head
+        elif not plain:
+            self.refused = Refused("request_malformed", NOT_PLAIN)
         else:
             self.heads.append(head)
+            self._missing = head.length
+            if head.length:
+                self._lines.has_body(head.length, fields)
 
     def on_body(self, chunk: bytes) -> None:
         self.body += chunk
+        if self._missing != CHUNKED:
+            self._missing -= len(chunk)
 
     def on_message_complete(self) -> None:
+        self._lines.ended = True
+        self._missing = 0
         self.trailers, self._fields = self._fields, []
 
 

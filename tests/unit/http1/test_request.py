@@ -34,3 +34,9 @@ def test_what_was_not_read_is_kept_for_the_record_and_never_acted_on() -> None:
     assert not head.host
     assert not head.bearer
     assert head.length == 0
+
+
+def test_of_what_was_not_read_it_is_known_whether_a_person_wants_a_page() -> None:
+    fields = [(b"Host", b"a.test"), (b"ACCEPT", b"text/html"), (b"Cookie", b"a=b")]
+    head = unread_head("", b"/", fields)
+    assert (head.accept, head.host, head.own_cookies) == (b"text/html", "", b"")

@@ -1,0 +1,100 @@
+"""Where requests begin, by framing alone: a line is judged at its true place, and little is kept of what came."""
+
+from __future__ import annotations
+
+import httptools
+import pytest
+
+from gateway.http1.lines import CHUNKED, Lines
+from tests.support.http_golden import Reader, read_bytewise, read_whole
+
+GET = b"GET /a HTTP/1.1\r\nHost: app.test\r\n\r\n"
+WIDE = b"GET  /b HTTP/1.1\r\nHost: app.test\r\n\r\n"
+CHUNKS = b"POST /c HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODY = b"a\r\n\r\n\r\nGET / \r\n5;x=y\r\n0\r\n\r\n\r\n0\r\nX-A: b\r\n\r\n"
+COUNTED = b"PUT /d HTTP/1.1\r\nHost:app.test\r\nContent-Length: 10\r\n\r\n\r\n\r\nGET  /"
+
+
+class Told:
+    """A parser's listener that notes where heads end, and asks about each line."""
+
+    def __init__(self) -> None:
+        self.lines = Lines()
+        self.parser = httptools.HttpRequestParser(self)
+        self.target = b""
+        self.plain: list[bool] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_headers_complete(self) -> None:
+        self.plain.append(self.lines.is_plain(len(self.parser.get_method()), len(self.target)))
+        self.target = b""
+
+
+def test_every_line_of_a_piece_is_judged_at_its_place() -> None:
+    told = Told()
+    assert told.lines.feed(told.parser, GET + WIDE + GET + b"\r\n\r\n" + GET + WIDE, 0) == b""
+    assert told.plain == [True, False, True, True, False]
+
+
+def test_bodies_are_passed_over() -> None:
+    for bodies in (CHUNKS + BODY, COUNTED, COUNTED + CHUNKS + BODY + COUNTED):
+        for read in (read_whole, read_bytewise):
+            assert read(bodies + GET).refused is None
+            reader = read(bodies + GET + WIDE + GET)
+            assert reader.refused is not None
+            assert reader.heads[-1].target.raw == b"/a"
+
+
+@pytest.mark.parametrize("at", range(1, len(BODY)))
+def test_a_line_behind_chunks_that_began_earlier_is_judged(at: int) -> None:
+    """Wherever the body is cut, and whatever in it looks like an end."""
+    reader = Reader()
+    reader.feed(iter((CHUNKS + BODY[:at], BODY[at:] + GET + WIDE)))
+    assert [head.target.raw for head in reader.heads] == [b"/c", b"/a"]
+    assert reader.refused is not None
+
+
+def test_what_is_left_behind_chunks_is_given_back() -> None:
+    told = Told()
+    told.lines.feed(told.parser, CHUNKS, 0)
+    told.lines.has_body(CHUNKED, [])
+    told.lines.hold_body(True)
+    reader = httptools.HttpRequestParser(Ender(told.lines))
+    reader.feed_data(CHUNKS)
+    assert told.lines.feed(reader, BODY + WIDE, CHUNKED) == WIDE
+
+
+class Ender:
+    """Says when a body has ended, as a client's connection does."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+
+    def on_message_complete(self) -> None:
+        self.lines.ended = True
+
+
+def test_nothing_is_kept_between_messages() -> None:
+    """An idle connection holds no bytes of what came."""
+    told = Told()
+    told.lines.feed(told.parser, GET + GET, 0)
+    assert told.lines.hold()
+    assert told.lines.held == told.lines.piece == b""
+
+
+@pytest.mark.parametrize("flood", [b"GET" + b" " * 500, b"\r" * 500, b"\n", b"\r\n\r\r", b"\r\n" * 200 + b"\n"])
+def test_what_can_begin_no_line_is_not_kept_for_ever(flood: bytes) -> None:
+    """Spaces and line ends that the parser skips in silence end the connection instead of filling memory."""
+    reader = read_bytewise(flood)
+    assert reader.refused is not None
+    assert reader.refused.code == "request_malformed"
+
+
+def test_empty_lines_are_not_kept() -> None:
+    told = Told()
+    for octet in b"\r\n" * 5000:
+        told.lines.feed(told.parser, bytes((octet,)), 0)
+        assert told.lines.hold()
+        assert len(told.lines.held) <= 1
