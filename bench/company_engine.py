@@ -24,6 +24,7 @@ from gateway.engine.catalogs import Sources
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Rounds
+from gateway.engine.sources.sharing import Held
 
 CHANGES = 30
 
@@ -51,9 +52,10 @@ class Engine:
         settings = settings_of(folder)
         self.folder = folder
         self.told_s = self.first_told_s = 0.0  # of processor time, when the doors were told last, and first
-        self.sources = Sources(settings.catalog)
         state = Path(settings.state_folder)
-        self.rounds = Rounds(settings, Publisher(state), Journal(state), self.sources, self._told)
+        journal = Journal(state)
+        self.sources = Sources(settings.catalog, held=Held(journal.sections["entities"]))
+        self.rounds = Rounds(settings, Publisher(state), journal, self.sources, self._told)
 
     def _told(self, message: dict[str, Any]) -> None:
         self.told_s = time.process_time()

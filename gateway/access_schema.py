@@ -28,7 +28,9 @@ def access_schema() -> Schema:
         **_mapping(
             {
                 "version": {"const": 1},
-                "environments": _named(_environment(), "What a relation to a service is worth. A key left out: none."),
+                "environments": _named(
+                    _environment(), "What a relation to a service is worth. A key left out: none.", nullable=False
+                ),
                 "roles": _named(_role(), "Scopes that members of a team have."),
                 "scopes": _named(_scope(), "Scopes that stand for those of many operations."),
                 "defaults": _list(_default(), "The access of services that do not state their own."),
@@ -49,8 +51,8 @@ def _mapping(keys: Schema, **more: Any) -> Schema:
     return {"type": "object", "additionalProperties": False, "properties": keys, **more}
 
 
-def _named(inner: Schema, description: str) -> Schema:
-    entry = {"anyOf": [inner, {"type": "null"}]}
+def _named(inner: Schema, description: str, *, nullable: bool = True) -> Schema:
+    entry = {"anyOf": [inner, *([{"type": "null"}] if nullable else [])]}
     pattern = "^[A-Za-z0-9][A-Za-z0-9_.:/-]*$"
     return {
         "description": description,
@@ -141,7 +143,7 @@ def _scope() -> Schema:
 def _default() -> Schema:
     return _mapping(
         {
-            "for": {"anyOf": [_mapping(_selector()), {"type": "null"}], "description": "Left out: all services."},
+            "for": _mapping(_selector(), minProperties=1, description="Left out: all services."),
             "access": {"enum": ["owners", "consumers", "everyone"]},
             "in": _texts("Environments; left out: all."),
         },

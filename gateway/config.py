@@ -130,6 +130,7 @@ class Environment:
     upstreams: tuple[str, ...]  # networks ("10.0.0.0/8") and names (".internal") it may point to
     services: Mapping[str, ServiceSettings] = field(default_factory=dict)
     sessions: EnvironmentSessions = EnvironmentSessions()
+    shared_hosts: tuple[str, ...] = ()  # those on which services of several teams may stand beside each other
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,9 @@ class SessionsModel(Keys):
 class EnvironmentModel(Keys):
     hosts: Some[HostPattern]
     """Public hosts that services may claim: `.apps.example.com` for all below it, or one host."""
+    shared_hosts: list[HostPattern] = []
+    """Those of them on which services of several teams may stand beside each other, by path. To a browser they are one:
+    script of each acts as whoever looks at it for all of them. Any other host is the team's that has a place on it."""
     upstreams: Some[UpstreamPattern]
     """Where services may run. Loopback and link-local addresses count only when listed as networks."""
     services: dict[Ref, ServiceModel] = {}

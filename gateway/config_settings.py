@@ -114,7 +114,7 @@ def _issuer(model: IssuerModel, absolute: Callable[[str | None], str]) -> config
             tenants=tuple(model.tenants),
             introspection=_introspection(model.introspection, absolute) if model.introspection else None,
             client=_client(model.client, absolute) if model.client else None,
-            command_line=_command_line(model.command_line) if model.command_line else None,
+            command_line=_command_line(model.command_line, model.client) if model.command_line else None,
         )
     )
 
@@ -146,9 +146,12 @@ def _client(model: ClientModel, absolute: Callable[[str | None], str]) -> Client
     )
 
 
-def _command_line(model: CommandLineModel) -> CommandLine:
+def _command_line(model: CommandLineModel, client: ClientModel | None) -> CommandLine:
     scopes = tuple(model.scopes) if model.scopes else CommandLine("").scopes
-    return CommandLine(model.client_id, scopes, model.resource or "")
+    words = model.mfa_acr_values
+    if words is None:
+        words = client.mfa_acr_values if client is not None else []
+    return CommandLine(model.client_id, scopes, model.resource or "", tuple(words))
 
 
 def _sessions(model: SessionsModel, absolute: Callable[[str | None], str]) -> Sessions:
@@ -165,7 +168,8 @@ def _sessions(model: SessionsModel, absolute: Callable[[str | None], str]) -> Se
 def _environment(name: str, model: EnvironmentModel, absolute: Callable[[str | None], str]) -> config.Environment:
     services = {ref: _service(each, absolute) for ref, each in model.services.items()}
     sessions = EnvironmentSessions(model.sessions.idle, model.sessions.absolute)
-    return config.Environment(name, tuple(model.hosts), tuple(model.upstreams), services, sessions)
+    shared = tuple(model.shared_hosts)
+    return config.Environment(name, tuple(model.hosts), tuple(model.upstreams), services, sessions, shared)
 
 
 def _service(model: ServiceModel, absolute: Callable[[str | None], str]) -> config.ServiceSettings:

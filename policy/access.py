@@ -98,9 +98,11 @@ class _PolicyReader(DemandReader):
             yield name, read(name, node, (key, name))
 
     def environment(self, name: str, node: object, path: Path) -> EnvironmentPolicy:
+        if node is None:  # what it asks for is missed by the rules that stand on their own
+            self.fault(path, f"`{name}` is empty", "write `{}` where nothing is worth anything")
         verbs = ("owners", "consumers", "everyone", "groups")
         keys = self.mapping(node, path, (*verbs, "consent", "public", "people", "workloads", "temporary"))
-        self.filled(keys, path, [key for key in ("people", "workloads", "temporary") if keys.get(key) is None])
+        self.filled(keys, path, ("people", "workloads", "temporary"))
         allowed = {key: self.verbs(keys.get(key), (*path, key)) for key in verbs}
         requirements: list[Requirement] = []
         for kind in ("people", "workloads"):
@@ -125,6 +127,7 @@ class _PolicyReader(DemandReader):
 
     def temporary(self, node: object, path: Path) -> Temporary:
         keys = self.mapping(node, path, ("longest", "approvers", "reason"), "{longest: 8h}")
+        self.filled(keys, path, ("approvers",))
         approvers = self.texts(keys.get("approvers", "owners"), (*path, "approvers"))
         reason = self.word(keys.get("reason", "required"), (*path, "reason"), ("required", "optional"), "required")
         return Temporary(
@@ -151,7 +154,7 @@ class _PolicyReader(DemandReader):
 
     def default(self, node: object, path: Path) -> Default:
         keys = self.mapping(node, path, ("for", "access", "in"))
-        self.filled(keys, path, ("in",))
+        self.filled(keys, path, ("for", "in"))
         access = self.word(keys.get("access"), (*path, "access"), ("owners", "consumers", "everyone"), "owners")
         services = self.selector(keys.get("for"), (*path, "for"))
         environments = self.environments(keys.get("in"), (*path, "in"))

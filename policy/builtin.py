@@ -75,6 +75,9 @@ OWN_OPERATIONS: Final = (
     OwnOperation("sessions", "GET", f"{API}/sessions", "signed_in"),
     OwnOperation("endSessions", "DELETE", f"{API}/sessions", "signed_in"),
     OwnOperation("endSession", "DELETE", f"{API}/sessions/{{sid}}", "signed_in"),
+    OwnOperation("pins", "GET", f"{API}/pins", "administrators"),
+    OwnOperation("confirmPin", "PUT", f"{API}/pins", "administrators"),
+    OwnOperation("removePin", "DELETE", f"{API}/pins", "administrators"),
     SYNC,
 )
 # What people come through who are nobody yet, and what their identity providers call.

@@ -1,8 +1,13 @@
-"""Who may claim which host, path and upstream: the operator's lists, and one holder for each host and path.
+"""Who may claim which host, path and upstream: the operator's lists, one holder for each host and path, one team for
+each host.
 
 A component states host, path and upstream itself, and anybody who may edit a catalog entry may edit these. So
 the operator lists the suffixes and networks an environment may use, and a claim on a place that is already
 held never moves it.
+
+To a browser a host is one: a page below one path of it acts, with its script, as whoever looks at it below every
+other path, and sees what they see. So a host is the team's that holds a place on it, and nobody else gets one beside
+it, longer or shorter, unless the operator says that teams share this host.
 """
 
 from __future__ import annotations
@@ -83,8 +88,45 @@ def holders(
     return held, faults
 
 
-def _refused(claimant: Claimant, message: str) -> Fault:
-    return Fault(claimant[1].source, message, "choose another `host` or `path`", environment=claimant[1].environment)
+def residents(
+    held: Mapping[Claim, Claimant], incumbents: Mapping[Claim, str], above: Iterable[Claimant] = ()
+) -> tuple[dict[Claim, Claimant], list[Fault]]:
+    """Of those who hold the places of one host, those who stay, and a fault for each who does not.
+
+    Who was there stays, and whoever is of their team may come; ``above`` are those of the wildcard that stood for this
+    host so far. Where nobody was there, newcomers of several teams all go: which of them is right is for people to say.
+    On a host that the operator lets teams share, everybody may come.
+    """
+    old = [each for claim, each in held.items() if incumbents.get(claim) == _key_of(each)] or list(above)
+    judged = old or [each for each in held.values() if not each[1].common]
+    teams = {_team_of(each) for each in judged}
+    stay: dict[Claim, Claimant] = {}
+    faults: list[Fault] = []
+    for claim, each in held.items():
+        team, host = _team_of(each), claim[0]
+        if each[1].common or (team in teams and (old or len(teams) == 1)):
+            stay[claim] = each
+            continue
+        others = sorted(_key_of(other) for other in judged if _team_of(other) != team)
+        verb = ("has" if old else "claims") if len(others) == 1 else ("have" if old else "claim")
+        named = ", ".join(f"`{key}`" for key in others)
+        message = f"`{_key_of(each)}` claims `{host}{claim[1]}`, and {named} of another team {verb} the host `{host}`"
+        hint = f"choose another `host`, or ask the operators to list `{host}` under `shared_hosts`"
+        faults.append(_refused(each, message, hint))
+    return stay, faults
+
+
+def _key_of(claimant: Claimant) -> str:
+    return key_of(claimant[0].ref, claimant[1].environment)
+
+
+def _team_of(claimant: Claimant) -> str:
+    """Whose a service is; one without an owner is nobody else's."""
+    return claimant[0].owner or claimant[0].ref
+
+
+def _refused(claimant: Claimant, message: str, suggestion: str = "choose another `host` or `path`") -> Fault:
+    return Fault(claimant[1].source, message, suggestion, environment=claimant[1].environment)
 
 
 def name_listed(name: str, listed: Iterable[str]) -> bool:

@@ -85,6 +85,7 @@ class Exposure:
     prefix: str  # "/" or "/v1/payments", no trailing slash
     upstreams: tuple[str, ...]  # "http://10.0.0.1:8080", "https://name", "unix:control"
     source: Source = Source("")
+    common: bool = False  # the operator lets teams share this host, by path
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Protocol, TypeVar
 
-from policy.claims import Claim, Claimant, holders, key_of
+from policy.claims import Claim, Claimant, key_of
 from policy.facts import Catalog, Exposure, Service
 from policy.names import Names, unknown_in_policy, unknown_in_service
+from policy.places import Places
 from policy.reading import Fault
 from policy.rule import Published, Rule
 from policy.stated import Instances, instances_of
@@ -81,10 +82,8 @@ class Memory:
         self._names = Names(self._named)
         self._name_faults: dict[str, tuple[Fault, ...]] = {}  # by service; "" of the access policy
         self._parts: dict[str, Part] = {}
-        self._claims: dict[Claim, dict[str, Claimant]] = {}
-        self._held: dict[Claim, tuple[Claimant, ...]] = {}
-        # Where there are some: of claims, of what services say alone, and (by exposure) of what the book says.
-        self._claim_faults: dict[Claim, tuple[Fault, ...]] = {}
+        self._places = Places()
+        # Where there are some: of what services say alone, and (by exposure) of what the book says.
         self._part_faults: dict[str, tuple[Fault, ...]] = {}
         self._book_faults: dict[str, tuple[Fault, ...]] = {}
         self._users: dict[str, tuple[Service, ...]] = {}
@@ -113,8 +112,8 @@ class Memory:
             last.policy is not question.policy or "" in self._named.readers(turned)))  # fmt: skip
         touched = self._take_parts(changed, after, question, part_of)
         moved = differing(last.incumbents if last is not None else {}, question.incumbents)
-        touched.update(claim for claim in moved if len(self._claims.get(claim, ())) > 1)  # who is alone holds it anyway
-        let_go = self._settle(touched, question)
+        touched.update(claim for claim in moved if self._places.is_wanted(claim))  # who is alone holds it anyway
+        let_go = self._places.settle(touched, question.incumbents, question.reserved)
         asked = self._take_users(before, after)
         if any(each.instance is not None for each in (*before.values(), *after.values())):
             self._instances = instances_of(self._services.values())
@@ -134,7 +133,8 @@ class Memory:
         return [each.published for each in self._remembered.values()]
 
     def faults(self) -> Iterator[Fault]:
-        for faults in (self._name_faults, self._claim_faults, self._part_faults, self._book_faults):
+        yield from self._places.faults()
+        for faults in (self._name_faults, self._part_faults, self._book_faults):
             for found in faults.values():
                 yield from found
 
@@ -172,36 +172,13 @@ class Memory:
         for ref in changed:
             self._part_faults.pop(ref, None)
             if (old := self._parts.pop(ref, None)) is not None:
-                for service, exposure in old.claimants:
-                    claim = (exposure.host, exposure.prefix)
-                    self._claims[claim].pop(key_of(service.ref, exposure.environment))
-                    touched.add(claim)
+                touched.update(map(self._places.leave, old.claimants))
             if ref in after:
                 part = self._parts[ref] = part_of(after[ref], question)
                 if part.faults:
                     self._part_faults[ref] = part.faults
-                for service, exposure in part.claimants:
-                    claim = (exposure.host, exposure.prefix)
-                    self._claims.setdefault(claim, {})[key_of(service.ref, exposure.environment)] = (service, exposure)
-                    touched.add(claim)
+                touched.update(map(self._places.come, part.claimants))
         return touched
-
-    def _settle(self, touched: Iterable[Claim], question: Question) -> set[str]:
-        """Who holds the places that are claimed otherwise now. Returns the exposures that held them before."""
-        let_go: set[str] = set()
-        for claim in touched:
-            let_go.update(key_of(each.ref, exposure.environment) for each, exposure in self._held.pop(claim, ()))
-            rivals = self._claims.get(claim, {})
-            self._claim_faults.pop(claim, None)
-            if not rivals:
-                self._claims.pop(claim, None)
-                continue
-            in_order = [rivals[key] for key in sorted(rivals)]
-            held, faults = holders(in_order, question.incumbents, question.reserved)
-            self._held[claim] = tuple(held)
-            if faults:
-                self._claim_faults[claim] = tuple(faults)
-        return let_go
 
     def _take_users(self, before: Mapping[str, Service], after: Mapping[str, Service]) -> set[str]:
         """Returns the APIs that others use, or that are used by another fact."""
@@ -251,8 +228,8 @@ class Memory:
         """Derive what is stale or newly held; forget what holds no place any more."""
         holding: dict[str, Claimant] = {}
         for claim in touched:
-            for service, exposure in self._held.get(claim, ()):
-                holding[key_of(service.ref, exposure.environment)] = (service, exposure)
+            if (held := self._places.held.get(claim)) is not None:
+                holding[key_of(held[0].ref, held[1].environment)] = held
         for key in let_go - holding.keys():
             if key in self._remembered:
                 del self._remembered[key]

@@ -58,9 +58,11 @@ def read_access_texts(texts: Mapping[str, bytes]) -> AccessRead:
         found, spoiled = documents.read_text(texts[name], name, max_bytes=MAX_BYTES)
         faults += spoiled
         faults += [fault for document in found for fault in document.faults]
-        parts += [document for document in found if document.value is not None]
-    if not parts and not faults:
-        faults.append(Fault(Source(min(texts, default="")), "access policy is empty"))
+        said = [document for document in found if document.value is not None]
+        if not said and not spoiled:
+            # What was cut off while it was saved would take the denies that it held with it.
+            faults.append(Fault(Source(name), "file of the access policy is empty", "remove it, or say what it holds"))
+        parts += said
     if faults:
         return AccessRead(None, tuple(faults), texts)
     joined = _Joined(parts)

@@ -21,6 +21,7 @@ from gateway.engine.sources.backstage import BackstageSource, Standing
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.files import FileSource
 from gateway.engine.sources.pulls import Joined, Pull, file_of
+from gateway.engine.sources.sharing import Held
 from gateway.link import LinkClient
 from policy.facts import Source
 from policy.reading import Fault
@@ -50,10 +51,10 @@ class Remembered:
 
 
 class Sources:
-    """Those of one set of settings, for its rounds."""
+    """Those of one set of settings, for its rounds. ``held``: what the engine holds of the catalog already."""
 
-    def __init__(self, catalog: config.Catalog, followed: Sequence[Followed] = ()) -> None:
-        self._files = FileSource(catalog.files, catalog.prefix) if catalog.files else None
+    def __init__(self, catalog: config.Catalog, followed: Sequence[Followed] = (), held: Held | None = None) -> None:
+        self._files = FileSource(catalog.files, catalog.prefix, held) if catalog.files else None
         self._followed = tuple(followed)
         self._joined = Joined(catalog.origins)
         self._lock = threading.Lock()
@@ -130,7 +131,8 @@ class Catalogs:
         self._followed: dict[tuple[Backstage, str], BackstageSource] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    def adopt(self, catalog: config.Catalog) -> Sources:
+    def adopt(self, catalog: config.Catalog, held: Held | None = None) -> Sources:
+        """``held``: what the engine holds of the catalogs already."""
         wanted = [(said, catalog.prefix) for said in catalog.backstage]
         for key in [key for key in self._followed if key not in wanted]:
             ending = asyncio.get_running_loop().create_task(self._followed.pop(key).close())
@@ -138,9 +140,11 @@ class Catalogs:
             ending.add_done_callback(self._ending.discard)
         for said, prefix in wanted:
             if (said, prefix) not in self._followed:
-                source = self._followed[said, prefix] = BackstageSource(said, prefix, self._worker, self._on_change)
+                source = self._followed[said, prefix] = BackstageSource(
+                    said, prefix, self._worker, self._on_change, held=held
+                )
                 source.start()
-        return Sources(catalog, [self._followed[key] for key in wanted])
+        return Sources(catalog, [self._followed[key] for key in wanted], held)
 
     async def close(self) -> None:
         await asyncio.gather(*(source.close() for source in self._followed.values()), *self._ending)

@@ -78,14 +78,23 @@ class Enquiries:
             self._listed = (ground, tuple(standings))
         visible = [each for each in self._listed[1] if is_visible(each, subjects)]
         state, after = str(message.get("state") or ""), str(message.get("after") or "")
+        words = str(message.get("words") or "").casefold().split()
         limit = max(1, min(int(message.get("limit") or LISTED), LISTED))
-        found = [each for each in visible if state in ("", each.state) and each.ref > after]
+        found = [each for each in visible if state in ("", each.state) and each.ref > after and _is_named(each, words)]
         page = found[:limit]
         return {
             "counts": counted(visible),
             "entities": [_whole(each, known, ground) if message.get("whole") else _short(each, known) for each in page],
             "next": page[-1].ref if len(found) > limit else "",
         }
+
+
+def _is_named(standing: Standing, words: Collection[str]) -> bool:
+    """Whether each of the words is in what the entity is called, or where it is."""
+    if not words:
+        return True
+    text = " ".join((standing.ref, standing.title, *(each.url for each in standing.places))).casefold()
+    return all(word in text for word in words)
 
 
 def is_visible(standing: Standing, subjects: Collection[str] | None) -> bool:

@@ -34,6 +34,7 @@ MANY = 20_000  # changes: then the file is rewritten, bit by bit
 AT_ONCE = 500  # values in a record of a file that is rewritten
 _DIGEST_SIZE = 16
 _SLACK_BYTES = 1024 * 1024
+_SHARING = 4  # of marshal's forms one that writes a text once, however often it is said, and reads one object
 _KINDS: tuple[type[Any], ...] = (Definition, Entity, Exposure, Fault, Operation, Source)
 _ATOMS = frozenset((str, int, bool, bytes, frozenset, type(None)))
 _CLASSES: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in _KINDS}
@@ -163,7 +164,7 @@ def _fits(section: str, value: Any) -> bool:
 
 
 def _record(changes: list[tuple[str, str, Any]]) -> bytes:
-    body = marshal.dumps([(name, key, plain(value)) for name, key, value in changes], 2)
+    body = marshal.dumps([(name, key, plain(value)) for name, key, value in changes], _SHARING)
     return len(body).to_bytes(4, "big") + _digest(body) + body
 
 

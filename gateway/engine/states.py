@@ -210,7 +210,12 @@ class States:
         claim = (exposure.host, exposure.prefix)
         assert self._ground.compiled is not None  # there is a service
         holder = self._ground.compiled.past.incumbents.get(claim, "").rpartition("@")[0]
-        rivals = [holder] if holder else self._ground.claims.get(claim, ())
+        rivals = (holder,) if holder else self._ground.claims.get(claim, ())
+        if len(rivals) == 1 and not holder and not exposure.common:  # it is about another place on this host
+            there = tuple(each.service.ref for each in self._ground.on_host.get(exposure.host, ()))
+            rivals += there or tuple(
+                ref for (host, _), refs in self._ground.claims.items() if host == exposure.host for ref in refs
+            )
         owners = {self._ground.services[ref].owner for ref in rivals if ref in self._ground.services}
         owners |= {OWNER} if service.ref in rivals else set()
         others = sorted(owners - {"", service.owner, OWNER})

@@ -22,6 +22,7 @@ from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Outcome, Rounds
+from gateway.engine.sources.sharing import Held
 from gateway.engine.watch import Watch
 from gateway.link import Link, LinkServer, RoleContext
 from policy.reading import Fault
@@ -139,7 +140,7 @@ class Sync:
 
     def _adopt(self, settings: config.Settings) -> None:
         self._settings = settings
-        sources = self._catalogs.adopt(settings.catalog)
+        sources = self._catalogs.adopt(settings.catalog, Held(self._journal.sections["entities"]))
         self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal, sources, self._tell_doors)
         self._checks.configure(settings)
         if self._watch is not None:

@@ -32,6 +32,7 @@ Kind = Literal["never", "only"]
 
 KEYS: Final = ("who", "do", "of", "in", "because", "name")
 _OF: Final = ("of", "on")
+_EMPTY: Final[tuple[object, ...]] = (None, [], {}, "")
 _FORMS: Final = {
     "never": "write `never: [contractors any in prod]`",
     "only": "write `only: [payments may createRefund of payments in prod]`",
@@ -124,18 +125,19 @@ def _from_mapping(
         if key not in keys:
             said = f"did you mean `do`? {_FORMS[kind]}" if key == "do" and "may" in node else _FORMS[kind]
             reader.fault(path, f"`{kind}` must say `{key}`", said)
-    for key, value in keys.items():
-        if value in (None, [], {}, ""):
-            reader.fault((*path, key), f"`{key}` is empty", "leave it out, or say what it holds")
-    texts = {key: reader.texts(keys[key], (*path, key)) for key in ("who", "do", "in") if keys.get(key)}
+    empty = [key for key, value in keys.items() if value in _EMPTY]
+    for key in empty:
+        reader.fault((*path, key), f"`{key}` is empty", "leave it out, or say what it holds")
+    keys = {key: value for key, value in keys.items() if key not in empty}
+    texts = {key: reader.texts(keys[key], (*path, key)) for key in ("who", "do", "in") if key in keys}
     who = subjects_in(reader, texts.get("who", ()), (*path, "who"), "group")
     doings = doings_in(reader, texts.get("do", ()), (*path, "do"))
     where = environments_in(reader, texts.get("in", ()), (*path, "in"), environments)
-    services = services_in(reader, keys.get("of"), (*path, "of")) if keys.get("of") else Selector()
-    because = reader.text(keys["because"], (*path, "because")) if keys.get("because") else ""
+    services = services_in(reader, keys["of"], (*path, "of")) if "of" in keys else Selector()
+    because = reader.text(keys["because"], (*path, "because")) if "because" in keys else ""
     may = " may " if kind == "only" else " "
     said = f"{kind}: {', '.join(texts.get('who', ()))}{may}{', '.join(texts.get('do', ()))}"
-    name = reader.text(keys["name"], (*path, "name")) if keys.get("name") else _named(said, services, where)
+    name = reader.text(keys["name"], (*path, "name")) if "name" in keys else _named(said, services, where)
     return Invariant(kind, name, who, doings, services, where, because, reader.locate(path))
 
 
@@ -146,7 +148,7 @@ def services_in(reader: Reader, node: object, path: Path) -> Selector:
     texts = []
     for key, value in reader.mapping(node, path).items():
         texts += [f"{key}:{text}" for text in reader.texts(value, (*path, key))]
-        if value in (None, [], ""):
+        if value in _EMPTY:
             reader.fault((*path, key), f"`{key}` is empty", "leave it out, or say what it holds")
     return terms_in(reader, [_qualified(text) for text in texts], path)
 

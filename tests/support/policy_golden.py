@@ -10,6 +10,8 @@ form::
         owner: payments                           # further keys are fields of policy.facts.Service
         in: [dev, prod]                           # published at NAME.ENV.example.com
         operations: [GET /a @payments-api needs read write | admin, GET /b public]
+        host: same.example.com                    # prefix: /a; common: true where teams may share the host
+    incumbents: {same.example.com/: payments}     # place: service, in prod
 
 Below the line stand the exposures with their operations and rules in canonical order, then every fault with
 file and line.
@@ -42,7 +44,8 @@ def compiled(text: str) -> str:
     assert not syntax, syntax
     policy, faults = read_policy(stated.value, stated.locate)
     if not faults:
-        derived = derive(facts_of(facts.value or {}), policy, ("dev", "staging", "prod"))
+        short = facts.value or {}
+        derived = derive(facts_of(short), policy, ("dev", "staging", "prod"), incumbents=_incumbents(short))
         faults = list(derived.faults)
         lines = [line for published in derived.published for line in _published(published)]
     else:
@@ -69,6 +72,12 @@ def facts_of(short: dict[str, Any]) -> Catalog:
     return catalog(*entities, *people, *services)
 
 
+def _incumbents(short: dict[str, Any]) -> dict[tuple[str, str], str]:
+    named = short.get("incumbents", {}).items()
+    return {(place.partition("/")[0], f"/{place.partition('/')[2]}"): f"component:default/{name}@prod"
+            for place, name in named}  # fmt: skip
+
+
 def _service(name: str, fields: dict[str, Any]) -> Any:
     operations = tuple(operation_of(text) for text in fields.pop("operations", ()))
     exposures = tuple(
@@ -78,10 +87,12 @@ def _service(name: str, fields: dict[str, Any]) -> Any:
             fields.get("prefix", "/"),
             ("http://10.0.0.1",),
             Source(f"{name}.yaml", 5, f"component:default/{name}"),
+            bool(fields.get("common")),
         )
         for environment in fields.pop("in", ["prod"])
     )
-    fields.pop("host", None), fields.pop("prefix", None)
+    for key in ("host", "prefix", "common"):
+        fields.pop(key, None)
     for key, kind in _REFS.items():
         if fields.get(key):
             fields[key] = ref_of(fields[key], kind)

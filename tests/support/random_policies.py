@@ -202,7 +202,7 @@ def _exposure(rng: Random, number: int, environment: str) -> Exposure:
             (f"*.{environment}.test", rng.choice(("/", "/w"))),
         )
     )
-    return Exposure(environment, host, prefix, ("http://10.0.0.1",), HERE)
+    return Exposure(environment, host, prefix, ("http://10.0.0.1",), HERE, common=True)
 
 
 def _operation(rng: Random, apis: tuple[str, ...]) -> Operation:

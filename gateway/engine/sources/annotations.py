@@ -17,7 +17,7 @@ from gateway.engine.sources import values
 from gateway.engine.sources.complaints import SHOWN, Complaints
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.refs import namespace_of, ref_list
-from policy.claims import claimable, network_listed
+from policy.claims import claimable, name_listed, network_listed
 from policy.facts import Exposure, Instance, Operation
 from policy.reading import Fault
 
@@ -33,6 +33,7 @@ KEYS = (
 )  # fmt: skip
 MAX_UPSTREAMS = 64
 MAX_ITEMS = 1000  # of a list
+TOLD_ELSEWHERE = ("host", "path", "upstream", "access", "environment", "instance-of")  # where they are empty
 UNLISTED = "ask the operator to list it for this environment"  # what to do where the operator's lists forbid something
 
 
@@ -81,7 +82,7 @@ class _Reader:
             client_ids=self._client_ids(),
             exposures=tuple(exposures),
             declared=tuple(self._declared()),
-            options=self._options(),
+            options=frozenset(self._words("options", OPTIONS)),
             cors=self._cors(),
             instance=self._instance(),
             approvers=self._refs("approvers", "group", ("group", "user")),
@@ -102,8 +103,10 @@ class _Reader:
             elif dot and name not in PER_ENVIRONMENT:
                 self._warn(key, f"annotation `{name}` is the same in every environment", f"remove `.{environment}`")
             elif dot and environment not in self._environments:
-                known = self._meant(environment, self._environments)
-                self._warn(key, f"unknown environment `{environment}` in `{key}`", known)
+                hint = self._meant(environment, self._environments)
+                self._warn(key, f"unknown environment `{environment}` in `{key}`", hint)
+            elif not dot and name not in TOLD_ELSEWHERE and not self._items(key):
+                self._warn(key, f"`{key}` is empty", "leave it out, or say what it holds")
 
     def _longest_s(self) -> int:
         text = self._values.get("max-duration", "").strip()
@@ -118,8 +121,8 @@ class _Reader:
         if len(of) > 1:
             self._warn("instance-of", "`instance-of` names several components", "name one")
         elif of and own not in self._environments:
-            message = "`instance-of` has no effect without `environment`"
-            self._warn("instance-of", message, "write `environment: staging`")
+            todo = "write `environment: staging`"
+            self._warn("instance-of", "`instance-of` has no effect without `environment`", todo)
         elif of == (self._entity.ref,):
             self._warn("instance-of", f"`{of[0]}` is an instance of itself", "name the other component")
         elif of:
@@ -141,9 +144,6 @@ class _Reader:
             else:
                 self._warn(key, f"unknown word `{word[:SHOWN]}` in `{key}`", self._meant(word, known))
 
-    def _options(self) -> frozenset[str]:
-        return frozenset(self._words("options", OPTIONS))
-
     def _cors(self) -> tuple[str, ...]:
         """Origins in one spelling, sorted; one word instead of them; nothing where somebody wrote both."""
         items = self._items("cors")
@@ -161,10 +161,9 @@ class _Reader:
         return tuple(sorted(found))
 
     def _access(self) -> Literal["owners", "consumers", "everyone", ""]:
-        text = self._values.get("access")
-        match text.strip() if text is not None else None:
-            case None:
-                return ""
+        if "access" not in self._values:
+            return ""
+        match self._values["access"].strip():
             case "owners" | "consumers" | "everyone" as access:
                 return access
             case word:
@@ -188,22 +187,32 @@ class _Reader:
                 text = ""
             if text or (environment and key in self._values):  # said to be none there
                 found[environment] = text
+        if self._unplaced():
+            return dict.fromkeys(self._environments if found else (), "")
         own = self._values.get("environment", "").strip()
         if own and "" in found:  # of one environment alone: there it calls, and nowhere else
             found = {**dict.fromkeys(self._environments, ""), own: found[""], **found}
             del found[""]
         return found
 
+    def _unplaced(self) -> str:
+        """What should say where the Component belongs, or which one it is, and says nothing. It was meant to narrow:
+        until it is mended the Component calls as nobody and is published nowhere anew."""
+        return next((key for key in ("environment", "instance-of") if key in self._values and not self._items(key)), "")
+
     # ---- exposures ----
 
     def _published_in(self) -> list[str]:
         listed = list(dict.fromkeys(self._words("environments", tuple(self._environments))))
+        if key := self._unplaced():
+            self._complaints.breaks_all(listed, key, f"`{key}` is empty: not published", "leave it out, or say which")
+            return []
         own = self._values.get("environment", "").strip()
         if own and own not in self._environments:
             self._warn("environment", f"unknown environment `{own[:SHOWN]}`", self._meant(own, self._environments))
         elif own and not listed and {"host", "upstream"} & self._values.keys():  # else it only calls others
-            message = "`environment` publishes nothing without `environments`"
-            self._warn("environment", message, f"write `environments: {own}`")
+            todo = f"write `environments: {own}`"
+            self._warn("environment", "`environment` publishes nothing without `environments`", todo)
         if own and listed and listed != [own]:
             message = f"`environment` is `{own}`, but `environments` lists `{', '.join(listed)}`: not published"
             self._complaints.breaks_all(listed, "environments", message, f"write `{own}`")
@@ -230,15 +239,15 @@ class _Reader:
         upstreams = self._upstreams(environment)
         if self._complaints.errors > before:
             return None
-        exposure = Exposure(environment, host, prefix, upstreams, self._entity.place(host_key))
-        bounds = self._environments[environment]
+        bounds, place = self._environments[environment], self._entity.place(host_key)
+        exposure = Exposure(environment, host, prefix, upstreams, place, name_listed(host, bounds.shared_hosts))
         for message in claimable(exposure, bounds.hosts, bounds.upstreams):
             self._break(environment, host_key, message, UNLISTED)
         return exposure if self._complaints.errors == before else None
 
     def _prefix(self, environment: str) -> str:
         key, path = self._value("path", environment)
-        prefix = values.prefix_of(path or "/")
+        prefix = values.prefix_of(path if key in self._values else "/")
         if not prefix:
             self._break(environment, key, f"`{path[:SHOWN]}` is no path prefix", "write `/v1/payments`")
         return prefix

@@ -27,6 +27,7 @@ from gateway.engine.sources.backstage_api import REFS, CatalogApi, CatalogFault,
 from gateway.engine.sources.backstage_definitions import Definitions, Wanted, pull_of, wanted_of
 from gateway.engine.sources.backstage_items import PROBED, READ, ItemReader, Record, Seen, seen
 from gateway.engine.sources.pulls import Pull, file_of
+from gateway.engine.sources.sharing import Held
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -59,21 +60,21 @@ class Standing:
 
 class BackstageSource:
     """Made and used inside the running loop; ``pull`` alone is read by the engine's worker thread. ``on_change`` says
-    that it is another one."""
+    that it is another one. ``held``: what others hold of the catalog, asked until all is read for the first time."""
 
     def __init__(
         self, said: Backstage, prefix: str, worker: Executor, on_change: Callable[[], None],
-        *, clock: Callable[[], float] = time.monotonic, api: CatalogApi | None = None,
+        *, clock: Callable[[], float] = time.monotonic, api: CatalogApi | None = None, held: Held | None = None,
     ) -> None:  # fmt: skip
         # for its whole life
         self.said = said
         self._file = file_of(said.name)
-        self._items = ItemReader(self._file, prefix)
+        self._items = ItemReader(self._file, prefix, held)
         self._worker = worker
         self._on_change = on_change
         self._clock = clock
         self._api = api or CatalogApi(said, worker)
-        self._definitions = Definitions(self._api, self._file, worker)
+        self._definitions = Definitions(self._api, self._file, worker, held)
         # what was read
         self._records: Mapping[str, Record] = {}
         self._is_read = False
@@ -166,6 +167,7 @@ class BackstageSource:
             changed = True
         if changed:
             self._announce()
+        self._items.held = self._definitions.held = Held()
 
     def _took(self, records: Mapping[str, Record], began_s: float, took_s: float, *, is_full: bool) -> bool:
         before, self._records = self._records, records

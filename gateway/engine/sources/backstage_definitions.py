@@ -19,6 +19,7 @@ from gateway.engine.sources.backstage_items import DEFINED, Record, definition_o
 from gateway.engine.sources.entities import Entity, digested
 from gateway.engine.sources.openapi import Definition
 from gateway.engine.sources.pulls import Pull
+from gateway.engine.sources.sharing import Held
 from policy.facts import Source
 
 BATCH: Final = 50
@@ -69,9 +70,11 @@ class _Read(NamedTuple):
 
 
 class Definitions:
-    """What is known, by ref of the API. ``worker`` reads the texts; ``file`` is what places of faults name."""
+    """What is known, by ref of the API. ``worker`` reads the texts; ``file`` is what places of faults name; of what is
+    ``held`` the very same is used."""
 
-    def __init__(self, api: CatalogApi, file: str, worker: Executor) -> None:
+    def __init__(self, api: CatalogApi, file: str, worker: Executor, held: Held | None = None) -> None:
+        self.held = held or Held()
         self._api = api
         self._file = file
         self._worker = worker
@@ -88,7 +91,7 @@ class Definitions:
             return entity
         made = self._attached.get(entity.ref)
         if made is None or made[0] is not entity or made[1] is not read.definition:
-            whole = digested(replace(entity, definition=read.definition))
+            whole = self.held.entity(digested(replace(entity, definition=read.definition)))
             made = self._attached[entity.ref] = (entity, read.definition, whole)
         return made[2]
 
@@ -132,7 +135,7 @@ class Definitions:
             self._known[wanted.ref] = known._replace(etag=wanted.etag)
             return False
         definition = await asyncio.get_running_loop().run_in_executor(self._worker, read)
-        self._known[wanted.ref] = _Read(wanted.etag, digest, definition)
+        self._known[wanted.ref] = _Read(wanted.etag, digest, self.held.definition(wanted.ref, definition))
         return True
 
     def _take_too_large(self, wanted: Wanted) -> bool:

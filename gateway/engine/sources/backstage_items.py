@@ -22,6 +22,7 @@ from gateway.engine.sources.file_reading import OPENAPI_TYPES
 from gateway.engine.sources.misplaced import misplaced
 from gateway.engine.sources.openapi import Definition
 from gateway.engine.sources.refs import entity_ref, full_ref
+from gateway.engine.sources.sharing import Held
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -96,10 +97,12 @@ def ref_of(item: Any) -> str:
 
 
 class ItemReader:
-    """Reads the items of one catalog. ``file`` is what stands for a file in places of faults."""
+    """Reads the items of one catalog. ``file`` is what stands for a file in places of faults; of what is ``held`` the
+    very same is used."""
 
-    def __init__(self, file: str, prefix: str) -> None:
+    def __init__(self, file: str, prefix: str, held: Held | None = None) -> None:
         self.file = file
+        self.held = held or Held()
         self._prefix = prefix
 
     def read_all(self, items: Iterable[Any], records: Mapping[str, Record], found: dict[str, Record]) -> None:
@@ -140,7 +143,8 @@ class ItemReader:
             faults = (*faults, *misplaced(item, reading.entity, self._prefix))
             if _concerns_us(reading.entity):
                 faults = (*faults, *_processing_faults(item, reading.entity))
-            return Record(uid, etag, digest, origin, location, is_frozen, is_broken, reading.entity, faults)
+            entity = self.held.entity(reading.entity)
+            return Record(uid, etag, digest, origin, location, is_frozen, is_broken, entity, faults)
         return Record(uid, etag, digest, origin, location, is_frozen, is_broken, None, faults, _owners(item))
 
     def _broken(self, ref: str, item: dict[str, Any], seen: Seen, why: str, digest: bytes = b"") -> Record:

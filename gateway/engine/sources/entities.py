@@ -27,6 +27,9 @@ Relation = Literal["memberOf", "childOf", "ownedBy", "partOf", "providesApi", "c
 Locate = Callable[[Sequence[str | int]], Source]
 
 _TITLE_LENGTH = 200
+_NO_STATEMENT: Mapping[str, tuple[object, ...]] = {  # what would take away what a deny names, or a definition limits
+    "tags": (None,), "providesApis": (None,), **dict.fromkeys(("system", "domain", "subdomainOf"), (None, [])),
+}  # fmt: skip
 
 
 class Edge(NamedTuple):
@@ -170,25 +173,23 @@ def _reduced(
     define: Callable[[object, str], Definition] | None,
 ) -> Entity:
     annotations = _annotations(metadata)
-    ours = {key.removeprefix(prefix): text for key, text in annotations.items() if key.startswith(prefix)}
+    named = annotations if kind == "component" else {}
+    ours = {key.removeprefix(prefix): text for key, text in named.items() if key.startswith(prefix)}
     place = locate(("metadata", "name"))
     source = Source(place.file, place.line, ref)
     edges = _edges_of_spec(ref, kind, spec) if relations is None else _edges_of_relations(ref, relations)
-    type_ = spec.get("type")
     entity = Entity(
         ref=ref,
         kind=kind,
         title=_title(metadata, spec),
-        type=type_.strip().lower() if isinstance(type_, str) else "",
+        type=_text(spec, ("spec", "type")).strip().lower() if "type" in spec else "",
         tags=_texts(metadata, ("metadata", "tags")),
-        annotations=ours if kind == "component" else {},
+        annotations=ours,
         fields=_match_fields(metadata, spec, annotations) if kind in ("user", "group") else {},
         edges=edges,
         definition=define(spec.get("definition"), ref) if kind == "api" and define is not None else None,
         source=source,
-        lines={key: locate(("metadata", "annotations", prefix + key)).line for key in ours}
-        if kind == "component"
-        else {},
+        lines={key: locate(("metadata", "annotations", prefix + key)).line for key in ours},
     )
     return digested(entity)
 
@@ -271,7 +272,7 @@ def _title(metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 
 def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = document.get(key)
-    if value is None and key == "spec":
+    if key not in document and key == "spec":
         return {}
     if not isinstance(value, Mapping):
         raise _Broken((key,), f"`{key}` is no mapping" if value is not None else f"`{key}` is missing")
@@ -280,18 +281,20 @@ def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _text(holder: Mapping[str, Any], path: tuple[str, ...]) -> str:
     value = holder.get(path[-1])
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.strip():
         state = "is missing" if value is None else "is no text"
         raise _Broken(path, f"`{'.'.join(path)}` {state}", "" if value is None else f'quote it: "{value}"')
     return value
 
 
 def _texts(holder: Mapping[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:
-    """A text or a list of texts."""
+    """A text or a list of texts. Nothing at all is no statement where it would widen."""
     value = holder.get(path[-1])
+    if path[-1] in holder and value in _NO_STATEMENT.get(path[-1], ()):
+        raise _Broken(path, f"`{'.'.join(path)}` is empty", "leave it out, or say what it holds")
     if value is None:
         return ()
     values = value if isinstance(value, list) else [value]
-    if not all(isinstance(each, str) and each for each in values):
+    if not all(isinstance(each, str) and each.strip() for each in values):
         raise _Broken(path, f"`{'.'.join(path)}` holds something that is no text", "quote numbers")
     return tuple(dict.fromkeys(values))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gateway.engine.sources.file_reading import FileRead, FileReader, inside, stamp_of
 from gateway.engine.sources.pulls import Pull
+from gateway.engine.sources.sharing import Held
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -38,11 +39,13 @@ def root_of(pattern: str) -> Path:
 
 
 class FileSource:
-    """Reads the entries of `catalog.files`; remembers each file it read."""
+    """Reads the entries of `catalog.files`; remembers each file it read. ``held``: what others hold of the catalog,
+    asked until all is read for the first time."""
 
-    def __init__(self, patterns: Iterable[str], prefix: str) -> None:
+    def __init__(self, patterns: Iterable[str], prefix: str, held: Held | None = None) -> None:
         self._patterns = tuple(patterns)
         self._prefix = prefix
+        self._held = held or Held()
         self._known: dict[str, FileRead] = {}
         self._pulled: tuple[list[int], list[Fault], Pull] | None = None  # identities of reads, faults, what they gave
         self._has_links = False
@@ -69,6 +72,7 @@ class FileSource:
         for file, read in reads.items():
             _take(read, file, pull)
         self._pulled = (list(map(id, reads.values())), faults, pull)
+        self._held = Held()
         return pull
 
     def unread(self) -> frozenset[str] | None:
@@ -188,7 +192,8 @@ class FileSource:
         known = self._known.get(file)
         if known is not None and _is_current(known):
             return known
-        return FileReader(file, root, self._prefix).read()
+        read = FileReader(file, root, self._prefix).read()
+        return read._replace(entities=tuple(map(self._held.entity, read.entities)))
 
 
 def _is_current(read: FileRead) -> bool:

@@ -14,25 +14,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from gateway.engine.sources.parsing import parsed
+from gateway.engine.sources.references import resolved
+from gateway.engine.sources.values import decoded_template
 from policy.facts import Operation, Source
 from policy.paths import template_fault
 from policy.reading import Fault
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_OPERATIONS = 5000
-MAX_SEGMENTS = 64  # of a path
+MAX_TEMPLATES = 10 * MAX_OPERATIONS  # also those that no request can match
 TOLD = 20  # warnings
 SHOWN = 80  # characters of a path in a warning
 MAX_NAME = 200  # of an operation's name
-MAX_REFERENCES = 8  # of a reference to a reference
+MAX_SCOPES = 200  # of one `security`, its alternatives counted
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 _SCOPED = ("oauth2", "openidconnect")
+_SCHEMES = (*_SCOPED, "apikey", "http", "basic", "mutualtls")  # OpenAPI 3.1, 4.8.27; Swagger 2.0
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
-_ODD = re.compile(r"[\x00-\x20\x7f\\?#;*]|//")
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f\\/}]")
 
 Locate = Callable[[Sequence[str | int]], Source]
 
@@ -114,12 +115,15 @@ class _Reader:
         self._schemes: Mapping[str, Any] = schemes if isinstance(schemes, Mapping) else {}
         self._plain_schemes: set[str] = set()
         self.named_schemes: set[str] = set()
+        self._tried = 0  # paths, below each base
+        # By identity of what the document holds: many operations may share one list, and it may be long.
+        self._bases_of: dict[int, list[str]] = {}
+        self._security_of: dict[int, tuple[tuple[frozenset[str], ...], bool]] = {}
         self.faults: list[Fault] = []
 
     def operations(self) -> Iterator[Operation]:
-        paths = self._document.get("paths")
-        if paths is None and self._version3:
-            paths = {}  # 3.1: a document may hold webhooks or components alone
+        # 3.1: a document may hold webhooks or components alone
+        paths = self._document.get("paths", {} if self._version3 else None)
         if not isinstance(paths, Mapping):
             raise _Unreadable(("paths",), "`paths` is no mapping")
         count = 0
@@ -134,10 +138,15 @@ class _Reader:
 
     def _of_path(self, path: str, item: object) -> Iterator[Operation]:
         place: tuple[str | int, ...] = ("paths", path)
-        item = self._resolved(item)
+        item = resolved(self._document, item)
         if not isinstance(item, Mapping):
-            message = f"path `{path[:SHOWN]}` is a reference that cannot be followed, or no mapping: it is left out"
+            message = f"path `{path[:SHOWN]}` is a reference that cannot be followed, or no mapping: it is refused"
             self._warn(place, message, "write it into this definition, nothing is fetched")
+            yield from self._unknown(path, place)
+            return
+        if item.keys().isdisjoint(METHODS):
+            self._warn(place, f"path `{path[:SHOWN]}` has no operation: it is refused", "say what it has, or remove it")
+            yield from self._unknown(path, place)
             return
         for method in METHODS:
             if method not in item:
@@ -156,6 +165,17 @@ class _Reader:
                         method.upper(), template, scopes, self._api, unresolved, source=source, operation_id=name
                     )
 
+    def _unknown(self, path: str, place: Sequence[str | int]) -> Iterator[Operation]:
+        """A path of which nothing is known, refused for everybody: left out it would be one of those that a template
+        beside it stands for."""
+        source = self._locate(place)
+        for base in self._bases({}, {}, place):
+            if template := self._template(base, path, place):
+                yield from (
+                    Operation(method.upper(), template, (), self._api, unresolved=True, source=source)
+                    for method in METHODS
+                )
+
     # ---- where ----
 
     def _bases(self, operation: Mapping[str, Any], item: Mapping[str, Any], place: Sequence[str | int]) -> list[str]:
@@ -168,7 +188,10 @@ class _Reader:
         for holder in (operation, item, self._document):
             servers = holder.get("servers")
             if isinstance(servers, list) and servers:
-                return list(dict.fromkeys(self._base_of(server, place) for server in servers))
+                if id(servers) not in self._bases_of:
+                    bases = dict.fromkeys(self._base_of(server, place) for server in servers)
+                    self._bases_of[id(servers)] = list(bases)
+                return self._bases_of[id(servers)]
         return [""]
 
     def _base_of(self, server: object, place: Sequence[str | int]) -> str:
@@ -191,7 +214,10 @@ class _Reader:
 
     def _template(self, base: str, path: str, place: Sequence[str | int]) -> str:
         """The whole template, literals decoded once as requests are; "" with a warning when it cannot match."""
-        template = _decoded(base + path) if path.startswith("/") else ""
+        self._tried += 1
+        if self._tried > MAX_TEMPLATES:
+            raise _Unreadable(place, f"has more than {MAX_TEMPLATES} paths, server by server")
+        template = decoded_template(base + path) if path.startswith("/") else ""
         if not template or template_fault(template):
             self._warn(place, f"path `{path[:SHOWN]}` can never match a request")
             return ""
@@ -202,9 +228,14 @@ class _Reader:
     def _security(
         self, operation: Mapping[str, Any], place: Sequence[str | int]
     ) -> tuple[tuple[frozenset[str], ...], bool]:
-        """Alternatives of scopes; True when a scheme it names is not defined."""
-        stated = operation.get("security", self._document.get("security", []))
-        if not isinstance(stated, list):
+        """Alternatives of scopes; True when a scheme it names is not defined. What operations share is read once."""
+        stated = operation.get("security", self._document.get("security", ()))
+        if id(stated) not in self._security_of:
+            self._security_of[id(stated)] = self._alternatives(stated, place)
+        return self._security_of[id(stated)]
+
+    def _alternatives(self, stated: object, place: Sequence[str | int]) -> tuple[tuple[frozenset[str], ...], bool]:
+        if not isinstance(stated, list | tuple):
             raise _Unreadable((*place, "security"), "`security` is no list")
         alternatives: dict[frozenset[str], None] = {}
         for requirement in stated:
@@ -227,17 +258,21 @@ class _Reader:
                     self._note_plain(scheme, kind)
             if knows_scopes:  # a key or a password is the service's to check: no way around the scopes of the others
                 alternatives[frozenset(needed)] = None
+            if sum(map(len, alternatives)) + len(alternatives) > MAX_SCOPES:
+                raise _Unreadable((*place, "security"), f"names more than {MAX_SCOPES} scopes and alternatives")
         if frozenset() in alternatives:  # one way asks for no scope: then none is needed
             return (), False
         return tuple(sorted(alternatives, key=sorted)), False
 
     def _scheme(self, name: str) -> str | None:
-        scheme = self._resolved(self._schemes.get(name))
+        """The kind of a scheme in lower case; None where it is not defined, or of no kind that there is: a slip in its
+        name must not take the scopes away that it asks for."""
+        scheme = resolved(self._document, self._schemes.get(name))
         kind = scheme.get("type") if isinstance(scheme, Mapping) else None
-        return kind.lower() if isinstance(kind, str) else None
+        return kind.lower() if isinstance(kind, str) and kind.lower() in _SCHEMES else None
 
     def _http_scheme(self, name: str) -> str:
-        scheme = self._resolved(self._schemes.get(name))
+        scheme = resolved(self._document, self._schemes.get(name))
         return str(scheme.get("scheme", "http")).lower() if isinstance(scheme, Mapping) else "http"
 
     def _note_plain(self, scheme: str, kind: str) -> None:
@@ -246,25 +281,7 @@ class _Reader:
             message = f"security scheme `{scheme}` is `{kind}` and asks for no scope here"
             self._warn(("components", "securitySchemes", scheme), message)
 
-    # ---- references ----
-
-    def _resolved(self, node: object) -> object:
-        """The node, references inside the document followed; None when it leads outside or nowhere."""
-        for _ in range(MAX_REFERENCES):
-            if not isinstance(node, Mapping) or "$ref" not in node:
-                return node
-            reference = node["$ref"]
-            if not isinstance(reference, str) or not reference.startswith("#/"):
-                return None
-            node = self._pointed(reference)
-        return None
-
-    def _pointed(self, reference: str) -> object:
-        node: object = self._document
-        for part in reference[2:].split("/"):
-            key = unquote(part).replace("~1", "/").replace("~0", "~")
-            node = node.get(key) if isinstance(node, Mapping) else None
-        return node
+    # ---- faults ----
 
     def _warn(self, path: Sequence[str | int], message: str, suggestion: str = "") -> None:
         """So many as somebody mends: a hostile definition has a hundred thousand."""
@@ -277,20 +294,3 @@ class _Reader:
 def _trimmed(base: str) -> str:
     base = base.strip("/")
     return f"/{base}" if base else ""
-
-
-def _decoded(template: str) -> str:
-    """ "" when what it stands for is no path: dots, hidden slashes or braces, a `*` (no wildcard in OpenAPI)."""
-    segments = template.removeprefix("/").split("/")
-    if len(segments) > MAX_SEGMENTS or _ODD.search(template):
-        return ""
-    for position, segment in enumerate(segments):
-        if "%" in segment:
-            try:
-                literal = unquote(segment, errors="strict")
-            except UnicodeDecodeError:
-                return ""
-            if _HIDDEN.search(literal) or literal.count("{") != segment.count("{"):
-                return ""
-            segments[position] = literal
-    return "" if {".", ".."} & set(segments) or not template.isprintable() else "/" + "/".join(segments)

@@ -16,6 +16,9 @@ CONTROL = re.compile(r"[\x00-\x20\x7f\\?#;]")
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
 _LONGEST_HOST = 253
+_MOST_SEGMENTS = 64  # of a definition's path
+_ODD = re.compile(r"[\x00-\x20\x7f\\?#;*]|//")
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f\\/}]")
 _DURATION = re.compile(r"P(?!\Z)(?:(\d{1,4})D)?(?:T(?!\Z)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?\Z")
 _SECONDS = (86400, 3600, 60, 1)
 
@@ -94,3 +97,21 @@ def upstream_of(text: str) -> str:
             return ""
         shown = host
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def decoded_template(template: str) -> str:
+    """A template of a definition, its literals decoded once as requests are; "" when what it stands for is no path:
+    dots, hidden slashes or braces, a `*` (no wildcard in OpenAPI)."""
+    segments = template.removeprefix("/").split("/")
+    if len(segments) > _MOST_SEGMENTS or _ODD.search(template):
+        return ""
+    for position, segment in enumerate(segments):
+        if "%" in segment:
+            try:
+                literal = unquote(segment, errors="strict")
+            except UnicodeDecodeError:
+                return ""
+            if _HIDDEN.search(literal) or literal.count("{") != segment.count("{"):
+                return ""
+            segments[position] = literal
+    return "" if {".", ".."} & set(segments) or not template.isprintable() else "/" + "/".join(segments)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gateway.engine.access_files import read_access, read_access_texts
 
 ONE = "version: 1\nenvironments:\n  prod: {owners: [all]}\n"
@@ -53,6 +55,16 @@ def test_what_is_missing_empty_or_no_yaml_is_no_policy(tmp_path: Path) -> None:
         read = read_access_texts({"a.yaml": text})
         assert read.policy is None
         assert read.faults
+
+
+@pytest.mark.parametrize("cut", [b"", b"\n", b"# denies\n", b"---\n"])
+def test_a_part_that_says_nothing_rejects_the_whole(cut: bytes) -> None:
+    """A file that is cut off while it is saved would take the denies in it along."""
+    read = read_access_texts({"1.yaml": ONE.encode(), "2.yaml": cut})
+    assert read.policy is None
+    assert [(fault.source.file, fault.message) for fault in read.faults] == [
+        ("2.yaml", "file of the access policy is empty")
+    ]
 
 
 def test_the_digest_is_over_names_and_contents() -> None:

@@ -127,6 +127,9 @@ def test_a_list_comes_in_pages_and_by_state(make: Callable[..., Asked]) -> None:
     refused = asked.ask(t="entities", state="refused")
     assert [each["ref"] for each in refused["entities"]] == ["component:default/x"]
     assert refused["counts"] == {"published": 5, "held": 0, "refused": 1, "not_seen": 0}
+    named = asked.ask(t="entities", words="S3 component")  # every word, in any case
+    assert [each["ref"] for each in named["entities"]] == ["component:default/s3"]
+    assert asked.ask(t="entities", words="s3 nothing")["entities"] == []
     assert len(asked.ask(t="entities", limit=10**9)["entities"]) <= LISTED
     assert asked.ask(t="entities", whole=True)["entities"][0].keys() == KEYS
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.engine.journal import Journal
 from gateway.engine.neighbours import neighbours
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Rounds
-from tests.support.catalogs import people, service, settings, write
+from tests.support.catalogs import environments, people, service, settings, write
 
 
 def heard(folder: Path, ref: str, *documents: object) -> list[str]:
     write(folder, "catalog/all.yaml", *people("team", "others"), *documents)
-    said = settings(folder)
+    shared = replace(environments("prod")["prod"], shared_hosts=("shop.example.com",))
+    said = settings(folder, environments={"prod": shared})
     state = Path(said.state_folder)
     rounds = Rounds(said, Publisher(state), Journal(state))
     rounds.round()

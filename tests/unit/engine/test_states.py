@@ -104,6 +104,26 @@ def test_who_comes_second_to_a_place_is_told_who_has_it_and_asks_its_owner(engin
     assert engine.of("component:default/b").state == "published"
 
 
+def test_who_comes_beside_another_team_is_told_who_has_the_host_and_asks_its_owner(engine: Engine) -> None:
+    """A longer path would take requests away, and script of either acts for visitors of both."""
+    engine.write("c.yaml", service("c", host="b.prod.example.com", path="/admin"))
+    c = engine.of("component:default/c")
+    assert c.state == "refused"
+    assert "`component:default/b@prod` of another team has the host" in said(c.places[0].notes)
+    assert "ask the operators to list `b.prod.example.com` under `shared_hosts`" in c.places[0].notes[0].todo
+    assert contacts(c) == ("group:default/team", "group:default/others")
+    assert engine.of("component:default/b").state == "published"
+    engine.write("c.yaml", service("c", host="b.prod.example.com", path="/admin", owner="others"))
+    assert engine.of("component:default/c").state == "published", "of the same team"
+
+
+def test_of_newcomers_of_two_teams_to_a_host_each_asks_the_other(engine: Engine) -> None:
+    new = {"host": "new.example.com"}
+    engine.write("new.yaml", service("c", path="/c", **new), service("d", owner="others", path="/d", **new))
+    assert contacts(engine.of("component:default/c")) == ("group:default/team", "group:default/others")
+    assert contacts(engine.of("component:default/d")) == ("group:default/others", "group:default/team")
+
+
 def test_of_two_newcomers_to_a_place_each_asks_the_other(engine: Engine) -> None:
     engine.write("new.yaml", service("c", host="new.example.com"), service("d", owner="others", host="new.example.com"))
     assert contacts(engine.of("component:default/c")) == ("group:default/team", "group:default/others")

@@ -83,9 +83,23 @@ def test_an_empty_value_never_widens_a_rule(key: str, empty: object) -> None:
 
 
 @pytest.mark.parametrize("key", ["people", "workloads"])
-def test_an_empty_requirement_is_not_none(key: str) -> None:
-    _, faults = read(environments={"prod": {key: None}})
+@pytest.mark.parametrize("empty", [None, {}, [], ""])
+def test_an_empty_requirement_is_not_none(key: str, empty: object) -> None:
+    _, faults = read(environments={"prod": {key: empty}})
     assert f"`{key}` is empty" in faults
+
+
+@pytest.mark.parametrize("empty", [None, {}, [], ""])
+def test_a_default_for_nothing_is_not_one_for_every_service(empty: object) -> None:
+    _, faults = read(defaults=[{"for": empty, "access": "everyone"}])
+    assert "`for` is empty" in faults
+
+
+def test_an_environment_that_says_nothing_is_no_environment() -> None:
+    """A rule of its own would hold there without what the environment asks of everybody."""
+    _, faults = read(environments={"prod": None})
+    assert faults == ["`prod` is empty"]
+    assert read(environments={"prod": {}})[1] == []
 
 
 def test_a_deny_may_be_about_everything() -> None:

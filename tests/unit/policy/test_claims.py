@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from policy.claims import address_listed, claimable, holders, network_listed
+from policy.claims import Claim, Claimant, address_listed, claimable, holders, key_of, network_listed, residents
 from tests.support.policy_worlds import exposure, service
 
 HOSTS = (".apps.example.com", "exact.example.com", "*.wild.example.com")
@@ -108,6 +108,59 @@ def test_the_central_host_is_nobodys() -> None:
 def test_one_claimant_holds() -> None:
     held, faults = holders(rivals("a"), {}, "door.example.com")  # type: ignore[arg-type]  # pairs of facts
     assert (len(held), faults) == (1, [])
+
+
+# === beside others on a host ===
+
+
+def beside(prefix: str, owner: str, *, common: bool = False) -> tuple[Claim, Claimant]:
+    place = replace(exposure("same"), prefix=prefix, common=common)
+    return (place.host, prefix), (service(f"at{prefix.replace('/', '-')}", owner=owner), place)
+
+
+def staying(*held: tuple[Claim, Claimant], old: str = "") -> tuple[list[str], list[str]]:
+    """Who stays, and who is refused, by prefix. ``old``: the prefix of who was there."""
+    claims = dict(held)
+    incumbents = {c: key_of(each[0].ref, "prod") for c, each in held if c[1] == old}
+    stay, faults = residents(claims, incumbents)
+    said = " ".join(fault.message for fault in faults)
+    refused = [prefix for _, prefix in claims if f"claims `same.example.com{prefix}`," in said]
+    assert len(refused) == len(faults)
+    return [prefix for _, prefix in stay], refused
+
+
+@pytest.mark.parametrize("prefix", ["/", "/board/admin", "/b", "/boards"])
+def test_beside_another_team_nobody_gets_a_place_whatever_its_path(prefix: str) -> None:
+    """To a browser all of a host is one page's: a longer path takes requests away, a shorter one acts on them."""
+    assert staying(beside("/board", "x"), beside(prefix, "y"), old="/board") == (["/board"], [prefix])
+    assert staying(beside(prefix, "y"), beside("/board", "x"), old="/board") == (["/board"], [prefix])
+
+
+def test_those_of_the_team_that_is_there_may_come() -> None:
+    assert staying(beside("/board", "x"), beside("/admin", "x"), old="/board") == (["/board", "/admin"], [])
+
+
+def test_of_newcomers_of_several_teams_nobody_gets_a_place() -> None:
+    assert staying(beside("/a", "x"), beside("/b", "x")) == (["/a", "/b"], [])
+    assert staying(beside("/a", "x"), beside("/b", "x"), beside("/c", "y")) == ([], ["/a", "/b", "/c"])
+
+
+def test_two_without_an_owner_are_two_teams() -> None:
+    assert staying(beside("/a", ""), beside("/b", "")) == ([], ["/a", "/b"])
+    assert staying(beside("/a", ""), beside("/b", ""), old="/a") == (["/a"], ["/b"])
+
+
+def test_where_the_operator_lets_teams_share_everybody_may_come() -> None:
+    shared = beside("/c", "z", common=True)
+    assert staying(beside("/a", "x", common=True), shared) == (["/a", "/c"], [])
+    assert staying(beside("/a", "x"), shared, old="/a") == (["/a", "/c"], [])
+    assert staying(beside("/a", "x"), beside("/b", "y"), shared) == (["/c"], ["/a", "/b"]), "each environment says so"
+
+
+def test_who_was_there_before_this_was_asked_stays() -> None:
+    claims = dict((beside("/a", "x"), beside("/b", "y")))
+    incumbents = {claim: key_of(each[0].ref, "prod") for claim, each in claims.items()}
+    assert residents(claims, incumbents) == (claims, [])
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_derivation_that_failed_half_way_is_not_built_upon() -> None:
     following = Following(facts)
     changed = replace(facts.services["component:default/s7"], title="Other")
     after = replace(facts, services={**facts.services, changed.ref: changed})
-    with patch("policy.memory.holders", side_effect=MemoryError), pytest.raises(MemoryError):
+    with patch("policy.places.holders", side_effect=MemoryError), pytest.raises(MemoryError):
         derive(after, POLICY, ("prod",), memory=following.memory)
     following.count(after)
     following.count(facts)
@@ -103,7 +103,7 @@ def test_who_holds_a_place_is_settled_again_only_where_somebody_else_wants_it() 
     derive(facts, POLICY, ("prod",), memory=memory)
     incumbents = {(each.host, each.prefix): f"{ref}@prod" for ref, s in facts.services.items() for each in s.exposures}
     incumbents["same.example.com", "/"] = "component:default/x@prod"
-    with patch("policy.memory.holders", side_effect=holders) as settled:
+    with patch("policy.places.holders", side_effect=holders) as settled:
         found = derive(facts, POLICY, ("prod",), None, incumbents, memory=memory)
     assert settled.call_count == 1
     assert found == derive(facts, POLICY, ("prod",), None, incumbents)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 import yaml
 
 from gateway.engine.sources.openapi import TOLD, Definition, read_definition
+from policy.paths import METHODS
 from tests.support.catalogs import openapi
 
 
@@ -141,11 +143,21 @@ def test_a_scheme_behind_a_remote_reference_is_not_defined() -> None:
     "reference",
     ["https://evil.example/p.json", "file:///etc/passwd", "other.yaml#/a", "#/paths/~1nowhere", "#/paths/~1b"],
 )
-def test_a_path_behind_a_reference_that_cannot_be_followed_has_no_operations(reference: str) -> None:
+def test_a_path_behind_a_reference_that_cannot_be_followed_is_refused(reference: str) -> None:
+    """Left out, it would be one of those that a template beside it stands for."""
     document = openapi("GET /a")
     document["paths"]["/b"] = {"$ref": reference}
-    assert operations(document) == [("GET", "/a")]
-    assert "cannot be followed" in read(document).faults[0].message
+    found = read(document)
+    assert [(each.method, each.template) for each in found.operations if not each.unresolved] == [("GET", "/a")]
+    refused = {(each.method, each.template) for each in found.operations if each.unresolved}
+    assert refused == {(method, "/b") for method in METHODS}
+    assert "cannot be followed" in found.faults[0].message
+
+
+@pytest.mark.parametrize("kind", ["ouath2", "", " ", None, 2, ["oauth2"]])
+def test_a_scheme_of_a_kind_that_nobody_knows_is_not_defined(kind: object) -> None:
+    """A slip in `oauth2` must not take the scopes away."""
+    assert security(with_security([{"oauth": ["r"]}], None, {"oauth": {"type": kind, "flows": {}}})) == [([], True)]
 
 
 def test_a_path_behind_a_reference_inside_is_read() -> None:
@@ -215,6 +227,30 @@ def test_an_operation_keeps_the_name_that_its_definition_gives_it() -> None:
     document = {"openapi": "3.0.3", "paths": {f"/{n}": {"get": {"operationId": said}} for n, said in
                 enumerate(["createRefund", 7, None, ["x"], "x" * 500])}}  # fmt: skip
     assert [each.operation_id for each in read(document).operations] == ["createRefund", "", "", "", ""]
+
+
+def _shared(**more: Any) -> dict[str, Any]:
+    """Many operations, each with what all of them share; none can match."""
+    return {"openapi": "3.0.3", "paths": {f"/p{n}": {"get": {}} for n in range(2_000)}, **more}
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (_shared(servers=[{"url": f"/s*{n}"} for n in range(30_000)]), "paths, server by server"),
+        (_shared(security=[{"oauth": [f"s{n}"]} for n in range(30_000)],
+                 components={"securitySchemes": {"oauth": {"type": "oauth2"}}}), "scopes and alternatives"),
+        (_shared(security=[{"oauth": [f"s{n}" for n in range(30_000)]}],
+                 components={"securitySchemes": {"oauth": {"type": "oauth2"}}}), "scopes and alternatives"),
+    ],
+)  # fmt: skip
+def test_what_many_operations_share_does_not_cost_each_of_them(document: dict[str, Any], message: str) -> None:
+    """Sixty million of them would keep a thread for hours."""
+    before = time.thread_time()
+    found = read(json.dumps(document))
+    assert found.broken
+    assert message in found.faults[0].message
+    assert time.thread_time() - before < 10, "of the processor; it takes a tenth of a second"
 
 
 def test_of_very_much_that_is_wrong_the_first_is_told() -> None:
