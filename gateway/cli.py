@@ -40,6 +40,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "login": "gateway.commands.login",
     "logout": "gateway.commands.logout",
     "people": "gateway.commands.people",
+    "pin": "gateway.commands.pin",
     "status": "gateway.commands.status",
     "test": "gateway.commands.test",
     "token": "gateway.commands.token",

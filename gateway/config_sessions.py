@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gateway.config_settings import Locate
 
 SHORTEST_S: Final = 1.0
+# Of an environment. Doors tell of uses when what they know is a quarter of this old, tunnels after 1.3 s more; control
+# writes the last one of each eighth. Until then the pause seems to go on: below this, to the whole of it.
+SHORTEST_IDLE_S: Final = 10.0
 RSA_BITS: Final = 2048
 
 
@@ -124,6 +127,11 @@ def _session_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
         if getattr(sessions, f"{key}_s") < SHORTEST_S:
             message = f"`sessions.{key}` is too short for anybody to be signed in"
             faults.append(Fault(locate(("sessions", key)), message, "write `1s` or longer"))
+    if settings.database and not sessions.keys_file:
+        message = "nodes that share `state.database` need the same `sessions.keys_file`: with keys of its own each, "
+        message += "whoever signed in at one would be nobody at the next"
+        hint = "write a line `k1 BASE64` (`openssl rand -base64 32`) into a file, the same on every node, and name it"
+        faults.append(Fault(locate(("state", "database")), message, hint))
     if sessions.idle_s > sessions.absolute_s:
         message = "`sessions.idle` is longer than `sessions.absolute`, which ends every session"
         faults.append(Fault(locate(("sessions", "idle")), message, "shorten it, or lengthen the other"))
@@ -131,8 +139,13 @@ def _session_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
         for key in ("idle", "absolute"):
             own, general = getattr(environment.sessions, f"{key}_s"), getattr(sessions, f"{key}_s")
             place = locate(("environments", name, "sessions", key))
-            if own is not None and own < SHORTEST_S:
-                faults.append(Fault(place, f"`{key}` is too short for anybody to be signed in", "write `1s` or longer"))
+            shortest_s = SHORTEST_IDLE_S if key == "idle" else SHORTEST_S
+            if own is not None and own < shortest_s:
+                message = f"`{key}` of `{name}` is too short for anybody to be signed in"
+                if own >= SHORTEST_S:
+                    message = f"`{key}` of `{name}` is shorter than a pause can be told: "
+                    message += "doors say every few seconds who is active"
+                faults.append(Fault(place, message, f"write `{shortest_s:.0f}s` or longer"))
             elif own is not None and own > general:
                 message = f"`{key}` of `{name}` is longer than `sessions.{key}`, and would count for nothing"
                 faults.append(Fault(place, message, "shorten it, or lengthen the other"))

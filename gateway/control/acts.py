@@ -1,6 +1,7 @@
-"""What administrators do over the control socket: cut off, lift a cut, list the cuts. The kernel says who asks.
+"""What administrators do over the control socket: cut off, lift a cut, list the cuts; list, confirm and remove pins.
+The kernel says who asks.
 
-An act is answered when it is remembered and every door of the node has acknowledged it, or after a moment without that:
+A cut is answered when it is remembered and every door of the node has acknowledged it, or after a moment without that:
 what is not live yet is said, never assumed.
 """
 
@@ -13,24 +14,29 @@ from typing import Any, Final
 
 from gateway.control.cuts import CutRefused, Cuts
 from gateway.control.doors import Doors
+from gateway.control.signin.pins import PinRefused, Pins
 from gateway.control.store import Cut
 from gateway.link import Message, PeerCredentials
 
 LIVE_S: Final = 3.0
 LOOK_S: Final = 0.005
-TAKEN: Final = frozenset(("cut", "lift_cut", "cuts"))
+OF_PINS: Final = frozenset(("pins", "confirm_pin", "unpin"))
+TAKEN: Final = frozenset(("cut", "lift_cut", "cuts", *OF_PINS))
 
 
 class Acts:
     """``workers``: how many doors the node has. One that has not met this control yet has acknowledged nothing."""
 
-    def __init__(self, cuts: Cuts, doors: Doors, workers: int) -> None:
+    def __init__(self, cuts: Cuts, pins: Pins, doors: Doors, workers: int) -> None:
         self._cuts = cuts
+        self._pins = pins
         self._doors = doors
         self._workers = workers
 
     async def answer(self, message: Message, peer: PeerCredentials) -> Message:
         """The answer to one of `TAKEN`."""
+        if message["t"] in OF_PINS:
+            return await self._about_pins(message, _named(peer))
         if message["t"] == "cuts":
             return {"t": "cuts_are", "cuts": [as_json(each) for each in self._cuts.listed]}
         began = time.monotonic()
@@ -45,6 +51,19 @@ class Acts:
             "t": "cut_done", "cut": as_json(cut), "live": live, "doors": self._workers,
             "took_ms": int((time.monotonic() - began) * 1000),
         }  # fmt: skip
+
+    async def _about_pins(self, message: Message, by: str) -> Message:
+        said = {name: str(message.get(name, "")) for name in ("issuer", "user", "subject", "because")}
+        try:
+            if message["t"] == "pins":
+                return {"t": "pins_are", **await self._pins.listed(said["user"])}
+            if message["t"] == "unpin":
+                done = await self._pins.remove(said["issuer"], said["user"], said["because"], by)
+            else:
+                done = await self._pins.confirm(said["issuer"], said["user"], said["subject"], said["because"], by)
+        except (CutRefused, PinRefused) as refused:
+            return {"t": "pin_refused", "why": str(refused)}
+        return {"t": "pin_done", **done}
 
     async def _live(self, seq: int, until: float) -> bool:
         while self._doors.connected < self._workers or self._doors.live_seq < seq:

@@ -98,7 +98,10 @@ class Cuts:
         if len(self._known) >= MOST:
             raise CutRefused(f"{MOST} cuts are known: lift some")
         now = int(self._wall())
-        made = Cut(known_kind, named, now + 1, because.strip(), by)  # what is issued in this second is refused too
+        known = self._known.get((known_kind, named))
+        # What is issued in this second is refused too; of two words of one second other nodes hear only the first.
+        since = max(now + 1, known.at + 1 if known is not None else 0)
+        made = Cut(known_kind, named, since, because.strip(), by)
         self._put(made, Act(now, by, f"cut {known_kind}", named, because.strip()))
         return made
 
@@ -108,7 +111,7 @@ class Cuts:
         known = self._known.get((known_kind, named))
         if known is None or known.cut.lifted is not None:
             raise CutRefused(f"{known_kind} `{named}` is not cut off; `stagedoor cut list` shows who is")
-        now = max(int(self._wall()), known.cut.not_before)
+        now = max(int(self._wall()), known.at + 1)
         lifted = replace(known.cut, lifted=now)
         self._put(lifted, Act(now, by, f"lift cut {known_kind}", named, because.strip()))
         return lifted

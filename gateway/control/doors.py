@@ -137,7 +137,7 @@ class Doors:
                     self._about_sessions(link.send, message)
             case "sightings" if follower is not None and follower.role == "door":
                 self.sightings.take(message)
-            case "cut" | "lift_cut" | "cuts" if self.acts is not None:
+            case "cut" | "lift_cut" | "cuts" | "pins" | "confirm_pin" | "unpin" if self.acts is not None:
                 self._start(self._act(self.acts, link, message))
             case "save_sightings":
                 self._start(self._save_sightings(link))

@@ -93,13 +93,14 @@ class Control:
             ctx.settings, ctx.state_folder, store, session, Keys(self._known_keys, self._want_key),
             self._central.session_of, lambda facts: self._doors.tell({"t": "sessions", "facts": facts}),
             lambda sids: self._doors.overlay.put_ended(sids, self._central.clock()), self._doors.tell,
-            self._central.clock,
+            self._central.clock, lambda: self._central.table,
         )  # fmt: skip
         live = self._sign_in.context.live
         self._messages = SessionMessages(live, self._sign_in.hand_over, self._sign_in.logout.sign_out)
         self._central.sessions.connect(store, live)
+        self._central.pins.connect(self._sign_in.context.pins)
         self._cuts = Cuts(ctx.state_folder, self._doors.overlay, store, time.time)
-        self._doors.acts = Acts(self._cuts, self._doors, ctx.settings.workers).answer
+        self._doors.acts = Acts(self._cuts, self._sign_in.context.pins, self._doors, ctx.settings.workers).answer
         self._keys: dict[str, IssuerKeys] = {}
         self._introspectors: dict[str, Introspector] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}

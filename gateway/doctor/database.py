@@ -1,4 +1,5 @@
-"""The store's database: does it answer from here, and is its schema one that this program may use?"""
+"""The store's database: does it answer from here, is its schema one that this program may use, and do sessions in it
+open with this node's keys?"""
 
 from __future__ import annotations
 
@@ -7,8 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config import Settings
+from gateway.control.sessions.kept_tokens import opened_tokens
+from gateway.control.sessions.sealing import Sealer
 from gateway.control.store.inspection import Inspected, inspect_database
-from gateway.doctor.lines import Line, fail, ok, warn
+from gateway.doctor.lines import Line, counted, fail, ok, warn
+from gateway.session_key_files import read_session_keys
 
 DATABASE: Final = "database"
 SLOW_S: Final = 0.5
@@ -20,7 +24,23 @@ _MENDING: Final = (
 
 async def database(settings: Settings) -> Sequence[Line]:
     found = await inspect_database(settings.database, Path(settings.state_folder))
-    return [_line(found, settings.database)]
+    return [_line(found, settings.database), *_foreign_keys(found, settings.sessions.keys_file)]
+
+
+def _foreign_keys(found: Inspected, file: str) -> Sequence[Line]:
+    """Whether the sessions of all nodes open with the keys of this one. A file that cannot be read `check` tells."""
+    try:
+        sealer = Sealer(read_session_keys(file)) if file else None
+    except (OSError, ValueError):
+        sealer = None
+    if sealer is None:
+        return []
+    closed = sum(opened_tokens(sealed, sid, sealer) is None for sid, sealed in found.sealed)
+    if not closed:
+        return []
+    said = f"{closed} of the newest {counted(len(found.sealed), 'session')} do not open with the keys in `{file}`"
+    fix = "let `sessions.keys_file` say the same on every node, then reload: people are sent from sign-in to sign-in"
+    return [fail(DATABASE, found.server, said, fix)]
 
 
 def _line(found: Inspected, url: str) -> Line:

@@ -49,11 +49,11 @@ class SigningIn:
         self.provider = provider
         self.app = f"https://echo.test:{node.port}"
         self.central = f"https://{CENTRAL}:{node.port}"
-        self._trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        self._trust.check_hostname = False  # the development authority signs for `localhost` alone
+        self.trust = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        self.trust.check_hostname = False  # the development authority signs for `localhost` alone
 
     def browser(self) -> Surfer:
-        return Surfer({"echo.test": self.node.port, CENTRAL: self.node.port}, self._trust)
+        return Surfer({"echo.test": self.node.port, CENTRAL: self.node.port}, self.trust)
 
     def sign_in(self, surfer: Surfer, who: str = "jane", url: str = "") -> Page:
         """Open an address and sign in where the provider asks; the page at the end."""
@@ -108,7 +108,7 @@ def signing_in(
         try:
             with whole_node(folder, workers=workers, configure=configure) as node:
                 place = SigningIn(node, started[0], folder)
-                until(lambda: all(place.browser().get(f"{place.app}/").status == 303 for _ in range(6 * workers)), 20)
+                until(lambda: all(place.browser().get(f"{place.app}/").status == 303 for _ in range(6 * workers)), 60)
                 yield place
         finally:
             for provider in started:

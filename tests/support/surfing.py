@@ -112,6 +112,10 @@ class Surfer:
         site = {"Sec-Fetch-Site": "same-origin"}
         return self._ask("POST", url, body, {**NAVIGATION, **site, **own, **(headers or {})})
 
+    def ask(self, method: str, url: str, headers: Mapping[str, str]) -> Page:
+        """As a program does: these headers alone."""
+        return self._ask(method, url, b"", headers)
+
     def cookies(self, host: str) -> dict[str, str]:
         """Those that would be sent there over TLS now."""
         now = time.monotonic()
@@ -126,7 +130,7 @@ class Surfer:
         self.visited.append(url)
         at = ("127.0.0.1", self.places[host]) if host in self.places else (host, parts.port or (443 if secure else 80))
         connection: http.client.HTTPConnection = (
-            _Secure(*at, name=host, context=self._trust) if secure else http.client.HTTPConnection(*at, timeout=10)
+            _Secure(*at, name=host, context=self._trust) if secure else http.client.HTTPConnection(*at, timeout=30)
         )
         target = parts.path or "/"
         target += f"?{parts.query}" if parts.query else ""
@@ -176,7 +180,7 @@ class _Secure(http.client.HTTPSConnection):
 
     def __init__(self, host: str, port: int, *, name: str, context: ssl.SSLContext | None) -> None:
         self._trusted = context or ssl.create_default_context()
-        super().__init__(host, port, timeout=10, context=self._trusted)
+        super().__init__(host, port, timeout=30, context=self._trusted)
         self._name = name
 
     def connect(self) -> None:

@@ -143,7 +143,7 @@ class WholeNode:
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(40)
         finally:
             if self.process.poll() is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -205,7 +205,7 @@ def whole_node(
     upstream = Upstream(thread).start()
     node = WholeNode(folder, upstream, workers, service, trusted, configure)
     try:
-        until(node.settled, 20)
+        until(node.settled, 60)
         yield node
     finally:
         node.close()

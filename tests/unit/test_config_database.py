@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import jsonschema_rs
@@ -18,6 +19,7 @@ environments: {{prod: {{hosts: [.example.com], upstreams: [10.0.0.0/8]}}}}
 catalog: {{files: [catalog]}}
 access_policy: access.yaml
 state: {{folder: state{more}}}
+sessions: {{keys_file: session.keys}}
 """
 TLS = "sslmode=verify-full&sslrootcert=/etc/ca.pem"
 GOOD = (
@@ -73,6 +75,8 @@ PASSWORDS = (
 def load(folder: Path, more: str = "", **environ: str) -> config.Settings:
     (folder / "access.yaml").write_text("version: 1\n")
     (folder / "stagedoor.yaml").write_text(FILE.format(more=more))
+    (folder / "session.keys").touch(0o600)
+    (folder / "session.keys").write_text(f"k1 {b64encode(bytes(32)).decode()}\n")
     return config_load.load(folder / "stagedoor.yaml", environ)
 
 
@@ -153,3 +157,13 @@ def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
 def test_another_database_needs_a_restart(tmp_path: Path) -> None:
     old, new = load(tmp_path), load(tmp_path, f', database: "{GOOD[0]}"')
     assert fixed_changes(old, new) == ["`state.database`"]
+
+
+def test_nodes_that_share_a_database_share_the_keys_of_sessions(tmp_path: Path) -> None:
+    """Each with keys of its own, they would send people from sign-in to sign-in."""
+    (tmp_path / "access.yaml").write_text("version: 1\n")
+    alone = FILE.format(more=f', database: "{GOOD[0]}"').replace("keys_file: session.keys", "idle: 1h")
+    (tmp_path / "stagedoor.yaml").write_text(alone)
+    with pytest.raises(config_load.ConfigFaults, match=r"need the same `sessions\.keys_file`") as refused:
+        config_load.load(tmp_path / "stagedoor.yaml", {})
+    assert "openssl rand" in str(refused.value)

@@ -102,6 +102,8 @@ def test_everything_can_be_said(folder: Path) -> None:
         (PROD + "sessions: {idle: 0s}\n", "too short for anybody"),
         (PROD.replace("/8]", "/8], sessions: {idle: 3h}"), "longer than `sessions.idle`"),
         (PROD.replace("/8]", "/8], sessions: {absolute: 0s}"), "too short for anybody"),
+        (PROD.replace("/8]", "/8], sessions: {idle: 0s}"), "`idle` of `prod` is too short for anybody"),
+        (PROD.replace("/8]", "/8], sessions: {idle: 9s}"), "shorter than a pause can be told"),
         (issuers(idp("id: door, secret_file: none")), "cannot read"),
         (issuers(idp("id: door, key_file: secret")), "no private key in PEM"),
         (PROD + "sessions: {keys_file: secret}\n", "holds no keys of sessions"),

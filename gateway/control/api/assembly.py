@@ -19,6 +19,7 @@ from gateway.control.api.command_line import COMMAND_LINE_PATH, command_line_doc
 from gateway.control.api.engine import Engine
 from gateway.control.api.entities import Entities
 from gateway.control.api.openapi import document_of
+from gateway.control.api.pins import PeoplePins
 from gateway.control.api.problems import Problem
 from gateway.control.api.questions import Questions
 from gateway.control.api.routes import Api, Asked, Route, own_origin
@@ -27,6 +28,7 @@ from gateway.control.api.sessions import PeopleSessions
 from gateway.control.pages import add_static
 from gateway.control.portal.pages import Portal
 from gateway.link import Message
+from policy.table import Table
 
 
 class Central:
@@ -44,6 +46,7 @@ class Central:
             self._engine, lambda: self._settings.catalog.sync_secret_file, self._clock, time.monotonic
         )
         self.sessions = PeopleSessions(self._clock)
+        self.pins = PeoplePins()
         self._portal = Portal(self._callers, self._engine, self.sessions)
         self.api = Api(self._callers, self.routes())
 
@@ -55,6 +58,7 @@ class Central:
             *Entities(self._engine).routes(),
             *self._catalogs.routes(),
             *self.sessions.routes(),
+            *self.pins.routes(),
         )
 
     def add_to(self, app: web.Application, *, begins: bool) -> None:
@@ -84,6 +88,11 @@ class Central:
             return self._callers.of(request).session
         except Problem:
             return ""
+
+    @property
+    def table(self) -> Table:
+        """The base that is served, as far as it was read."""
+        return self._engine.table
 
     @property
     def clock(self) -> Callable[[], int]:

@@ -29,6 +29,7 @@ def command_line_document(settings: Settings) -> dict[str, Any]:
             {
                 "name": issuer.name, "issuer": issuer.issuer, "client_id": said.client_id,
                 "scopes": list(said.scopes), "parameters": {wanted: said.resource} if said.resource else {},
+                "mfa_acr_values": list(said.mfa_acr_values),
             }
         )  # fmt: skip
     hosts = sorted({host for each in settings.environments.values() for host in each.hosts})

@@ -60,6 +60,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = MappingProxyType(
         "sessions_away": Kind(
             503, "The memory of sessions does not answer.", "Send the request again in a moment.", 2
         ),
+        "pin_refused": Kind(409, "The pin cannot be changed like this.", "Correct what `detail` names."),
         "catalog_unknown": Kind(404, "No Backstage catalog has this name.", "Leave the name out, or correct it."),
         "signature_refused": Kind(
             401, "The call is not signed as it must be.", "Sign id, time and body with the secret: docs/api.md."

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from gateway import telemetry
 from gateway.config import Settings
-from gateway.control.sessions.kept_tokens import opened_tokens
+from gateway.control.sessions.kept_tokens import KeptTokens, opened_tokens
 from gateway.control.sessions.renewal import Renewal
 from gateway.control.sessions.sealing import Sealer
+from gateway.control.signin.pins import WHY, Pins
 from gateway.control.store import Act, Notice, Session, Store, StoreUnavailable
 from gateway.errors import StagedoorError
 from gateway.identity.session import SessionFacts, facts_message
@@ -28,9 +29,10 @@ FRESH_S: Final = 60
 RECENT_S: Final = 90  # a refresh that is due no longer than this keeps nobody waiting
 PATIENCE_S: Final = 1.5  # a door waits two seconds
 TOUCH_S: Final = 5.0
-SWEEP_S: Final = 60.0
+SWEEP_S: Final = 60
 AT_ONCE: Final = 64  # refreshes under way
 ENDED_KEPT_S: Final = 600
+KEY_MISSED_AGAIN_S: Final = 60
 FINISH_S: Final = 3.0
 
 Facts = dict[str, Any]
@@ -43,6 +45,7 @@ class LiveSessions:
         self,
         store: Store,
         renewal: Renewal,
+        pins: Pins,
         sealer: Callable[[], Sealer],
         tell: Callable[[list[Facts]], None],
         on_ended: Callable[[Iterable[str]], None],
@@ -50,11 +53,14 @@ class LiveSessions:
     ) -> None:
         self._store = store
         self._renewal = renewal
+        self._pins = pins
         self._sealer = sealer
         self._tell = tell
         self._on_ended = on_ended
         self._now = now
         self._settings: Settings | None = None
+        self._heard = now()  # the store answered then; what ended later may have been missed
+        self._key_missed = 0  # when it was said last
         self._seen: dict[str, int] = {}  # touches that are not written yet
         self._refs: dict[str, str] = {}  # whom the doors found, where the store says something else
         self._flights: dict[str, asyncio.Task[None]] = {}  # refreshes, by sid
@@ -91,12 +97,16 @@ class LiveSessions:
         waits: list[str] = []
         for sid in want:
             row = rows.get(sid)
+            kept = self._opened(row) if row is not None else None
             if row is None or row.over(now):
                 found.append(over_message(sid, row, now))
-            elif self._is_settled(row, now):
+            elif kept is None:
+                found.append(over_message(sid, None, now))
+            elif self._is_settled(row, kept, now):
                 found.append(self._facts(row, now, seen.get(sid, 0)))
-                if row.ref != refs.get(sid, row.ref):
-                    self._refs[sid] = refs[sid]
+                ref = refs.get(sid) or row.ref or self._pins.ref_of(row)
+                if ref != row.ref:
+                    self._refs[sid] = ref
             else:
                 waits.append(sid)
         for sid, at in seen.items():
@@ -111,12 +121,18 @@ class LiveSessions:
             rows = await self._store.sessions.get(sids)
         return rows
 
-    def _is_settled(self, row: Session, now: int) -> bool:
-        """Whether what is known is good enough to answer with; a refresh is begun when one is due."""
+    def _opened(self, row: Session) -> KeptTokens | None:
+        """What lies sealed in it. None where this node lacks the key: it is no session here, and goes on elsewhere."""
         kept = opened_tokens(row.tokens, row.sid, self._sealer())
-        if kept is None:
-            self._spawn(self._end_one(row.sid, "keys_gone"))
-            return False
+        now = self._now()
+        if kept is None and row.ended is None and now - self._key_missed >= KEY_MISSED_AGAIN_S:
+            self._key_missed = now
+            why = "it was sealed with a key that this node has not; are `sessions.keys_file` of all nodes the same?"
+            telemetry.log("session_key_missing", level="error", session=row.sid, why=why)
+        return kept
+
+    def _is_settled(self, row: Session, kept: KeptTokens, now: int) -> bool:
+        """Whether what is known is good enough to answer with; a refresh is begun when one is due."""
         if not kept.refresh_token or kept.due > now:
             return True
         self._refresh(row)
@@ -142,7 +158,7 @@ class LiveSessions:
     def _facts(self, row: Session, now: int, used: int) -> Facts:
         kept = opened_tokens(row.tokens, row.sid, self._sealer())
         due_s = kept.due - now if kept is not None and kept.refresh_token else FRESH_S
-        fresh_s = max(1, min(FRESH_S, due_s, self._shortest_idle(row) // 4))
+        fresh_s = max(1, min(FRESH_S, due_s, self._shortest_idle(row.idle_s) // 4))
         pause = max(0, used - max(row.seen, self._seen.get(row.sid, 0)))
         facts = facts_message(
             SessionFacts(
@@ -151,10 +167,11 @@ class LiveSessions:
         )
         return {**facts, "rest": max(row.rest, pause)}
 
-    def _shortest_idle(self, row: Session) -> int:
+    def _shortest_idle(self, idle_s: float) -> int:
+        """Of all environments; ``idle_s`` where none has its own."""
         environments = self._settings.environments.values() if self._settings is not None else ()
         own = [each.sessions.idle_s for each in environments if each.sessions.idle_s is not None]
-        return int(min([row.idle_s, *own]))
+        return int(min([idle_s, *own]))
 
     # === refresh ===
 
@@ -184,9 +201,6 @@ class LiveSessions:
         self._on_ended(ended)
         return ended
 
-    async def _end_one(self, sid: str, why: str) -> None:
-        await self._guarded(lambda: self.end([sid], why))
-
     def _on_notice(self, notice: Notice) -> None:
         if notice.kind == "ended":
             self._on_ended(notice.ids)
@@ -197,7 +211,9 @@ class LiveSessions:
 
     async def _catch_up(self) -> None:
         async def read() -> None:
-            self._on_ended(await self._store.sessions.ended_since(self._now() - ENDED_KEPT_S))
+            now = self._now()
+            self._on_ended(await self._store.sessions.ended_since(min(now - ENDED_KEPT_S, self._heard - SWEEP_S)))
+            self._heard = now
 
         await self._guarded(read)
 
@@ -205,7 +221,8 @@ class LiveSessions:
         async def read() -> None:
             now = self._now()
             rows = await self._store.sessions.get(sids)
-            self._tell([self._facts(row, now, 0) for row in rows.values() if not row.over(now)])
+            known = [row for row in rows.values() if not row.over(now) and self._opened(row) is not None]
+            self._tell([self._facts(row, now, 0) for row in known])
 
         await self._guarded(read)
 
@@ -218,19 +235,25 @@ class LiveSessions:
         try:
             await self._store.sessions.touch(seen)
             for sid, row in (await self._store.sessions.get(refs)).items() if refs else ():
-                if sid not in self._flights:
+                if row.ended is not None:
+                    continue
+                if refs[sid] and not await self._pins.is_own(row, refs[sid]):
+                    await self.end([sid], WHY)
+                elif sid not in self._flights:
                     await self._store.sessions.replace(replace(row, ref=refs[sid]), row.version)
         except StoreUnavailable:
-            self._seen = {**seen, **self._seen}
+            self._seen, self._refs = {**seen, **self._seen}, {**refs, **self._refs}
             raise
 
     async def _sweep(self) -> None:
         self._on_ended(await self._store.expire(self._now()))
+        self._heard = self._now()
 
     def _touch_s(self) -> float:
-        """Only the last touch of a batch is written: one that comes after the idle time would be too late."""
+        """Only the last touch of a batch is written: one that comes after the idle time would be too late, and what
+        lies between two batches looks like a pause."""
         idle_s = self._settings.sessions.idle_s if self._settings is not None else TOUCH_S
-        return min(TOUCH_S, idle_s / 8)
+        return min(TOUCH_S, self._shortest_idle(idle_s) / 8)
 
     async def _repeat(self, pause_s: Callable[[], float], doing: Callable[[], Any]) -> None:
         while True:

@@ -68,9 +68,7 @@ class Renewal:
         if fresh is None or fresh.over(now):
             return ""
         kept = opened_tokens(fresh.tokens, fresh.sid, self._sealer())
-        if kept is None:
-            return "keys_gone"
-        if kept.due > now or not kept.refresh_token:  # somebody else was faster
+        if kept is None or kept.due > now or not kept.refresh_token:  # somebody else was faster
             return ""
         try:
             return await self._ask(fresh, kept, sessions)

@@ -27,10 +27,12 @@ from gateway.control.signin.flow import CALLBACK, SIGN_IN, Flow, Vouched
 from gateway.control.signin.handover import HandOver
 from gateway.control.signin.logout import BACKCHANNEL, SIGNED_OUT, Logout
 from gateway.control.signin.people import Keys
+from gateway.control.signin.pins import Pins
 from gateway.control.signin.provider import Provider
 from gateway.control.store import Store, StoreUnavailable
 from gateway.identity.issuers import IssuerTable
 from gateway.link import Message
+from policy.table import Table
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 CALENDAR_S: Final = 3600.0
@@ -49,6 +51,7 @@ class Context:
         self.table = IssuerTable.from_settings(settings.issuers)
         self.exchanges: dict[str, Exchange] = {}
         self.live: LiveSessions
+        self.pins: Pins
 
     def exchange_of(self, issuer: str) -> Exchange | None:
         return self.exchanges.get(issuer)
@@ -66,11 +69,13 @@ class Context:
                 kept = Exchange(Provider(issuer, session, time.monotonic), issuer.client, session, time.time)
             self.exchanges[issuer.name] = kept
         self.live.adopt(settings)
+        self.pins.adopt(settings)
         return self.ring.settle(settings)
 
 
 class SignIn:
-    """``tell``, ``on_ended`` and ``on_keys`` reach all doors; ``vouched`` says by whose session a request came."""
+    """``tell``, ``on_ended`` and ``on_keys`` reach all doors; ``vouched`` says by whose session a request came;
+    ``table``: the base that is served."""
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class SignIn:
         on_ended: Callable[[Iterable[str]], None],
         on_keys: Callable[[Message], None],
         now: Callable[[], int],
+        table: Callable[[], Table] = Table.allow_none,
     ) -> None:
         self._session = session
         self._on_keys = on_keys
@@ -94,7 +100,8 @@ class SignIn:
         renewal = Renewal(
             store, lambda: context.ring.sealer, context.exchange_of, lambda: context.table, keys, now
         )  # fmt: skip
-        context.live = LiveSessions(store, renewal, lambda: context.ring.sealer, tell, on_ended, now)
+        context.pins = Pins(store, table, lambda sids, why: context.live.end(sids, why), now)
+        context.live = LiveSessions(store, renewal, context.pins, lambda: context.ring.sealer, tell, on_ended, now)
         self.hand_over = HandOver(store, lambda: context.ring.sessions, now)
         self.logout = Logout(context, self._pages)
         self._flow = Flow(context, self.hand_over, vouched, self._pages)
@@ -162,9 +169,11 @@ class SignIn:
             "sign_in_failed", level="warning" if failure.status >= 500 else "info", code=failed.code, why=failed.detail,
             request_id=request.headers.get("X-Request-Id", "-"),
         )  # fmt: skip
-        again = (failed.back or SIGN_IN) if failure.again else ""
+        is_done = failed.code == "callback_used"
         values: dict[str, Any] = {
-            "sentence": failure.sentence, "todo": failure.todo, "code": failed.code, "again": again,
+            "sentence": failure.sentence, "todo": failure.todo, "code": failed.code,
+            "again": (failed.back or ("/" if is_done else SIGN_IN)) if failure.again else "",
+            "called": "Go on" if is_done else "Try again" if failure.status == 503 else "Sign in again",
         }  # fmt: skip
         answer = self._pages.page(request, "failed.html", values, status=failure.status)
         if failed.cookie:

@@ -9,11 +9,12 @@ code is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import aiohttp
 
+from gateway import telemetry
 from gateway.config import Issuer
 from gateway.config_sign_in import Client
 from gateway.control.fetch import FetchFault, bounded, is_allowed
@@ -26,6 +27,8 @@ DEADLINE_S: Final = 8.0
 ANSWER_BYTES: Final = 256 * 1024
 TOKEN_LIMIT: Final = 16 * 1024  # characters of each token that is kept
 LONGEST_S: Final = 30 * 86400
+OFFLINE: Final = "offline_access"  # OpenID Connect Core 1.0 section 11
+NEVER_ASKED_AGAIN: Final = "it gives no refresh token, so what it says at a sign-in counts until the session ends"
 _CODE: Final = re.compile(r"[a-z_]{1,40}\Z")
 # RFC 6749 section 5.2, OpenID Connect Core 1.0 section 3.1.2.6, RFC 9470: about the grant, not about us.
 _GRANT: Final = frozenset({"invalid_grant", "interaction_required", "login_required", "consent_required",
@@ -64,6 +67,7 @@ class Exchange:
         self.client = client
         self._session = session
         self._wall = wall
+        self._told = False  # the log, that no refresh token comes
 
     @property
     def issuer(self) -> Issuer:
@@ -72,7 +76,9 @@ class Exchange:
     async def redeem(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
         """RFC 6749 section 4.1.3 with RFC 7636 section 4.5."""
         form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
-        return await self._tokens({**form, "redirect_uri": redirect_uri})
+        tokens = await self._tokens({**form, "redirect_uri": redirect_uri})
+        self._mind(tokens)
+        return tokens
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """RFC 6749 section 6."""
@@ -96,6 +102,16 @@ class Exchange:
     async def get(self, address: str, access_token: str) -> bytes:
         """Any other answer of the provider to this token's bearer."""
         return await self._call("GET", address, {"Authorization": f"Bearer {access_token}"}, None, (200,))
+
+    def _mind(self, tokens: Tokens) -> None:
+        """Tell the operators, once, where sessions of this provider can never be asked about again."""
+        if tokens.refresh_token or self._told:
+            return
+        self._told = True
+        telemetry.log(
+            "no_refresh_token", level="warning", issuer=self.issuer.name, why=NEVER_ASKED_AGAIN,
+            todo=todo_for_refresh(self.issuer.preset, self.client.scopes),
+        )  # fmt: skip
 
     async def _tokens(self, form: Mapping[str, str]) -> Tokens:
         answer = await self._post((await self._endpoints()).token, form, wanted=(200,))
@@ -149,6 +165,15 @@ class Exchange:
         if status in wanted:
             return body
         raise _refusal(status, body, where)
+
+
+def todo_for_refresh(preset: str, scopes: Collection[str]) -> str:
+    """What makes a provider give refresh tokens to a client that asks for these scopes."""
+    if preset == "google":
+        return "keep `sessions.absolute` short: Google gives none to who does not ask in its own way"
+    if OFFLINE not in scopes and preset != "keycloak":
+        return f"add `{OFFLINE}` to `scopes` of `client`, and allow this client the grant `refresh_token` there"
+    return "allow this client the grant `refresh_token` there"
 
 
 def _refusal(status: int, body: bytes, where: str) -> StagedoorError:

@@ -6,7 +6,8 @@ beside them goes to the log under the same code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -31,10 +32,11 @@ FAILURES: Final[Mapping[str, Failure]] = MappingProxyType(
             "Allow cookies for this site, then begin again; a link that somebody sent you does not work here.",
         ),
         "callback_used": Failure(
-            400, "This sign-in was finished before.", "If you are not signed in, begin again.",
+            400, "This sign-in was finished before.", "Nothing is wrong: go on to where you wanted to be.",
         ),
         "callback_malformed": Failure(
-            400, "What your identity provider sent back is not what it must be.", "Begin again.",
+            400, "What your identity provider sent back is not what it must be.",
+            f"Begin again; if that does not help: {_ASK[0].lower()}{_ASK[1:]}",
         ),
         "issuer_mixed_up": Failure(
             400, "The answer came from another identity provider than the one you were sent to.",
@@ -49,6 +51,10 @@ FAILURES: Final[Mapping[str, Failure]] = MappingProxyType(
         ),
         "denied": Failure(
             403, "Your identity provider did not sign you in.", "Begin again, or ask those who run it.",
+        ),
+        "pinned": Failure(
+            403, "Somebody else has signed in as you before, or you did so with another account.",
+            "Sign in with the account that you used first, or ask an administrator of Stagedoor to confirm this one.",
         ),
         "strength_unmet": Failure(
             403, "Your identity provider did not ask for the stronger sign-in that this page needs.",
@@ -88,3 +94,13 @@ class SignInFailed(Exception):
         self.detail = detail
         self.back = ""
         self.cookie = ""
+
+
+@contextmanager
+def leading_back(to: str) -> Iterator[None]:
+    """Whoever fails begins anew at ``to``, where they wanted to go; "" where nobody knows."""
+    try:
+        yield
+    except SignInFailed as failed:
+        failed.back = to
+        raise

@@ -26,7 +26,7 @@ from gateway.control.signin.asked_of_provider import address_of, parameters_of
 from gateway.control.signin.asking import Forms, client_address, is_own_page, once, port_of, sign_in_cookies
 from gateway.control.signin.choice import by_address, choices
 from gateway.control.signin.exchange import Exchange, GrantRefused, ProviderAway, ProviderRefused, Tokens
-from gateway.control.signin.failures import SignInFailed
+from gateway.control.signin.failures import SignInFailed, leading_back
 from gateway.control.signin.handover import HandOver
 from gateway.control.signin.people import Person, Unbelieved, person_of
 from gateway.control.signin.provider import Endpoints
@@ -74,6 +74,10 @@ class Flow:
             raise SignInFailed("ticket_unknown", "another page wanted it inside itself")
         said = once(request.query.items(), ("ticket", "issuer"), "ticket_unknown")
         ticket = self._ticket(request, said.get("ticket", ""))
+        with leading_back(_place_of(ticket)):
+            return await self._led_on(request, ticket, said)
+
+    async def _led_on(self, request: web.Request, ticket: Ticket | None, said: Mapping[str, str]) -> web.Response:
         session = await self._session(request)
         if session is not None and self._is_good(session, ticket):
             return await self._arrived(request, ticket, session)
@@ -97,10 +101,11 @@ class Flow:
         said = await self._forms.read(request, ("ticket", "email"), "ticket_unknown")
         ticket = self._ticket(request, said.get("ticket", ""))
         email = said.get("email", "").strip()
-        issuer = by_address(self._context.settings.issuers, email)
-        if issuer is None:
-            raise SignInFailed("address_unknown")
-        address, cookies = await self._sent(request, issuer, ticket, email)
+        with leading_back(_place_of(ticket)):
+            issuer = by_address(self._context.settings.issuers, email)
+            if issuer is None:
+                raise SignInFailed("address_unknown")
+            address, cookies = await self._sent(request, issuer, ticket, email)
         answer = self._pages.page(request, "onward.html", {"address": address, "name": issuer.name})
         _add(answer, cookies)
         return answer
@@ -188,17 +193,21 @@ class Flow:
         state = said.get("state", "")
         transaction = opened_cookie(state, sign_in_cookies(request), self._context.ring.sealer, self._context.now())
         if transaction is None:
-            raise SignInFailed("cookie_missing" if state else "callback_malformed")
+            raise SignInFailed(await self._why_unknown(request, state))
         try:
-            with self._one_of_few():
+            with self._one_of_few(), leading_back(_place_of(transaction.ticket)):
                 answer = await self._finished(request, said, transaction)
         except SignInFailed as failed:
             failed.cookie = gone_cookie(COOKIE + transaction.state[:8])
-            if transaction.ticket is not None:
-                failed.back = f"https://{transaction.ticket.host}{transaction.ticket.target}"
             raise
         answer.headers.add("Set-Cookie", gone_cookie(COOKIE + transaction.state[:8]))
         return answer
+
+    async def _why_unknown(self, request: web.Request, state: str) -> str:
+        """Who comes back by the history of their browser has lost the cookie, and is signed in."""
+        if not state:
+            return "callback_malformed"
+        return "cookie_missing" if await self._session(request) is None else "callback_used"
 
     async def _finished(self, request: web.Request, said: Mapping[str, str], transaction: Transaction) -> web.Response:
         exchange, endpoints = await self._provider(transaction.issuer)
@@ -248,16 +257,14 @@ class Flow:
         except Unbelieved as fault:
             raise SignInFailed("provider_unbelieved", str(fault)) from None
 
-    async def _begun(
-        self, request: web.Request, person: Person, tokens: Tokens, transaction: Transaction
-    ) -> Session:
+    async def _begun(self, request: web.Request, person: Person, tokens: Tokens, transaction: Transaction) -> Session:
         """The new session is in the store. One of somebody else that this browser had is over: it changed hands."""
         context = self._context
-        session = new_session(
+        made = new_session(
             person, tokens, transaction.nonce, transaction.issuer, context.settings.sessions, context.ring.sealer,
             context.now(), client_address(request.headers), request.headers.get("User-Agent", ""),
         )  # fmt: skip
-        await context.store.sessions.add(session)
+        session = await context.pins.added(made)
         before = self._vouched(request)
         row = (await context.store.sessions.get([before])).get(before) if before else None
         if row is not None and not hmac.compare_digest(f"{row.issuer} {row.sub}".encode(),
@@ -275,6 +282,10 @@ class Flow:
             target = ticket.target if ticket is not None else "/"
             return _redirect(target if is_local_target(target) else "/", cookies)
         return _redirect(await self._hand_over.address(ticket, session), cookies)
+
+
+def _place_of(ticket: Ticket | None) -> str:
+    return f"https://{ticket.host}{ticket.target}" if ticket is not None else ""
 
 
 def _redirect(address: str, cookies: list[str]) -> web.Response:

@@ -4,6 +4,10 @@ The token points somewhere (`_claim_names`, `_claim_sources`), and where it poin
 to Graph, whose address follows from the configured issuer, with the person's own access token. Page by page, each on
 the same host; so many pages, so many groups, one deadline. Half a list is no list: who cannot be told all groups has
 none, and rights by groups are refused.
+
+The question is the plain one, and what is no group is left out here: Graph answers one for groups alone from an index
+that lags behind the directory (https://learn.microsoft.com/graph/api/user-list-transitivememberof), and somebody who
+was taken out of a group would stay in it for a while.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ GRAPHS: Final = {
     "login.microsoftonline.us": "https://graph.microsoft.us",
     "login.partner.microsoftonline.cn": "https://microsoftgraph.chinacloudapi.cn",
 }
-QUESTION: Final = "/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id&$top=999"
+QUESTION: Final = "/v1.0/me/transitiveMemberOf?$select=id&$top=999"
+GROUP: Final = "#microsoft.graph.group"  # beside directory roles and administrative units
 
 
 def are_left_out(claims: Mapping[str, Any], rules: IssuerRules) -> bool:
@@ -77,10 +82,10 @@ async def _listed(exchange: Exchange, graph: str, access_token: str) -> list[str
         entries = page.get("value") if isinstance(page, dict) else None
         if not isinstance(entries, list):
             raise ProviderAway("its list of groups is none")
-        ids = [each.get("id") for each in entries if isinstance(each, dict)]
-        if len(ids) != len(entries) or not all(map(is_clean, ids)):
+        known = [(each.get("@odata.type"), each.get("id")) for each in entries if isinstance(each, dict)]
+        if len(known) != len(entries) or not all(is_clean(kind) and is_clean(name) for kind, name in known):
             raise ProviderAway("its list of groups holds something else")
-        found += map(str, ids)
+        found += [str(name) for kind, name in known if kind == GROUP]
         following = page.get("@odata.nextLink")
         if following is None:
             return found

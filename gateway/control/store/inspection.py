@@ -22,6 +22,7 @@ from gateway.control.store.schema import known_versions, version_of
 from gateway.control.store.sqlite import FILE
 
 _SETTINGS = "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
+_SESSIONS = "SELECT sid, tokens FROM sessions WHERE ended IS NULL ORDER BY signed_in DESC LIMIT 20"
 
 
 class Inspected(NamedTuple):
@@ -33,6 +34,7 @@ class Inspected(NamedTuple):
     newest: str = ""  # that this program knows
     took_s: float = 0.0
     doubts: tuple[str, ...] = ()
+    sealed: tuple[tuple[str, bytes], ...] = ()  # the newest living sessions and what is sealed in them
 
 
 async def inspect_database(url: str, folder: Path) -> Inspected:
@@ -61,7 +63,9 @@ def _of_postgres(connection: Connection) -> Inspected:
     if connection.execute(text("SELECT pg_is_in_recovery()")).scalar():
         return Inspected(server, "it is a standby: nothing can be written there")
     doubts = [name for name, value in (("fsync", fsync), ("synchronous_commit", commit)) if value == "off"]
-    return Inspected(server, schema=version_of(connection), doubts=tuple(f"`{name}` is off" for name in doubts))
+    schema = version_of(connection)
+    said = tuple(f"`{name}` is off" for name in doubts)
+    return Inspected(server, schema=schema, doubts=said, sealed=_sealed(connection) if schema else ())
 
 
 def _sqlite(path: Path) -> Inspected:
@@ -73,4 +77,11 @@ def _sqlite(path: Path) -> Inspected:
     with translated(), engine.connect() as connection:
         schema = version_of(connection)
         damage = connection.execute(text("PRAGMA quick_check(1)")).scalar()
-    return Inspected(server, "" if damage == "ok" else "its file is damaged", schema)
+        if damage != "ok":
+            return Inspected(server, "its file is damaged", schema)
+        return Inspected(server, schema=schema, sealed=_sealed(connection) if schema else ())
+
+
+def _sealed(connection: Connection) -> tuple[tuple[str, bytes], ...]:
+    found = connection.execute(text(_SESSIONS))
+    return tuple((row.sid, bytes(row.tokens)) for row in found)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 CutKind = Literal["person", "workload", "team", "service", "environment"]
-NoticeKind = Literal["resync", "ended", "changed", "cuts", "pins"]
+NoticeKind = Literal["resync", "ended", "changed", "cuts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class Act:
 
 
 class Notice(NamedTuple):
-    """What changed, by ids alone: ``resync`` (anything may have) · ``ended``, ``changed`` (sids) · ``cuts`` (kind:ref)
-    · ``pins`` (entity refs)."""
+    """What changed, by ids alone: ``resync`` (anything may have) · ``ended``, ``changed`` (sids) · ``cuts``
+    (kind:ref)."""
 
     kind: NoticeKind
     ids: tuple[str, ...] = ()

@@ -1,4 +1,6 @@
-"""Pins of people, and who or what is cut off. Each change of an administrator's is one transaction with its act."""
+"""Pins of people, and who or what is cut off. Each change of an administrator's is one transaction with its act.
+
+Nobody hears of pins: whoever signs in is compared with what is here."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from sqlalchemy import and_, delete, func, select, update
 from gateway.control.store import tables
 from gateway.control.store.acts import write_act
 from gateway.control.store.database import Database, Writing
-from gateway.control.store.rows import Act, Cut, CutKind, NoticeKind, Pin
+from gateway.control.store.rows import Act, Cut, CutKind, Pin
 from gateway.control.store.values import columns_of, is_storable
 
 _PINS = tables.pins
@@ -28,7 +30,6 @@ async def pin(database: Database, issuer: str, sub: str, ref: str, at: int) -> P
     async with database.writing() as writing:
         insertion = database.insert(_PINS).values(values).on_conflict_do_nothing().returning(_PINS.c.ref)
         if (await writing.connection.execute(insertion)).scalar() is not None:
-            writing.tell("pins", [ref])
             return wanted
         return Pin(**(await writing.connection.execute(held)).mappings().one())
 
@@ -43,14 +44,13 @@ async def confirm_pin(database: Database, wanted: Pin, act: Act) -> None:
             insertion.on_conflict_do_update(index_elements=[_PINS.c.issuer, _PINS.c.ref], set_=replaced)
         )
         await write_act(database, writing, act)
-        writing.tell("pins", [wanted.ref])
 
 
 async def unpin(database: Database, issuer: str, ref: str, act: Act) -> bool:
     if not is_storable(issuer + ref):
         return False
     statement = delete(_PINS).where(_PINS.c.issuer == issuer, _PINS.c.ref == ref).returning(_PINS.c.ref)
-    return await _done(database, statement, "pins", ref, act)
+    return await _done(database, statement, "", act)
 
 
 async def pins(database: Database, ref: str) -> list[Pin]:
@@ -88,7 +88,7 @@ async def lift_cut(database: Database, kind: CutKind, ref: str, act: Act) -> boo
         .values(lifted=act.at)
         .returning(_CUTS.c.ref)
     )
-    return await _done(database, statement, "cuts", f"{kind}:{ref}", act)
+    return await _done(database, statement, f"{kind}:{ref}", act)
 
 
 async def forget_cuts(writing: Writing, now: int) -> None:
@@ -102,11 +102,12 @@ async def cuts(database: Database) -> list[Cut]:
         return [Cut(**row) for row in found.mappings()]
 
 
-async def _done(database: Database, statement: Any, kind: NoticeKind, told: str, act: Act) -> bool:
-    """Whether there was something to do; the act is of that, so else there is none."""
+async def _done(database: Database, statement: Any, cut: str, act: Act) -> bool:
+    """Whether there was something to do; the act is of that, so else there is none. ``cut``: other nodes hear of it."""
     async with database.writing() as writing:
         if (await writing.connection.execute(statement)).scalar() is None:
             return False
         await write_act(database, writing, act)
-        writing.tell(kind, [told])
+        if cut:
+            writing.tell("cuts", [cut])
         return True

@@ -14,6 +14,7 @@ from gateway.control.acts import Acts
 from gateway.control.cuts import Cuts
 from gateway.control.doors import Doors
 from gateway.control.overlay import Overlay
+from gateway.control.signin.pins import Pins
 from gateway.control.store import Store
 from gateway.link import PeerCredentials
 
@@ -34,7 +35,8 @@ def answered(folder: Path, connected: int, behind: int) -> dict[str, Any]:
 
         doors = Following()
         doors.connected, doors.overlay = connected, overlay  # type: ignore[attr-defined]  # as `Doors` has them
-        return await Acts(cuts, cast("Doors", doors), 2).answer(CUT, PeerCredentials(1, 0, 0))
+        acts = Acts(cuts, cast("Pins", SimpleNamespace()), cast("Doors", doors), 2)
+        return await acts.answer(CUT, PeerCredentials(1, 0, 0))
 
     return asyncio.run(ask())
 

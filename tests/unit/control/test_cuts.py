@@ -230,3 +230,25 @@ def test_a_cut_says_why(tmp_path: Path) -> None:
             node("two").cuts.lift("person", "jane", "", "root")
 
     played(tmp_path, story)
+
+
+def test_of_what_two_nodes_say_in_one_second_the_later_word_is_heard(tmp_path: Path) -> None:
+    """Cut at one, lifted and cut again at the other, before the clock has moved: each is heard by the one."""
+
+    async def story(store: Kept, node: Callable[[str], Node], clock: list[int]) -> None:
+        one, two = node("one"), node("two")
+
+        async def is_heard(act: Callable[..., Cut], by: Node, denied: list[str]) -> None:
+            said = act("person", "jane", "a word", "eve")
+            await by.until(lambda: store.rows.get(("person", said.ref)) == said)
+            for listener in store.listeners:
+                listener(Notice("cuts", ()))
+            await one.until(lambda: one.overlay.denied == denied)
+            await two.until(lambda: two.overlay.denied == denied)
+
+        await is_heard(one.cuts.cut, one, ["user:default/jane"])
+        await is_heard(two.cuts.lift, two, [])
+        await is_heard(two.cuts.cut, two, ["user:default/jane"])
+        await is_heard(one.cuts.lift, one, [])
+
+    played(tmp_path, story)

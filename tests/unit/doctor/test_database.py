@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.config_sign_in import Sessions
+from gateway.control.sessions.kept_tokens import KeptTokens, sealed_tokens
+from gateway.control.sessions.sealing import Sealer
 from gateway.control.store import Store
 from gateway.control.store.schema import known_versions
 from gateway.doctor.database import database
 from gateway.doctor.lines import Line
+from gateway.session_key_files import read_session_keys
 from tests.support.catalogs import settings
 from tests.support.postgres import PASSWORD
-from tests.support.stores import KINDS, Place, server_of, session
+from tests.support.stores import KINDS, NOW, Place, server_of, session
 
 NEWEST = known_versions()[-1]
 
@@ -98,3 +103,24 @@ def test_a_damaged_file_fails_and_what_is_lost_is_said(tmp_path: Path) -> None:
     assert "people sign in again" in line.fix
     file.write_bytes(b"something else entirely" * 100)
     assert line_of(place).found == "file is not a database"
+
+
+def test_keys_that_are_not_those_of_the_other_nodes_are_told(place: Place) -> None:
+    """With other keys, each node takes the other's people for nobody."""
+    keys = {name: f"k1 {b64encode(bytes([number]) * 32).decode()}\n" for number, name in enumerate(("ours", "theirs"))}
+    for name, line in keys.items():
+        (place.folder / name).write_text(line)
+    sealer = Sealer(read_session_keys(str(place.folder / "theirs")))
+
+    async def write(store: Store) -> None:
+        row = session()
+        tokens = sealed_tokens(KeptTokens("r", "", "n", NOW), row.sid, sealer)
+        await store.sessions.add(replace(row, tokens=tokens))
+
+    place.run(write)
+    said = replace(settings(place.folder), state_folder=str(place.folder), database=place.url)
+    for name, verdicts in (("theirs", []), ("ours", ["FAIL"])):
+        file = str(place.folder / name)
+        _, *more = asyncio.run(database(replace(said, sessions=Sessions(keys_file=file))))
+        assert [line.verdict for line in more] == verdicts
+        assert all("1 of the newest 1 session do not open" in line.found and line.fix for line in more)

@@ -42,7 +42,7 @@ def told(folder: Path, story: Callable[[PeopleSessions, Store], Awaitable[None]]
     async def run() -> None:
         store = await open_store("", folder)
         none: Any = None
-        live = LiveSessions(store, none, none, lambda facts: None, ENDED.extend, lambda: NOW)
+        live = LiveSessions(store, none, none, none, lambda facts: None, ENDED.extend, lambda: NOW)
         people = PeopleSessions(lambda: NOW)
         with pytest.raises(Problem):
             await people.of(JANE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config_sign_in import Sessions
+from gateway import config
+from gateway.config_sign_in import EnvironmentSessions, Sessions
 from gateway.control.sessions.messages import SessionMessages
 from gateway.control.store import StoreUnavailable
 from gateway.identity.session import open_cookie, proof_of, read_facts
@@ -189,3 +191,37 @@ def test_whom_a_door_found_is_kept_for_the_list(tmp_path: Path) -> None:
         assert [row.sid for row in await place.sign_in.context.store.sessions.of_ref("user:default/jane")] == [sid]
 
     told(tmp_path, story)
+
+
+@pytest.mark.parametrize("idle_s", [10, 15, 40, 300])
+def test_who_is_active_makes_no_pause_that_an_environment_would_ask_a_new_sign_in_for(
+    tmp_path: Path, idle_s: int
+) -> None:
+    """A door as it is: it asks when what it knows is no longer fresh, a second and a look (1.3 s) late; what it tells
+    of uses is written in batches, of which only the last use counts. Real pauses of that length are told."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        environment = config.Environment("prod", (), (), sessions=EnvironmentSessions(idle_s=idle_s))
+        live = place.sign_in.context.live
+        live.adopt(replace(place.settings, environments={"prod": environment}))
+        sid = await begun(place)
+        began = now = asked = written = (await place.rows())[0].seen
+
+        async def facts() -> dict[str, Any]:
+            return (await live.answer([sid], {sid: now}, {}))[0]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(live, "_now", lambda: now)  # no stall of the machine is a pause
+            assert live._touch_s() <= idle_s / 8
+            known = await facts()
+            for now in range(began + 1, began + 4 * idle_s):
+                if now - asked >= known["fresh_s"] + 2:
+                    known, asked = await facts(), now
+                    assert known["rest"] < idle_s
+                if now - written >= live._touch_s():
+                    await live.write_touches()
+                    written = now
+            now = asked + idle_s + 1
+            assert (await facts())["rest"] >= idle_s
+
+    told(tmp_path, story, Sessions(idle_s=7200, absolute_s=36000, refresh_s=86400))

@@ -7,7 +7,10 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from gateway.config_sign_in import Sessions
+from gateway.control.store import Notice
 from gateway.identity.session import open_cookie, proof_of
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.signing_control import APP, PROOF, Place, parameters, signing_control
@@ -78,5 +81,45 @@ def test_an_end_on_one_is_told_by_all(tmp_path: Path) -> None:
         await two.sign_in.context.live.end([row.sid], "test")
         assert row.sid in one.ended
         assert (await one.facts(row.sid)) == [{"sid": row.sid, "over": "ended"}]
+
+    told(tmp_path, story)
+
+
+def test_a_key_that_one_node_lacks_ends_nobody(tmp_path: Path) -> None:
+    """While a new key goes from node to node, what the first seals with it is no session at the others, and no more."""
+
+    async def story(one: Place, two: Place, provider: ScriptedProvider) -> None:
+        await one.signed_in()
+        (row,) = await one.rows()
+        keys = tmp_path / "keys"
+        keys.write_text(f"b {b64encode(bytes(32)).decode()}\n" + keys.read_text())
+        one.sign_in.adopt(one.settings)
+        one.skipped_s = 301
+        provider.changes = {"nonce": ...}
+        async with asyncio.timeout(60):
+            while b".b." not in (await one.rows())[0].tokens[:5]:
+                await one.facts(row.sid)
+                await asyncio.sleep(0.02)
+        assert await two.facts(row.sid) == [{"sid": row.sid, "over": "unknown"}]
+        assert "claims" in (await one.facts(row.sid))[0]
+        two.sign_in.adopt(two.settings)
+        assert "claims" in (await two.facts(row.sid))[0]
+
+    told(tmp_path, story)
+
+
+def test_a_node_whose_database_was_away_for_hours_hears_of_every_end(tmp_path: Path) -> None:
+    async def story(one: Place, two: Place, provider: ScriptedProvider) -> None:
+        await one.signed_in()
+        (row,) = await one.rows()
+        store = one.sign_in.context.store
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "_callbacks", [])  # nobody hears it
+            await store.sessions.end([row.sid], one.now(), "test")
+        one.skipped_s = 3 * 3600
+        one.sign_in.context.live._on_notice(Notice("resync"))
+        async with asyncio.timeout(60):
+            while row.sid not in one.ended:
+                await asyncio.sleep(0.02)
 
     told(tmp_path, story)

@@ -90,6 +90,26 @@ def test_userinfo_speaks_where_no_id_token_comes(tmp_path: Path) -> None:
     told(tmp_path, story, userinfo=True)
 
 
+def test_without_a_refresh_token_a_session_lasts_on_what_was_said_and_ends_in_time(tmp_path: Path) -> None:
+    """Nobody is asked again, nobody is thrown out before the end, and nobody stays beyond it, however busy."""
+
+    async def run() -> None:
+        async with ScriptedProvider() as provider, signing_control(tmp_path, provider, OFTEN) as place:
+            provider.answer = {"refresh_token": ...}
+            await place.signed_in()
+            sid = (await place.rows())[0].sid
+            provider.changes |= {"groups": ["books"]}
+            for passed_s in range(6600, 43200, 6600):
+                place.skipped_s = passed_s
+                assert (await settled(place, sid))["claims"]["groups"] == ["team"]
+            place.skipped_s = 43201
+            (facts,) = await place.facts(sid)
+            assert "claims" not in facts
+            assert refreshes(provider) == 0
+
+    asyncio.run(run())
+
+
 def test_a_hundred_questions_are_one_refresh(tmp_path: Path) -> None:
     async def story(place: Place, provider: ScriptedProvider, sid: str) -> None:
         provider.slow_s["/token"] = 0.2

@@ -143,6 +143,32 @@ def test_only_a_refused_grant_is_one(tmp_path: Path) -> None:
     told(tmp_path, story)
 
 
+# === refresh tokens ===
+
+
+@pytest.mark.parametrize(
+    ("preset", "scopes", "todo"),
+    [
+        ("okta", ("openid",), "add `offline_access`"), ("okta", ("openid", "offline_access"), "the grant"),
+        ("keycloak", ("openid",), "the grant"), ("google", ("openid",), "`sessions.absolute`"),
+    ],
+)  # fmt: skip
+def test_operators_are_told_once_that_no_refresh_token_comes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str, scopes: tuple[str, ...], todo: str
+) -> None:
+    async def story(exchange: Exchange, provider: ScriptedProvider) -> None:
+        await exchange.redeem("c", "v", "https://x.test")
+        assert "no_refresh_token" not in capfd.readouterr().err
+        provider.answer = {"refresh_token": ...}
+        for _ in range(3):
+            await exchange.redeem("c", "v", "https://x.test")
+
+    told(tmp_path, story, preset, scopes=scopes)
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "no_refresh_token" in line]
+    assert "sso" in line
+    assert todo in line
+
+
 # === groups that did not fit ===
 
 
@@ -158,23 +184,28 @@ def told_groups(folder: Path, pages: list[object], claims: dict[str, Any], wante
     told(folder, story, preset="entra")
 
 
-NEXT = "BASE/v1.0/me/transitiveMemberOf/microsoft.graph.group?page=1"
+NEXT = "BASE/v1.0/me/transitiveMemberOf?page=1"
+GROUP = {"@odata.type": "#microsoft.graph.group"}
 
 
 def test_the_whole_list_takes_the_place_of_the_pointer(tmp_path: Path) -> None:
-    pages: list[object] = [{"value": [{"id": "g-1"}], "@odata.nextLink": NEXT}, {"value": [{"id": "g-2"}]}]
+    role = {"@odata.type": "#microsoft.graph.directoryRole", "id": "r-1"}
+    pages: list[object] = [
+        {"value": [{**GROUP, "id": "g-1"}, role], "@odata.nextLink": NEXT}, {"value": [{**GROUP, "id": "g-2"}]},
+    ]  # fmt: skip
     told_groups(tmp_path, pages, POINTER, ["g-1", "g-2"])
 
 
 @pytest.mark.parametrize(
     "pages",
     [
-        [{"value": [{"id": "g-1"}], "@odata.nextLink": "https://evil.test/v1.0/me"}],
-        [{"value": [{"id": "g-1"}], "@odata.nextLink": NEXT}, {"value": "x"}],
-        [{"value": [{"id": "g-1"}, {"name": "x"}]}],
-        [{"value": [{"id": "g\r\n"}]}],
+        [{"value": [{**GROUP, "id": "g-1"}], "@odata.nextLink": "https://evil.test/v1.0/me"}],
+        [{"value": [{**GROUP, "id": "g-1"}], "@odata.nextLink": NEXT}, {"value": "x"}],
+        [{"value": [{**GROUP, "id": "g-1"}, {**GROUP, "name": "x"}]}],
+        [{"value": [{**GROUP, "id": "g-1"}, {"id": "g-2"}]}],  # of what kind it is has to be said
+        [{"value": [{**GROUP, "id": "g\r\n"}]}],
         ["x"],
-        [{"value": [{"id": f"g-{n}"} for n in range(GROUPS_LIMIT + 1)], "@odata.nextLink": NEXT}],
+        [{"value": [{**GROUP, "id": f"g-{n}"} for n in range(GROUPS_LIMIT + 1)], "@odata.nextLink": NEXT}],
     ],
 )
 def test_half_a_list_is_no_list(tmp_path: Path, pages: list[object]) -> None:
@@ -183,7 +214,7 @@ def test_half_a_list_is_no_list(tmp_path: Path, pages: list[object]) -> None:
 
 def test_a_list_without_end_is_left(tmp_path: Path) -> None:
     first = NEXT.replace("page=1", "page=0")
-    told_groups(tmp_path, [{"value": [{"id": "g"}], "@odata.nextLink": first}] * (PAGES + 1), POINTER, None)
+    told_groups(tmp_path, [{"value": [{**GROUP, "id": "g"}], "@odata.nextLink": first}] * (PAGES + 1), POINTER, None)
 
 
 def test_who_has_a_list_is_not_asked_about(tmp_path: Path) -> None:
