@@ -114,6 +114,9 @@ class CommandLineModel(Keys):
     resource: Text | None = None
     """What the access token has to be good for, one of `audiences`, where the issuer has to be told (RFC 8707; with
     preset `auth0` its `audience`)."""
+    mfa_acr_values: list[Text] | None = None
+    """`acr_values` that ask for a second factor; an `acr` among them in an access token says that there was one.
+    Default: those of `client`."""
 
 
 class IssuerModel(Keys):

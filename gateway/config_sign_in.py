@@ -37,11 +37,13 @@ class CommandLine:
     """As whom `stagedoor login` signs people in on their own machines: a public client, which has no secret (RFC 8252).
 
     ``resource`` is what the access token has to be good for (RFC 8707); "" where the issuer knows by client or scope.
+    ``mfa_acr_values``: as of :class:`Client`, for access tokens.
     """
 
     client_id: str
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     resource: str = ""
+    mfa_acr_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     dns          central host, issuers, names of services
     tls          what listeners show
     clock        this machine's against each issuer's
-    issuer       discovery and keys; whether it may be asked about tokens
+    issuer       discovery and keys; whether sessions can be asked about again, and tokens be asked about
     catalog      readable, and something published
     upstream     the services' endpoints
     database     the store's: reachable, and of a schema that this program knows
@@ -84,6 +84,8 @@ def checks_of(settings: Settings) -> list[Check]:
         Check(listeners.TLS, "listeners", blocking(listeners.certificates)),
         *(Check(issuers.CLOCK, issuer.name, about(issuers.clock, issuer)) for issuer in settings.issuers),
         *(Check(issuers.ISSUER, issuer.name, about(issuers.keys, issuer), 30.0) for issuer in settings.issuers),
+        *(Check(issuers.ISSUER, f"{issuer.name} sessions", about(issuers.refresh, issuer))
+          for issuer in settings.issuers if issuer.client is not None),
         *(Check(CATALOG, f"catalog {each.name}", asked(each), 60.0) for each in settings.catalog.backstage),
         *(Check(issuers.ISSUER, f"{issuer.name} introspection", about(issuers.introspection, issuer))
           for issuer in settings.issuers if issuer.introspection is not None),

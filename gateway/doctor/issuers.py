@@ -1,5 +1,5 @@
-"""Issuers: discovery and keys fetched as control fetches them, tokens asked about as control asks, and this machine's
-clock against theirs.
+"""Issuers: discovery and keys fetched as control fetches them, tokens asked about as control asks, whether sessions can
+be asked about again, and this machine's clock against theirs.
 
 A clock that is wrong by more than the leeway of tokens (30 s) refuses good ones; a wrong one by minutes believes
 revoked ones. The issuer's `Date` (RFC 9110 section 6.6.1) is exact to a second, and the answer's way takes half of
@@ -18,8 +18,17 @@ from typing import Final
 import aiohttp
 
 from gateway.config import Issuer
-from gateway.control.fetch import ALL_TENANTS, WELL_KNOWN, FetchFault, client_session, fetch_keys, is_allowed
+from gateway.control.fetch import (
+    ALL_TENANTS,
+    WELL_KNOWN,
+    FetchFault,
+    client_session,
+    discovery,
+    fetch_keys,
+    is_allowed,
+)
 from gateway.control.introspection import Introspector
+from gateway.control.signin.exchange import NEVER_ASKED_AGAIN, OFFLINE, todo_for_refresh
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.names import Names, client_connector
 from gateway.identity.issuers import TENANT
@@ -28,6 +37,7 @@ from gateway.identity.presets import key_uses
 
 ISSUER: Final = "issuer"
 CLOCK: Final = "clock"
+WANT_SCOPE: Final = ("okta", "entra", "auth0")  # give refresh tokens to who asks for `offline_access` alone
 NOT_ACCEPTED: Final = (400, 401, 403)  # RFC 6749 section 5.2, RFC 7662 section 2.3
 SKEW_WARN_S: Final = 30.0
 SKEW_FAIL_S: Final = 300.0
@@ -46,6 +56,30 @@ async def keys(issuer: Issuer, names: Names) -> Sequence[Line]:
     if fetched.warnings:
         found += f"; {len(fetched.warnings)} left out ({fetched.warnings[0]})"
     return [ok(ISSUER, issuer.name, found)]
+
+
+async def refresh(issuer: Issuer, names: Names) -> Sequence[Line]:
+    """Whether sessions of people who sign in there with a browser can be asked about again."""
+    if issuer.client is None:
+        return []
+    subject = f"{issuer.name} sessions"
+    async with client_session(client_connector(names)) as session:
+        try:
+            said = await discovery(session, issuer)
+        except FetchFault as fault:
+            fix = f"make it reachable from here, or correct `issuer` of issuer `{issuer.name}`: nobody signs in there"
+            return [fail(ISSUER, subject, str(fault), fix)]
+    scopes = issuer.client.scopes
+    grants, offered = said.get("grant_types_supported"), said.get("scopes_supported")
+    gives_none = isinstance(grants, list) and "refresh_token" not in grants
+    wants_scope = issuer.preset in WANT_SCOPE or (
+        issuer.preset == "generic" and isinstance(offered, list) and OFFLINE in offered
+    )
+    lacks_scope = wants_scope and OFFLINE not in scopes
+    if lacks_scope or gives_none or issuer.preset == "google":
+        found = (f"without scope `{OFFLINE}` " if lacks_scope else "") + NEVER_ASKED_AGAIN
+        return [warn(ISSUER, subject, found, f"{todo_for_refresh(issuer.preset, scopes)} (issuer `{issuer.name}`)")]
+    return [ok(ISSUER, subject, "refresh tokens are asked for, or come by themselves")]
 
 
 async def introspection(issuer: Issuer, names: Names) -> Sequence[Line]:

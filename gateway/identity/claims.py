@@ -20,6 +20,7 @@ GROUPS_LIMIT: Final = 2048
 SCOPES_LIMIT: Final = 512
 ACTORS_LIMIT: Final = 4
 REMEMBERED_LETTERS: Final = 512
+_SECOND_FACTOR: Final = frozenset({"mfa"})  # RFC 8176
 
 
 class Actor(NamedTuple):
@@ -152,6 +153,10 @@ def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Ve
     # An `auth_time` to come would count as a fresh sign-in for ever.
     if type(auth_time) is not int or not 0 <= auth_time <= now + rules.leeway_s:
         return mistyped("auth_time")
+    # RFC 9068 section 2.2.1: access tokens say how somebody signed in with the claims of ID tokens.
+    methods = frozenset(amr)
+    if str(acr) in rules.mfa_acr_values:
+        methods |= _SECOND_FACTOR
     actors = _actors_of(claims)
     if isinstance(actors, Refused):
         return actors
@@ -170,7 +175,7 @@ def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Ve
         groups=groups,
         scopes=frozenset((*spoken, *roles)),
         bounded=rules.bound and not rules.protocol_scopes.issuperset(spoken),
-        amr=frozenset(amr),
+        amr=methods,
         acr=str(acr),
         auth_time=auth_time,
         actors=actors,

@@ -91,6 +91,7 @@ class IssuerRules:
     bound: bool  # scopes of a token bound what reach confers
     tenants: Mapping[str, str]  # exact `iss` -> tenant, for templates
     leeway_s: int
+    mfa_acr_values: frozenset[str] = frozenset()  # an `acr` among them says that there was a second factor
 
     def is_workload(self, claims: Claims, client_id: str) -> bool:
         """Whether nobody but a program can have got this token: every condition holds."""
@@ -210,7 +211,9 @@ def _rules(issuer: Issuer, tenants: Mapping[str, str], leeway_s: int, *, ours: b
         bound=issuer.scopes == "bound",
         tenants=tenants,
         leeway_s=leeway_s,
-    )
+        mfa_acr_values=frozenset(value for each in (issuer.client, issuer.command_line) if each for value in
+                                 each.mfa_acr_values),
+    )  # fmt: skip
 
 
 def _tenants(issuer: Issuer) -> dict[str, str]:

@@ -8,6 +8,7 @@ its exact name and by whether it takes a value, there is no doubt what the addre
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,6 +51,10 @@ _WHY_NOT: Final = {
     "libcurl": "it would write the token down",
     "user": "you are who signed in", "u": "you are who signed in", "oauth2-bearer": "you are who signed in",
 }  # fmt: skip
+_FROM_STDIN: Final = re.compile(r"-|\.|[^=]*=?[@<]-(?:[;,].*)?")  # of the options below: a value that reads stdin
+_READERS: Final = frozenset((
+    "upload-file", "data", "json", "data-binary", "data-ascii", "data-urlencode", "form", "header",
+))  # fmt: skip
 BODY_ELSEWHERE: Final = frozenset(("output", "remote-name", "remote-header-name"))
 
 
@@ -63,6 +68,13 @@ class Asked:
     ca: str = ""
     at: str = ""
     output: str = ""
+    reads_stdin: bool = False
+
+    @property
+    def can_be_made_again(self) -> bool:
+        """Whether a second call sends the same, and its answer is not written behind the first one's."""
+        is_elsewhere = bool(self.names & BODY_ELSEWHERE) and self.output != "-"
+        return not self.reads_stdin and (is_elsewhere or sys.stdout.isatty())
 
 
 def read_options(arguments: tuple[str, ...]) -> Asked:
@@ -118,6 +130,7 @@ def _put(asked: Asked, name: str, value: str | None) -> None:
             raise click.UsageError("`Authorization` and `Host` are set here: they decide who gets the token")
         if name == "output":
             asked.output = value or ""
+        asked.reads_stdin |= name in _READERS and _FROM_STDIN.fullmatch(value or "") is not None
         asked.words.append(f"--{name}")
         asked.words += [] if value is None else [value]
 

@@ -23,6 +23,7 @@ from typing import IO, Any, Final, NamedTuple
 from gateway.commands.terminal import FOUND, PARTLY, UNREACHABLE, USAGE, plain
 from gateway.errors import StagedoorError
 from gateway.laptop.curl_options import BODY_ELSEWHERE, Asked
+from gateway.laptop.stronger import Wanted, wanted_by
 
 OLDEST: Final = (7, 83)  # that keeps the header from another port or scheme of the same host, too
 MOST_HEAD: Final = 64 * 1024
@@ -34,11 +35,13 @@ _CODES: Final = {0: 0, 1: USAGE, 2: USAGE, 3: USAGE, 4: USAGE, 18: PARTLY, 22: F
 
 
 class Refusal(NamedTuple):
-    """What the door said instead of an answer. ``code`` "": it cannot be seen from here."""
+    """What the door said instead of an answer. ``code`` "": it cannot be seen from here. ``wanted``: the sign-in that
+    would do, where one would."""
 
     status: int
     code: str
     lines: tuple[str, ...]
+    wanted: Wanted | None = None
 
 
 class Outcome(NamedTuple):
@@ -168,12 +171,14 @@ def _refusal(heads: bytes, body: _Captured, asked: Asked) -> Refusal | None:
     if status is None or int(status[1]) < 400 or not said.get("proxy-status", "").startswith(_OWN_STATUS):
         return None
     problem = _problem(_body(body, asked)) if "problem+json" in said.get("content-type", "") else {}
-    lines = [str(problem[key]) for key in ("title", "detail", "todo") if problem.get(key)]
+    wanted = wanted_by(said.get("www-authenticate", ""))
+    told = ("title", "detail", "todo") if wanted is None else ("title",)  # the rest is told as what to type
+    lines = [str(problem[key]) for key in told if problem.get(key)]
     if not lines:
         lines = [f"The door answered {status[1]} itself; what it says is in the body of its answer."]
     if said.get("x-request-id"):
         lines.append(f"Request id: {said['x-request-id']}")
-    return Refusal(int(status[1]), str(problem.get("code", "")), tuple(plain(line) for line in lines))
+    return Refusal(int(status[1]), str(problem.get("code", "")), tuple(plain(line) for line in lines), wanted)
 
 
 def _body(body: _Captured, asked: Asked) -> bytes:

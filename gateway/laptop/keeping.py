@@ -37,7 +37,8 @@ _SECRET: Final = ("access", "refresh", "access_until", "renew_at")
 
 @dataclass(frozen=True)
 class SignIn:
-    """Instants in epoch seconds. ``hosts``: patterns of those that may get the access token."""
+    """Instants in epoch seconds. ``hosts``: patterns of those that may get the access token. ``comes_back_to`` and
+    ``by_device``: how it was asked for, so that it can be asked for in the same way again."""
 
     host: str
     port: int
@@ -55,6 +56,8 @@ class SignIn:
     refresh: str = field(repr=False, default="")
     kept: str = FILE
     mark: str = ""
+    comes_back_to: int = 0  # the port of the redirect address; 0 = any
+    by_device: bool = False
 
     @property
     def place(self) -> Place:
@@ -148,7 +151,8 @@ class Keeper:
             if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
                 self._folder.chmod(0o700)
         except OSError as error:
-            raise StateError(f"cannot use `{self._folder}`: {str(error.strerror).lower()}") from None
+            todo = "set XDG_STATE_HOME to a folder that you can write to"
+            raise StateError(f"cannot use `{self._folder}`: {str(error.strerror).lower()}; {todo}") from None
         if found.st_uid != os.geteuid():
             raise StateError(f"`{self._folder}` belongs to another user: set XDG_STATE_HOME to a folder of yours")
 

@@ -45,13 +45,15 @@ class Place(NamedTuple):
 
 
 class Offered(NamedTuple):
-    """An issuer at which people sign in for the command line. ``parameters`` are sent along with each request."""
+    """An issuer at which people sign in for the command line. ``parameters`` are sent along with each request;
+    ``mfa_acr_values`` are its words for a second factor."""
 
     name: str
     issuer: str
     client_id: str
     scopes: tuple[str, ...]
     parameters: dict[str, str]
+    mfa_acr_values: tuple[str, ...] = ()
 
 
 class Described(NamedTuple):
@@ -78,6 +80,11 @@ def target_at(url: str) -> tuple[str, Place]:
         hint = "write `https://HOST/PATH`, percent-encoded and without a name or password in it"
         raise click.UsageError(f"`{plain(url)}` is no address that a token is sent to: {hint}")
     return place.origin + ("" if said["rest"].startswith("/") else "/") + said["rest"].partition("#")[0], place
+
+
+def is_word(said: Any) -> bool:
+    """Whether it is what ids, scopes and names of strengths are made of."""
+    return isinstance(said, str) and _WORD.fullmatch(said) is not None
 
 
 def may_have_token(target: Place, central: Place, hosts: Iterable[str]) -> bool:
@@ -139,10 +146,11 @@ def _offered(said: Any) -> Offered | None:
     scopes, parameters = said.get("scopes"), said.get("parameters")
     if not isinstance(scopes, list) or not isinstance(parameters, dict):
         return None
+    strengths = said.get("mfa_acr_values", [])  # a node of an earlier version says none
     known = {"resource", "audience"}
-    if not all(isinstance(each, str) and _WORD.fullmatch(each) for each in [*words, *scopes, *parameters.values()]):
+    if not isinstance(strengths, list) or not known.issuperset(parameters):
         return None
-    if not known.issuperset(parameters):
+    if not all(map(is_word, [*words, *scopes, *parameters.values(), *strengths])):
         return None
     name, issuer, client_id = map(str, words)
-    return Offered(name, issuer, client_id, tuple(scopes), dict(parameters))
+    return Offered(name, issuer, client_id, tuple(scopes), dict(parameters), tuple(strengths))

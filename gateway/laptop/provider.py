@@ -97,13 +97,14 @@ class Provider:
         self.endpoints = endpoints
         self._web = web
 
-    def authorization_address(self, attempt: Attempt) -> str:
-        """Where the browser begins."""
+    def authorization_address(self, attempt: Attempt, more: Mapping[str, str] | None = None) -> str:
+        """Where the browser begins. ``more``: how strong and how recent a sign-in is wanted."""
         challenge = hashlib.sha256(attempt.verifier.encode("ascii")).digest()
         asked = {
             "response_type": "code", "client_id": self.offered.client_id, "redirect_uri": attempt.redirect_uri,
             "scope": " ".join(self.offered.scopes), "state": attempt.state, "code_challenge_method": "S256",
             "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(), **self.offered.parameters,
+            **(more or {}),
         }  # fmt: skip
         separator = "&" if "?" in self.endpoints.authorization else "?"
         return self.endpoints.authorization + separator + urlencode(asked)
@@ -133,12 +134,13 @@ class Provider:
             }
         )  # fmt: skip
 
-    def device_code(self) -> DeviceCode:
+    def device_code(self, more: Mapping[str, str] | None = None) -> DeviceCode:
+        """``more``: as of :meth:`authorization_address`. RFC 8628 knows no such parameters, and many issuers do."""
         if not self.endpoints.device:
             todo = "use a browser on this machine"
             raise StagedoorError(f"`{self.offered.issuer}` has no sign-in by device code: {todo}")
         form = {"client_id": self.offered.client_id, "scope": " ".join(self.offered.scopes), **self.offered.parameters}
-        answer = self._web.post(self.endpoints.device, form)
+        answer = self._web.post(self.endpoints.device, {**form, **(more or {})})
         if answer.status != 200:
             why = _refusal(answer.said)
             raise Refused(f"`{self.offered.issuer}` gives no device code: {why}", _code_of(answer.said))

@@ -11,14 +11,16 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import StagedoorError, Unauthorized
-from gateway.laptop.asking import Away, Web
-from gateway.laptop.keeping import LONGEST_S, SignIn
+from gateway.laptop.asking import Answer, Away, Web
+from gateway.laptop.keeping import KEYRING, LONGEST_S, Keeper, SignIn
 from gateway.laptop.loopback import listening
 from gateway.laptop.places import PATH, Described, Offered, Place, chosen, described
 from gateway.laptop.provider import DeviceCode, Provider, Refused, Tokens, begin, discovered
+from gateway.laptop.stronger import NOTHING, Wanted, parameters_of
 
 BROWSER_S: Final = 300.0  # in which somebody signs in
 SLOWER_S: Final = 5  # RFC 8628, 3.5: what `slow_down` adds
@@ -37,6 +39,7 @@ class Wish(NamedTuple):
     device: bool
     port: int
     browser: bool
+    wanted: Wanted = NOTHING
 
 
 def sign_in(wish: Wish, web: Web, say: Say) -> SignIn:
@@ -48,10 +51,28 @@ def sign_in(wish: Wish, web: Web, say: Say) -> SignIn:
     shows = wish.browser and can_show_pages(os.environ)  # noqa: TID251 - of the person's desktop
     by_device = wish.device or (bool(provider.endpoints.device) and not shows)
     try:
-        tokens = _by_device(provider, say) if by_device else _by_browser(provider, wish.port, shows, say)
+        more = parameters_of(wish.wanted, offered.mfa_acr_values)
+        tokens = _by_device(provider, more, say) if by_device else _by_browser(provider, more, wish.port, shows, say)
     except Refused as refused:
         raise Unauthorized(str(refused)) from None
     return _kept(wish, node, offered, tokens, int(time.time()))
+
+
+def sign_in_again(folder: Path, earlier: SignIn, wanted: Wanted, ca: str, say: Say) -> SignIn:
+    """The same once more, as strong or as recent as is wanted, and kept where the earlier one is. ``folder``:
+    `$XDG_STATE_HOME`; ``ca``: authorities named now, "" = the earlier ones. Raises as :func:`sign_in` does."""
+    keeper = Keeper(folder, keyring=earlier.kept == KEYRING)
+    wish = Wish(
+        earlier.place, earlier.ca, earlier.name, earlier.by_device, earlier.comes_back_to, browser=True, wanted=wanted
+    )
+    found = sign_in(wish, Web(ca or earlier.ca), say)
+    with keeper.lock(earlier.place):
+        return keeper.write(found, new=True)
+
+
+def known_as(place: Place, token: str, web: Web) -> Answer:
+    """What the node says of the token's bearer. Raises `Away`."""
+    return web.get(f"{place.origin}/.stagedoor/whoami", {"Authorization": f"Bearer {token}"})
 
 
 def what_it_says(place: Place, web: Web) -> Described:
@@ -80,10 +101,10 @@ def renewed(earlier: SignIn, tokens: Tokens, now: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _by_browser(provider: Provider, port: int, shows: bool, say: Say) -> Tokens:
+def _by_browser(provider: Provider, more: Mapping[str, str], port: int, shows: bool, say: Say) -> Tokens:
     with listening(port) as listener:
         attempt = begin(listener.redirect_uri)
-        address = provider.authorization_address(attempt)
+        address = provider.authorization_address(attempt, more)
         listener.expect(attempt.state)
         opened = shows and _open(address)
         say("Your browser should open now. If it does not, open this address:" if opened else ELSEWHERE)
@@ -102,8 +123,8 @@ def _by_browser(provider: Provider, port: int, shows: bool, say: Say) -> Tokens:
         return tokens
 
 
-def _by_device(provider: Provider, say: Say) -> Tokens:
-    code = provider.device_code()
+def _by_device(provider: Provider, more: Mapping[str, str], say: Say) -> Tokens:
+    code = provider.device_code(more)
     say("On any device, open this address and enter the code:")
     say(f"\n  {code.address}\n  {code.user_code}\n")
     if code.whole_address:
@@ -139,7 +160,7 @@ def _kept(wish: Wish, node: Described, offered: Offered, tokens: Tokens, now: in
     return SignIn(
         wish.place.host, wish.place.port, wish.ca, offered.name, offered.issuer, offered.client_id, offered.scopes,
         offered.parameters, node.hosts, now, tokens.access, min(now + tokens.lifetime_s, now + LONGEST_S),
-        _renew_at(tokens, now), tokens.refresh,
+        _renew_at(tokens, now), tokens.refresh, comes_back_to=wish.port, by_device=wish.device,
     )  # fmt: skip
 
 

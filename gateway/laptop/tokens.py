@@ -52,7 +52,8 @@ def read(keeper: Keeper, place: Place, now: int) -> SignIn | None:
 
 def _sign_in_for(keeper: Keeper, target: Place, at: Place | None, now: int) -> SignIn:
     places = [at] if at is not None else keeper.places()
-    known = [found for found in (read(keeper, place, now) for place in places) if found is not None]
+    found_at = {place: read(keeper, place, now) for place in places}
+    known = [found for found in found_at.values() if found is not None]
     fitting = [each for each in known if may_have_token(target, each.place, each.hosts)]
     exact = [each for each in fitting if each.place == target]
     if exact or len(fitting) == 1:
@@ -62,10 +63,12 @@ def _sign_in_for(keeper: Keeper, target: Place, at: Place | None, now: int) -> S
         raise click.UsageError(f"you are signed in at {names}, and each knows `{target}`: choose with --at")
     if at is not None and not known:
         raise Unauthorized(f"you are not signed in at `{at}`: run `stagedoor login {at}`")
-    raise Unauthorized(_unknown(target, known))
+    raise Unauthorized(_unknown(target, known, [place for place, found in found_at.items() if found is None]))
 
 
-def _unknown(target: Place, known: Sequence[SignIn]) -> str:
+def _unknown(target: Place, known: Sequence[SignIn], over: Sequence[Place]) -> str:
+    if not known and over:
+        return "\n".join(f"your sign-in at `{place}` is over: run `stagedoor login {place}`" for place in over)
     if not known:
         return "you are signed in nowhere: run `stagedoor login HOST`, where HOST is Stagedoor's central host"
     lines = [f"no token is sent to `{target}`: it is not a host of a node that you are signed in at"]

@@ -25,23 +25,34 @@ from tests.support.surfing import Form, Page, Surfer
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(180),
     pytest.mark.skipif(bool(oidc_provider.why_not()), reason=oidc_provider.why_not() or "-"),
 ]
 SHOP = "shop.localhost"
+VAULT = "vault.localhost"
 API = "https://api.marlow.test"
 COMPONENT = """\
 apiVersion: backstage.io/v1alpha1
 kind: Component
 metadata:
-  name: shop
+  name: {name}
   annotations:
-    stagedoor.dev/environments: prod
-    stagedoor.dev/host: shop.localhost
+    stagedoor.dev/environments: {environment}
+    stagedoor.dev/host: {name}.localhost
     stagedoor.dev/upstream: {upstream}
     stagedoor.dev/access: owners
 spec: {{type: website, lifecycle: production, owner: team}}
 """
-CLIENT = f"command_line: {{client_id: laptop, scopes: [openid, profile], resource: '{API}'}}\n    client: {{id: door"
+CLIENT = (
+    f"command_line: {{client_id: laptop, scopes: [openid, profile], resource: '{API}', mfa_acr_values: [two]}}"
+    "\n    client: {id: door"
+)
+ACCESS = """\
+version: 1
+environments:
+  prod: {owners: [all], everyone: [all]}
+  vault: {owners: [all], people: {require: [mfa]}}
+"""
 SECRET = re.compile(r"[A-Za-z0-9_-]{40,}")
 
 
@@ -52,12 +63,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SigningIn]:
     def more(text: str) -> str:
         upstream = re.search(r"upstream: (http\S+)", (folder / "catalog" / "all.yaml").read_text())
         assert upstream is not None
-        (folder / "catalog" / "shop.yaml").write_text(COMPONENT.format(upstream=upstream[1]))
-        text = text.replace("hosts: [.test]", "hosts: [.test, .localhost]")
+        for name, environment in (("shop", "prod"), ("vault", "vault")):
+            said = COMPONENT.format(name=name, environment=environment, upstream=upstream[1])
+            (folder / "catalog" / f"{name}.yaml").write_text(said)
+        (folder / "access.yaml").write_text(ACCESS)
+        more = "vault: {hosts: [vault.localhost], upstreams: [127.0.0.0/8]}, prod: {hosts: [.test, shop.localhost]"
+        text = text.replace("prod: {hosts: [.test]", more)
         return text.replace("client: {id: door", CLIENT).replace("audiences: [api]", f"audiences: [api, '{API}']")
 
     clients = [public("laptop", "http://127.0.0.1/callback")]
-    with signing_in(folder, more=more, clients=clients, names=[SHOP], ttl={"AccessToken": 300}) as started:
+    with signing_in(
+        folder, more=more, clients=clients, names=[SHOP, VAULT], ttl={"AccessToken": 300}, strength=True
+    ) as started:
         yield started
 
 
@@ -166,6 +183,16 @@ def test_a_sign_in_that_ended_at_the_provider_is_forgotten_with_a_way_on(place: 
     assert "invalid_grant" in refused.stderr
     assert f"stagedoor login localhost:{place.node.port}" in refused.stderr
     assert not list(laptop.sign_ins.glob("*.json"))
+
+
+def test_a_sign_in_whose_twelve_hours_are_over_is_named(place: SigningIn, laptop: Laptop) -> None:
+    signed_in(place, laptop)
+    (file,) = laptop.sign_ins.glob("*.json")
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "signed_in": kept["signed_in"] - 12 * 3600}))
+    over = laptop.run("curl", shop(place))
+    way = f"your sign-in at `localhost:{place.node.port}` is over: run `stagedoor login localhost:{place.node.port}`"
+    assert (over.returncode, over.stderr) == (1, f"error: {way}\n")
 
 
 def test_a_provider_that_is_away_costs_nobody_a_good_token(place: SigningIn, laptop: Laptop) -> None:
@@ -319,15 +346,124 @@ def test_what_command_lines_have_to_know_is_for_everybody(place: SigningIn) -> N
     assert page.status == 200
     said: dict[str, Any] = page.json()
     assert said == {
-        "form": 1, "central_host": "localhost", "hosts": [".localhost", ".test"],
+        "form": 1, "central_host": "localhost", "hosts": [".test", "shop.localhost", "vault.localhost"],
         "issuers": [
             {
                 "name": "sso", "issuer": place.provider.issuer, "client_id": "laptop", "scopes": ["openid", "profile"],
-                "parameters": {"resource": API},
+                "parameters": {"resource": API}, "mfa_acr_values": ["two"],
             }
         ],
     }  # fmt: skip
     assert not SECRET.search(page.text)
+
+
+# === a stronger sign-in ===
+
+
+def vault(place: SigningIn) -> str:
+    return f"https://{VAULT}:{place.node.port}/gold"
+
+
+def by_code(place: SigningIn, whole: str, who: str = "jane") -> None:
+    """Enter the device's code, and sign in where the provider asks."""
+    surfer = place.browser()
+    page = surfer.open(whole)
+    while "<h1>Done</h1>" not in page.text:
+        assert page.status == 200, page.text
+        page = surfer.submit(page.form(), **({"login": who} if "/interaction/" in page.url else {}))
+
+
+def test_a_refusal_that_a_stronger_sign_in_would_mend_says_which(place: SigningIn, laptop: Laptop) -> None:
+    signed_in(place, laptop)
+    refused = laptop.run("curl", "-sS", vault(place))
+    assert refused.returncode == 1
+    assert '"code":"requirement_unmet"' in refused.stdout
+    assert "error: It asks for mfa.\n" in refused.stderr
+    way = f"stagedoor login localhost:{place.node.port} --again --acr-values mfa"
+    assert f"error: To sign in so: {way}\n" in refused.stderr
+    assert "Sign in so now" not in refused.stderr  # nobody sits there
+    assert laptop.run("curl", "-sS", f"{shop(place)}/cart").returncode == 0
+
+
+def test_in_a_terminal_the_sign_in_is_made_at_once_and_the_call_again(place: SigningIn, laptop: Laptop) -> None:
+    signed_in(place, laptop)
+    with laptop.sit("curl", "-sS", vault(place)) as call:
+        call.wait_for("Sign in so now")
+        call.type("y\n")
+        address = call.wait_for(r"\n  (http\S+/auth\?\S+)")
+        assert "&acr_values=two" in address  # the provider's word for what the door calls mfa
+        call.wait_for("Waiting for the browser")
+        assert "You are signed in" in browse(place, place.browser(), address, "jane").text
+        assert call.end() == 0, call.shown
+    assert call.shown.count('"code":"requirement_unmet"') == 1
+    assert "Signed in at localhost:" in call.shown
+    assert " as user:default/jane." in call.shown
+    assert call.shown.endswith("\nok")  # what the service says
+    assert laptop.run("curl", "-sS", vault(place)).returncode == 0
+
+
+def test_who_does_not_want_to_keeps_what_they_have(place: SigningIn, laptop: Laptop) -> None:
+    signed_in(place, laptop)
+    with laptop.sit("curl", "-sS", vault(place)) as call:
+        call.wait_for("Sign in so now")
+        call.type("n\n")
+        assert call.end() == 1
+    assert laptop.run("curl", "-sS", f"{shop(place)}/cart").returncode == 0
+
+
+def test_a_stronger_sign_in_by_device_code(place: SigningIn, laptop: Laptop) -> None:
+    """Who signed in with a code is shown a code again, and needs to name nothing but the host."""
+    with laptop.start("login", f"localhost:{place.node.port}", "--ca", ca(place), "--device") as login:
+        by_code(place, login.wait_for(r"\n  (http\S+user_code=\S+)\n"))
+        assert login.end() == 0, login.told
+    assert laptop.run("curl", "-sS", vault(place)).returncode == 1
+    words = ("login", f"localhost:{place.node.port}", "--again", "--acr-values", "mfa")
+    with laptop.start(*words) as login:
+        by_code(place, login.wait_for(r"\n  (http\S+user_code=\S+)\n"))
+        assert login.end() == 0, login.told
+    assert "as user:default/jane" in login.out
+    assert laptop.run("curl", "-sS", vault(place)).returncode == 0
+
+
+def test_a_token_for_another_client_takes_the_challenge(place: SigningIn, laptop: Laptop) -> None:
+    signed_in(place, laptop)
+    weak = laptop.run("token", vault(place)).stdout.strip()
+    challenge = challenged(place, weak)
+    assert 'error="insufficient_user_authentication", acr_values="mfa"' in challenge
+    with laptop.start("token", vault(place), "--challenge", challenge) as asking:
+        address = asking.wait_for(r"\n  (http\S+/auth\?\S+)")
+        asking.wait_for("Waiting for the browser")
+        browse(place, place.browser(), address, "jane")
+        assert asking.end() == 0, asking.told
+    assert asking.out.strip() not in ("", weak)
+    assert challenged(place, asking.out.strip()) == ""
+    for said in ("Bearer", 'Bearer realm="x", error="invalid_token"', "x"):
+        refused = laptop.run("token", vault(place), "--challenge", said)
+        assert (refused.returncode, refused.stdout) == (2, "")
+
+
+def challenged(place: SigningIn, token: str) -> str:
+    """What the door says to a bearer who is not strong enough; "" for one who is."""
+    surfer = Surfer({VAULT: place.node.port}, place.trust)
+    page = surfer.get(vault(place), {"Authorization": f"Bearer {token}"})
+    assert page.status in (200, 401)
+    return page.headers.get("www-authenticate", "")
+
+
+def test_a_sign_in_that_is_not_what_was_asked_for_is_told(place: SigningIn, laptop: Laptop) -> None:
+    """The provider has no such level: it signs in as it does, and the token does not show it."""
+    signed_in(place, laptop)
+    words = ("login", f"localhost:{place.node.port}", "--again", "--max-age", "0", "--acr-values", "x")
+    with laptop.start(*words) as login:
+        address = login.wait_for(r"\n  (http\S+/auth\?\S+)")
+        assert "&max_age=0" in address
+        assert "&prompt=login" in address
+        login.wait_for("Waiting for the browser")
+        browse(place, place.browser(), address.replace("&acr_values=x", ""), "jane")
+        assert login.end() == 5, login.told
+    assert "does not show what was asked for (x)" in login.told
+    alone = laptop.run("login", f"localhost:{place.node.port}", "--max-age", "60")
+    assert (alone.returncode, "--again" in alone.stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tests.support.node import ROOT
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Running:
@@ -67,6 +69,56 @@ class Running:
         self.process.stdout.close()
 
 
+class Terminal:
+    """A command with somebody in front of it: its stdin, stdout and stderr are one terminal."""
+
+    def __init__(self, words: tuple[str | Path, ...], cwd: Path, environment: Mapping[str, str]) -> None:
+        self._ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli", *map(str, words)], cwd=cwd, env=environment, stdin=theirs,
+            stdout=theirs, stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = ""
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of what it shows, once it does."""
+        with self._changed:
+            self._changed.wait_for(lambda: re.search(pattern, self.shown) or not self._reader.is_alive(), PATIENCE_S)
+        found = re.search(pattern, self.shown)
+        assert found is not None, f"it never showed `{pattern}`:\n{self.shown}"
+        return found[1] if found.groups() else found[0]
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def end(self) -> int:
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.end()
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        with suppress(OSError):  # that is how the last one's leaving shows on a terminal
+            while piece := os.read(self._ours, 65536):
+                with self._changed:
+                    self.shown += piece.decode("utf-8", "replace").replace("\r\n", "\n")
+                    self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+
 class Laptop:
     """``folder``: becomes its home. Its browser writes down what it should open, and opens nothing."""
 
@@ -89,6 +141,9 @@ class Laptop:
 
     def start(self, *words: str | Path) -> Running:
         return Running(self._popen(words, subprocess.DEVNULL))
+
+    def sit(self, *words: str | Path) -> Terminal:
+        return Terminal(words, self.home, self.environment)
 
     def run(self, *words: str | Path, typed: str = "") -> subprocess.CompletedProcess[str]:
         process = self._popen(words, subprocess.PIPE)

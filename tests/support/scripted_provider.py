@@ -55,7 +55,7 @@ class ScriptedProvider:
         for path, answers in (
             ("/.well-known/openid-configuration", self._discovery), ("/jwks", self._jwks), ("/token", self._token),
             ("/userinfo", self._userinfo), ("/par", self._pushed),
-            ("/v1.0/me/transitiveMemberOf/microsoft.graph.group", self._groups),
+            ("/v1.0/me/transitiveMemberOf", self._groups),
         ):  # fmt: skip
             app.router.add_route("*", path, self._scripted(answers))
         self._server = TestServer(app)

@@ -47,6 +47,18 @@ def test_what_is_said_is_read_and_reaches_every_process(tmp_path: Path, said: st
 
 
 @pytest.mark.parametrize(
+    ("said", "words"), [("", ("gold",)), (", mfa_acr_values: [silver]", ("silver",)), (", mfa_acr_values: []", ())]
+)
+def test_words_for_a_second_factor_are_those_of_the_client_unless_it_says_others(
+    tmp_path: Path, said: str, words: tuple[str, ...]
+) -> None:
+    client = ", client: {id: door, secret_file: secret, mfa_acr_values: [gold]}"
+    settings = load(tmp_path, f"client_id: laptop{said}", USUAL + client)
+    assert settings.issuers[0].command_line is not None
+    assert settings.issuers[0].command_line.mfa_acr_values == words
+
+
+@pytest.mark.parametrize(
     ("said", "others", "why"),
     [
         ("client_id: laptop", {"central": ""}, "`command_line` needs `central_host`"),

@@ -62,6 +62,12 @@ function make() {
     issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: true,
     pkce: { required: () => true },
+    // What Keycloak's and Okta's access tokens say of a sign-in: its level and its time, and no methods.
+    extraTokenClaims: (ctx) => {
+      const { AuthorizationCode, DeviceCode, RefreshToken } = ctx.oidc.entities;
+      const from = AuthorizationCode || DeviceCode || RefreshToken;
+      return given.strength && from ? { acr: from.acr, auth_time: from.authTime } : undefined;
+    },
     ttl: { AccessToken: 300, IdToken: 300, Session: 86400, Grant: 86400, RefreshToken: 86400, ...given.ttl },
     features: {
       devInteractions: { enabled: false },

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway import config
+from gateway.config_sign_in import Client
 from gateway.control.fetch import WELL_KNOWN
 from gateway.doctor import issuers
 from gateway.doctor.lines import Line
@@ -25,14 +26,17 @@ from tests.support.tokens import ES256, RS256
 class Provider:
     """Discovery, keys and a clock that may be wrong by so many seconds."""
 
-    def __init__(self, *, keys: list[dict[str, Any]] | None = None, ahead_s: float | None = 0.0) -> None:
+    def __init__(
+        self, *, keys: list[dict[str, Any]] | None = None, ahead_s: float | None = 0.0, **document: Any
+    ) -> None:
         self.keys = [RS256.jwk, ES256.jwk] if keys is None else keys
         self.ahead_s = ahead_s
+        self.document = document
         self.address = ""
 
     async def _answer(self, request: web.Request) -> web.Response:
         documents = {
-            WELL_KNOWN: {"issuer": self.address, "jwks_uri": f"{self.address}/keys"},
+            WELL_KNOWN: {"issuer": self.address, "jwks_uri": f"{self.address}/keys", **self.document},
             "/keys": {"keys": self.keys},
         }
         answer = web.json_response(documents[request.path])
@@ -115,6 +119,45 @@ def test_the_clock_is_compared_with_the_issuers(ahead_s: float | None, verdict: 
     else:
         assert said.replace("20", str(line.found.split()[1])) in line.found
     assert ("NTP" in line.fix) is (verdict != "OK")
+
+
+# === asking about sessions again ===
+
+USUAL = ("openid", "profile", "email")
+
+
+@pytest.mark.parametrize(
+    ("preset", "scopes", "document", "verdict", "todo"),
+    [
+        ("okta", USUAL, {}, "WARN", "add `offline_access`"),
+        ("okta", (*USUAL, "offline_access"), {}, "OK", ""),
+        ("entra", USUAL, {}, "WARN", "add `offline_access`"),
+        ("auth0", USUAL, {}, "WARN", "add `offline_access`"),
+        ("keycloak", USUAL, {"scopes_supported": ["openid", "offline_access"]}, "OK", ""),
+        ("google", USUAL, {}, "WARN", "`sessions.absolute` short"),
+        ("generic", USUAL, {}, "OK", ""),
+        ("generic", USUAL, {"scopes_supported": ["openid", "offline_access"]}, "WARN", "add `offline_access`"),
+        ("generic", USUAL, {"grant_types_supported": ["authorization_code"]}, "WARN", "add `offline_access`"),
+        ("keycloak", USUAL, {"grant_types_supported": ["authorization_code"]}, "WARN", "the grant `refresh_token`"),
+        ("generic", (*USUAL, "offline_access"), {"grant_types_supported": []}, "WARN", "the grant `refresh_token`"),
+    ],
+)
+def test_an_operator_learns_that_sessions_are_never_asked_about_again(
+    preset: str, scopes: tuple[str, ...], document: dict[str, Any], verdict: str, todo: str
+) -> None:
+    client = Client("door", "secret", scopes=scopes)
+    line = Provider(**document).examine(issuers.refresh, preset=preset, client=client)
+    assert (line.check, line.subject, line.verdict) == ("issuer", "idp sessions", verdict)
+    assert todo in line.fix
+    assert ("until the session ends" in line.found) is (verdict == "WARN")
+    assert ("issuer `idp`" in line.fix) is (verdict == "WARN")
+
+
+def test_where_an_issuer_describes_nothing_nobody_can_sign_in() -> None:
+    """Its keys may be had all the same, by `jwks_uri`."""
+    issuer = config.Issuer("idp", f"http://127.0.0.1:{free_port()}", ("api",), client=Client("door", "secret"))
+    (line,) = asyncio.run(issuers.refresh(issuer, Names()))
+    assert (line.verdict, line.subject, "nobody signs in" in line.fix) == ("FAIL", "idp sessions", True)
 
 
 # === asking about tokens ===

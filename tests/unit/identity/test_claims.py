@@ -1,10 +1,12 @@
 """What a verified token says about who is asking: every claim that is used has its type, or the token is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.config import Groups, Issuer, MatchField
+from gateway.config_sign_in import Client, CommandLine
 from gateway.errors import Refused
 from gateway.identity.claims import (
     ACTORS_LIMIT,
@@ -257,3 +259,24 @@ def test_nothing_but_times_may_differ_between_tokens_that_say_the_same() -> None
         assert say_the_same(one, other) is (name in times), name
         assert say_the_same(other, one) is (name in times), name
     assert len(names) == 18
+
+
+@pytest.mark.parametrize(
+    ("said", "methods"),
+    [
+        ({"acr": "gold"}, {"mfa"}),
+        ({"acr": "gold", "amr": ["pwd"]}, {"pwd", "mfa"}),
+        ({"acr": "silver"}, {"mfa"}),  # of the command line's words
+        ({"acr": "bronze", "amr": ["pwd"]}, {"pwd"}),
+        ({"acr": "GOLD"}, set()),
+        ({"acr": "gold silver"}, set()),
+        ({"acr": ""}, set()),
+        ({}, set()),
+    ],
+)
+def test_an_acr_that_the_operator_calls_a_second_factor_is_one(said: dict[str, Any], methods: set[str]) -> None:
+    """RFC 9068 section 2.2.1: Okta's and Keycloak's access tokens say `acr` and no `amr`."""
+    line = CommandLine("laptop", mfa_acr_values=("silver",))
+    issuer = replace(IDP, client=Client("door", mfa_acr_values=("gold",)), command_line=line)
+    assert accepted(issuer, **said).amr == methods
+    assert "mfa" not in accepted(IDP, **said).amr  # nobody else's word counts

@@ -80,3 +80,21 @@ def test_curl_itself_takes_values_where_we_think_so() -> None:
     assert {letter: letters[letter] for letter in SHORT if letter in letters} == {
         letter: SHORT[letter] for letter in SHORT if letter in letters
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "reads"),
+    [
+        (["-d", "@-"], True), (["--data-binary", "@-"], True), (["--data-urlencode", "x@-"], True),
+        (["-F", "file=@-"], True), (["-F", "file=@-;type=text/plain"], True), (["-F", "x=<-"], True),
+        (["-T", "-"], True), (["-T", "."], True), (["--json", "@-"], True), (["-H", "@-"], True),
+        (["-d", "a=b"], False), (["-d", "@file"], False), (["-T", "file"], False), (["-F", "file=@a-b"], False),
+    ],
+)  # fmt: skip
+def test_what_comes_on_stdin_is_sent_once(words: list[str], reads: bool) -> None:
+    """Such a call is not made a second time after a stronger sign-in; neither is one whose answer goes into a pipe."""
+    asked = read_options(("https://a.test/", *words))
+    assert asked.reads_stdin is reads
+    assert not asked.can_be_made_again  # stdout is no terminal here
+    assert read_options(("https://a.test/", "-o", "file", *words)).can_be_made_again is not reads
+    assert not read_options(("https://a.test/", "-o", "-", *words)).can_be_made_again

@@ -108,6 +108,8 @@ def test_the_document_that_control_writes_is_the_one_that_is_read() -> None:
         {"issuers": [{**SAID["issuers"][0], "client_id": ""}]},
         {"issuers": [{**SAID["issuers"][0], "parameters": {"prompt": "none"}}]},
         {"issuers": [{**SAID["issuers"][0], "issuer": None}]},
+        {"issuers": [{**SAID["issuers"][0], "mfa_acr_values": "gold"}]},
+        {"issuers": [{**SAID["issuers"][0], "mfa_acr_values": ["a b"]}]},
         {"central_host": "other.example.com"}, {"central_host": None},
     ],
 )  # fmt: skip
@@ -115,6 +117,14 @@ def test_a_document_of_another_form_is_refused(change: dict[str, Any]) -> None:
     described(CENTRAL, SAID)
     with pytest.raises(StagedoorError):
         described(CENTRAL, {**SAID, **change})
+
+
+def test_a_node_may_say_what_its_issuer_calls_a_second_factor() -> None:
+    """One of an earlier version says nothing."""
+    (silent,) = described(CENTRAL, SAID).offers
+    assert silent.mfa_acr_values == ()
+    (told,) = described(CENTRAL, {**SAID, "issuers": [{**SAID["issuers"][0], "mfa_acr_values": ["gold"]}]}).offers
+    assert told.mfa_acr_values == ("gold",)
 
 
 def test_of_several_issuers_one_is_named() -> None:
