@@ -43,6 +43,7 @@ issuers:
     issuer: {issuer}
     audiences: [{audience}]  # a token must be meant for one of these
 {match}
+    # client: {{id: …, secret_file: client.secret}}  # for people in browsers: docs/sign-in.md
 
 {catalog}
 

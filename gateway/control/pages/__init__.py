@@ -8,7 +8,7 @@ what happened and what to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any, Final
 
@@ -27,18 +27,19 @@ class Pages:
     """Draws the templates of one package, on top of those that all pages share. Raises nothing for what people wrote:
     a value that a template forgot is an error of the program."""
 
-    def __init__(self, package: str = __name__) -> None:
+    def __init__(self, package: str = __name__, filters: Mapping[str, Callable[..., str]] | None = None) -> None:
         loaders = [jinja2.PackageLoader(each, "templates") for each in dict.fromkeys((package, __name__))]
         self._templates = jinja2.Environment(
             loader=jinja2.ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True,
             undefined=jinja2.StrictUndefined, finalize=_shown,
         )  # fmt: skip
+        self._templates.filters.update(filters or {})
 
     def page(
         self, request: web.Request, name: str, values: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> web.Response:
         """The page ``name`` as an answer to the request, whose id it shows."""
-        known = {"request_id": request.headers.get("X-Request-Id", ""), "person": "", "here": ""}
+        known = {"request_id": request.headers.get("X-Request-Id", ""), "person": "", "here": "", "code": ""}
         text = self._templates.get_template(name).render({**known, **(values or {})})
         # Without a referrer at all, browsers hide the origin of our own forms too.
         referrer = "same-origin" if "<form" in text else "no-referrer"

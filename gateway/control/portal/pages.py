@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from aiohttp import web
@@ -34,6 +35,7 @@ PEOPLE_KEPT: Final = 16  # whose reach is kept worked out
 ENTITIES_SHOWN: Final = 100
 WORDS_LIMIT: Final = 200
 REF_LIMIT: Final = 512
+STATES: Final = ("published", "held", "refused", "not_seen")  # of an entity, as the engine says them
 # In the order in which they are looked for: nearly every browser calls itself several.
 _BROWSERS: Final = (
     ("Firefox/", "Firefox"), ("Edg", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("CriOS/", "Chrome"),
@@ -43,6 +45,17 @@ _SYSTEMS: Final = (
     ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"),
     ("CrOS", "ChromeOS"), ("Linux", "Linux"),
 )  # fmt: skip
+# What a page says where the API tells programs something else: sentence, what to do.
+_FOR_PEOPLE: Final = {
+    "not_yours": (
+        "No service of yours has this name.", "Look for it among your services; another team's are shown to that team.",
+    ),
+    "engine_away": ("Your services cannot be looked up now.", "Reload this page in a moment."),
+    "sessions_away": ("Your sessions cannot be looked up now.", "Reload this page in a moment."),
+    "policy_unavailable": ("The access policy is not loaded yet.", "Reload this page in a moment."),
+    "control_starting": ("The portal has just been started.", "Reload this page in a moment."),
+    "busy": ("Too much is being looked up now.", "Reload this page in a moment."),
+}  # fmt: skip
 Handler = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
 
 
@@ -76,7 +89,7 @@ class Portal:
         self._callers = callers
         self._engine = engine
         self._sessions = sessions
-        self._pages = Pages("gateway.control.portal")
+        self._pages = Pages("gateway.control.portal", {"ported": ported, "moment": moment})
         self._forms = Forms()
         self._cards = Cards(engine)
         self._thread = ThreadPoolExecutor(1, "portal")
@@ -95,21 +108,32 @@ class Portal:
 
     def _for_people(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle_request(request: web.Request) -> web.StreamResponse:
+            known: dict[str, Any] = {}
             try:
                 caller = self._callers.of(request)
                 if caller.principal.kind != "person":
                     return self._problem(request, "Pages are for people.", "Programs ask the API.", 403)
                 if not caller.session and not caller.has_token:  # one for a service, which could send it here itself
                     raise Problem("token_audience")
+                known = _who(caller, "")
                 return await handler(request, caller)
             except Problem as problem:
                 kind = PROBLEMS[problem.code]
-                return self._problem(request, kind.title, kind.todo, kind.status)
+                title, todo = _FOR_PEOPLE.get(problem.code, (kind.title, kind.todo))
+                return self._problem(request, title, todo, kind.status, {**known, "code": problem.code})
 
         return handle_request
 
-    def _problem(self, request: web.Request, sentence: str, todo: str, status: int) -> web.Response:
-        return self._pages.page(request, "problem.html", {"sentence": sentence, "todo": todo}, status=status)
+    def _problem(
+        self,
+        request: web.Request,
+        sentence: str,
+        todo: str,
+        status: int,
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> web.Response:
+        values = {"sentence": sentence, "todo": todo, **more}
+        return self._pages.page(request, "problem.html", values, status=status)
 
     # === what I can reach ===
 
@@ -153,11 +177,15 @@ class Portal:
     # === my services ===
 
     async def _services(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        after = request.query.get("after", "")[:REF_LIMIT]
-        answer = await self._asked({"t": "entities", "after": after, "limit": ENTITIES_SHOWN}, caller)
+        after, words = request.query.get("after", "")[:REF_LIMIT], request.query.get("q", "")[:WORDS_LIMIT]
+        state = request.query.get("state", "") if request.query.get("state", "") in STATES else ""
+        wanted = {"after": after, "state": state, "words": words, "limit": ENTITIES_SHOWN}
+        answer = await self._asked({"t": "entities", **wanted}, caller)
         values = {
+            "q": words, "state": state, "any": any(answer["counts"].values()), "after": after,
             "counts": answer["counts"], "entities": answer["entities"], "next": answer["next"],
-            "notices": answer["notices"], "administrator": caller.is_administrator, **_who(caller, "services"),
+            "notices": answer["notices"], "administrator": caller.is_administrator, "port": _port(request),
+            **_who(caller, "services"),
         }  # fmt: skip
         return self._pages.page(request, "services.html", values)
 
@@ -168,14 +196,20 @@ class Portal:
             raise Problem("not_yours")
         environments = [each["environment"] for each in entity["exposures"]]
         reached = {each: self._sentences(f"{entity['ref']}@{each}") for each in environments}
-        values = {"entity": entity, "reached": reached, **_who(caller, "services")}
+        values = {
+            "entity": entity, "reached": reached, "port": _port(request), "administrator": caller.is_administrator,
+            **_who(caller, "services"),
+        }  # fmt: skip
         return self._pages.page(request, "service.html", values)
 
-    def _sentences(self, exposure: str) -> list[tuple[str, str]]:
-        """Everybody who can reach it, a sentence each, with what somebody wrote beside it."""
+    def _sentences(self, exposure: str) -> dict[str, list[tuple[str, str]]]:
+        """Everybody who can reach it and who never may, a sentence each, with what somebody wrote beside it."""
         frame = self._engine.why.get(f"why/{exposure}", {})
-        told = [why_of(self._engine.why, exposure, rule) for rule in frame]
-        return sorted((each.sentence, each.because) for each in told)
+        told = sorted(
+            {(why.sentence, why.because) for why in (why_of(self._engine.why, exposure, rule) for rule in frame)}
+        )
+        never = [each for each in told if " must never " in each[0]]
+        return {"may": [each for each in told if each not in never], "never": never}
 
     async def _asked(self, question: dict[str, Any], caller: Caller) -> Mapping[str, Any]:
         whose = {} if caller.is_administrator else {"subjects": sorted(caller.principal.subjects)}
@@ -220,6 +254,18 @@ def browser_of(agent: str) -> str:
     browser = next((name for mark, name in _BROWSERS if mark in agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in agent), "")
     return f"{browser} on {system}" if browser and system else browser or system
+
+
+def moment(instant: str) -> str:
+    """RFC 3339, to the minute, as people read it."""
+    return f"{instant[:10]} {instant[11:16]} UTC" if len(instant) > 16 and instant.endswith("Z") else instant
+
+
+def ported(url: str, port: str) -> str:
+    """A service's address with the port by which people came here."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host}{port}{slash}{path}" if host and ":" not in host else url
 
 
 def _instant(at: int) -> str:

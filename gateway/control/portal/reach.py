@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from gateway.explain import WhyFrames
 from gateway.questions import why_of
 from policy.builtin import BUILTIN_SERVICE
 from policy.offers import Offer, what_can
-from policy.probe import Asker
+from policy.probe import Asker, needs_in_words
 from policy.table import Table
 
 OPERATIONS_SHOWN: Final = 30  # of one way
+_CALLED: Final = {"mfa": "a second factor"}  # what rules call by a word of their own
+_PATH: Final = "/%:@!$&'()+,=-._~"  # RFC 3986, 3.3, without `;`; a `%` stands for itself: templates are spelled as sent
 
 
 class Card(NamedTuple):
@@ -35,15 +38,17 @@ class Way(NamedTuple):
     because: str
     operations: tuple[str, ...]
     more: int  # that are not listed
-    needs: tuple[str, ...]
+    needs: str  # in words; "" = nothing
     scopes: tuple[str, ...]
 
 
 class Place(NamedTuple):
-    """A service in one environment. ``whole``: every operation of it is permitted."""
+    """A service in one environment. ``link``: the first page of it that they may open, "" where there is none to go to;
+    ``whole``: every operation of it is permitted."""
 
     environment: str
     url: str
+    link: str
     total: int
     allowed: int
     ways: tuple[Way, ...]
@@ -118,9 +123,24 @@ def _place(offer: Offer, frames: WhyFrames, port: str) -> Place:
         ways.append(
             Way(
                 told.sentence, told.because, tuple(names[:OPERATIONS_SHOWN]),
-                max(0, len(names) - OPERATIONS_SHOWN), way.needs, way.scopes,
+                max(0, len(names) - OPERATIONS_SHOWN),
+                needs_in_words(tuple(_CALLED.get(each, each) for each in way.needs)), way.scopes,
             )
         )  # fmt: skip
-    prefix = "/" if exposure.prefix == "/" else f"{exposure.prefix}/"
+    prefix = "" if exposure.prefix == "/" else exposure.prefix
+    base = f"https://{exposure.host}{port}{prefix}"
+    first = first_page(name for _, names in offer.ways for name in names)
     allowed = sum(len(names) for _, names in offer.ways)
-    return Place(exposure.environment, f"https://{exposure.host}{port}{prefix}", offer.total, allowed, tuple(ways))
+    link = base + quote(first, safe=_PATH) if first else ""
+    return Place(exposure.environment, f"{base}/", link, offer.total, allowed, tuple(ways))
+
+
+def first_page(names: Iterable[str]) -> str:
+    """Where a link can lead: the root where it may be opened, else the shortest path that leaves nothing to be filled
+    in; "" where there is none."""
+    paths = [path for method, _, path in (each.partition(" ") for each in names) if method == "GET"]
+    if "/**" in paths:
+        return "/"
+    return min(
+        (path for path in paths if "{" not in path and "*" not in path), key=lambda path: (len(path), path), default=""
+    )
