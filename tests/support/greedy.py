@@ -1,10 +1,11 @@
 """A greedy client and a paced one, each a process of its own: what the first does must not show in the second's times.
 
-    python -m tests.support.greedy upstream                       says its port, serves until its input ends
+    python -m tests.support.greedy upstream [MS]                  says its port, serves until its input ends
     python -m tests.support.greedy greedy PORT KIND TOKENS        `go` once it is at work, until its input ends
     python -m tests.support.greedy paced PORT SECONDS RATE TOKEN  the median and the 99th percentile, ms
 
 Each has a host of its own, `greedy.test` and `paced.test`, and an address of its own: what they share is the door.
+A service takes MS milliseconds for an answer, none unless said.
 The paced client counts from the moment a request is due. `tls:PORT` is a listener with TLS.
 
 The greedy kinds are the keys of `KINDS`; TOKENS is a token, or `@` and a file of tokens for `first_seen`.
@@ -36,9 +37,10 @@ GREEDY_ADDRESS = "127.0.0.2"
 
 
 class Service:
-    """Answers each head; what follows the head of an upload is counted and dropped."""
+    """Answers each head, after ``takes_s``; what follows the head of an upload is counted and dropped."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes_s: float) -> None:
+        self.takes_s = takes_s
         self.left = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -56,7 +58,11 @@ class Service:
         elif head.startswith(b"GET /large"):
             self.transport.write(LARGE)
         else:
-            self.transport.write(ANSWER * data.count(b"\r\n\r\n"))
+            answers = ANSWER * data.count(b"\r\n\r\n")
+            if self.takes_s:
+                asyncio.get_running_loop().call_later(self.takes_s, self.transport.write, answers)
+            else:
+                self.transport.write(answers)
 
     def eof_received(self) -> bool:
         return False
@@ -68,9 +74,9 @@ class Service:
     def resume_writing(self) -> None: ...
 
 
-async def serve() -> None:
+async def serve(takes_s: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: cast(asyncio.Protocol, Service()), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: cast(asyncio.Protocol, Service(takes_s)), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
@@ -280,7 +286,7 @@ def pace(port: str, seconds: float, rate: float, token: str) -> None:
 if __name__ == "__main__":
     role, *words = sys.argv[1:]
     if role == "upstream":
-        uvloop.run(serve())
+        uvloop.run(serve(float(*words or "0") / 1000))
     elif role == "greedy":
         os.nice(5)  # a client's own machine would be another one
         with contextlib.suppress(asyncio.CancelledError):
