@@ -121,7 +121,9 @@ def _limit(rng: Random) -> dict[str, Any]:
 
 def _default(rng: Random) -> dict[str, Any]:
     where = {"in": some(rng, ENVIRONMENTS, 1)} if maybe(rng, 0.5) else {}
-    return {"for": selector(rng), "access": rng.choice(("owners", "consumers", "everyone", "everyone")), **where}
+    chosen = selector(rng)
+    which = {"for": chosen} if chosen else {}
+    return {**which, "access": rng.choice(("owners", "consumers", "everyone", "everyone")), **where}
 
 
 def _rule(rng: Random) -> dict[str, Any]:
