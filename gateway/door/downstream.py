@@ -237,10 +237,7 @@ class Downstream:
             size = BODY_SLICE if self.receiving is not None and not self.crumbs else HEADS_SLICE
             if len(data) > size:
                 if self.queue or self.share.is_over():
-                    self.aside = data
-                    self.hold(HOLD_PIPELINE)
-                    if not self.queue and not self.advancing:
-                        self._later()
+                    self._put_aside(data)
                     return
                 data, later = data[:size], data[size:]
             parser = self.parser
@@ -266,7 +263,9 @@ class Downstream:
                 return
             if self.pieces:
                 self.feed_pieces()
-            if self.in_head:
+            if self.deaf and self.receiving is None:
+                lines.drop()  # no request more is read
+            elif self.in_head:
                 lines.hold_head()
                 head_incomplete(self, len(data), in_head and not self.head_started)
             elif self.receiving is not None:
@@ -282,6 +281,16 @@ class Downstream:
             elif not lines.hold():
                 unreadable(self, "request_malformed", NOT_PLAIN)
             data = rest + later if later else rest
+            if rest and self.receiving is not None and (self.queue or self.share.is_over()):
+                self._put_aside(data)
+                return
+
+    def _put_aside(self, data: bytes) -> None:
+        """To be read in a later turn, behind the requests that wait."""
+        self.aside = data
+        self.hold(HOLD_PIPELINE)
+        if not self.queue and not self.advancing:
+            self._later()
 
     # === parser callbacks ===
 

@@ -16,6 +16,7 @@ On the list of hot files: every read of a client's connection runs through it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ CHUNKED: Final = -1
 UNREAD: Final = -2
 METHOD_BYTES: Final = 64  # no method is as long, so nothing that is longer and no target yet begins a line
 EMPTY_LINE: Final = b"\r\n\r\n"
+FEEDS: Final = 32  # at once, of a piece of chunks with many empty lines in it
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n){2,}")
 _LF: Final = 10
 _CR: Final = 13
 _SP: Final = 32
@@ -47,7 +50,7 @@ class Lines:
 
     def feed(self, parser: HttpRequestParser, data: bytes, missing: int) -> bytes:
         """Feed ``data``, of which the first ``missing`` octets belong to a body; `CHUNKED`: as many as its chunks say.
-        What is returned is still to be fed, and begins a message. Raises what the parser raises."""
+        What is returned is still to be fed. Raises what the parser raises."""
         if missing == CHUNKED:
             return self._feed_chunks(parser, data)
         self.piece = self.held + data if self.held else data
@@ -57,15 +60,17 @@ class Lines:
         return b""
 
     def _feed_chunks(self, parser: HttpRequestParser, data: bytes) -> bytes:
-        """Up to the end of the message, or of ``data``."""
+        """Up to the end of the message and the empty lines behind it, or of ``data``, or as much as is fed at once."""
         at = len(self.held)
         self.piece = piece = self.held + data
         self.ended = False
-        while at < len(piece) and not self.ended:
-            empty = piece.find(EMPTY_LINE, max(at - 3, 0))
-            end = len(piece) if empty < 0 else empty + 4
+        feeds = 0
+        while at < len(piece) and not self.ended and feeds < FEEDS:
+            empty = _EMPTY_LINES.search(piece, max(at - 3, 0))
+            end = len(piece) if empty is None else empty.end()
             parser.feed_data(piece[at:end])
             at = end
+            feeds += 1
         self.piece = piece[:at]
         self.at = at
         self.length = UNREAD
@@ -122,18 +127,36 @@ class Lines:
         self.held = self.piece = b""
 
     def _end_in(self, piece: bytes) -> int:
-        """Where the message ends whose head was read last. True on entry: the whole of it is there."""
-        end = piece.find(EMPTY_LINE, self.at + self.least) + 4
+        """Where the message ends whose head was read last; if it does not end in ``piece``, where that ends."""
+        size = len(piece)
+        end = piece.find(EMPTY_LINE, self.at + self.least)
+        if end < 0:
+            return size
+        end += 4
         if self.length != CHUNKED:
-            return end + self.length
+            return min(end + self.length, size)
         while True:
             line_end = piece.find(b"\r\n", end)
-            size = int(piece[end:line_end].partition(b";")[0], 16)
-            if not size:
-                return piece.find(EMPTY_LINE, line_end) + 4
-            end = line_end + size + 4
+            octets = _chunk_size(piece[end:line_end]) if line_end >= 0 else -1
+            if octets < 0:
+                return size
+            if not octets:
+                end = piece.find(EMPTY_LINE, line_end)
+                return size if end < 0 else end + 4
+            end = line_end + octets + 4
+
+
+def _chunk_size(line: bytes) -> int:
+    """-1: it is none."""
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError:
+        return -1
 
 
 def _ends_in_empty_line(piece: bytes) -> bool:
+    """In one, and not in several, of which the first might be something else."""
     size = len(piece)
-    return size > 3 and piece[size - 1] == piece[size - 3] == _LF and piece[size - 2] == piece[size - 4] == _CR
+    if size < 5 or piece[size - 5] == _LF or piece[size - 5] == _CR:
+        return False
+    return piece[size - 1] == piece[size - 3] == _LF and piece[size - 2] == piece[size - 4] == _CR

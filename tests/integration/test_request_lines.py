@@ -64,3 +64,46 @@ def test_the_health_path_is_no_exception(golden_door: RunningDoor) -> None:
         client.send(b"GET  /.stagedoor/bigip/health HTTP/1.1\r\nHost: echo.test\r\n\r\n")
         got = client.answer()
         assert (got.status, got.code) == (400, "request_malformed")
+
+
+SMALL = b"GET / HTTP/1.1\r\nHost:a\r\n\r\n"
+FIRST_SLICE, QUEUED = 150, 264  # requests in the first slice of a read; those before the one that is too many
+
+
+def one_too_many(last: bytes) -> bytes:
+    """More requests than may wait, of which the last has a body that has not come yet."""
+    wide = SMALL[:-2] + b"P:" + b"p" * (4096 - FIRST_SLICE * len(SMALL) - 4) + b"\r\n\r\n"
+    return wide + SMALL * (QUEUED - 1) + last
+
+
+def leading_back() -> bytes:
+    """Chunks of which the first, followed beyond what has come, leads back to a field that leads to it again."""
+    head = b"POST / HTTP/1.1\r\nHost:a\r\nTransfer-Encoding:chunked\r\nX:"
+    size_at = (QUEUED - FIRST_SLICE) * len(SMALL) + len(head)
+    rest = b"\r\nY:" + b"y" * 40 + b"\r\n\r\n"
+    return head + b"%03x" % (len(rest) - 4) + rest + b"%x0" % (size_at - 3)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [SMALL, b"POST / HTTP/1.1\r\nHost:a\r\nTransfer-Encoding:chunked\r\n\r\n5\r\nab", leading_back()],
+    ids=["a request", "begun chunks", "chunks that lead back"],
+)
+def test_a_request_too_many_with_a_body_to_come_ends_in_its_refusal(golden_door: RunningDoor, last: bytes) -> None:
+    """Everything that waits is answered, and the next client as well: nothing is looked for in what is not there."""
+    with Client(golden_door.port) as client:
+        client.send(one_too_many(last))
+        answers = [client.answer().status for _ in range(QUEUED + 1)]
+        assert answers[-1] == 503 and set(answers[:-1]) == {404}
+    with Client(golden_door.port) as client:
+        assert client.send(request("/after")).answer().status == 200
+
+
+def test_empty_lines_within_chunks_make_no_turn_long(golden_door: RunningDoor, golden_upstream: Upstream) -> None:
+    """Each may end the message, and is fed by itself; many of them are fed in several turns, and arrive whole."""
+    data = b"x\r\n\r\n" * 3_000 + b"\r\n" * 8_000
+    with Client(golden_door.port) as client:
+        client.send(chunked()[: -len(CHUNKS)])
+        client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) + request("/behind"))
+        assert [client.answer().status for _ in range(2)] == [200, 200]
+    assert golden_upstream.seen[-2].body == data

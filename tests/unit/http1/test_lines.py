@@ -92,6 +92,14 @@ def test_what_can_begin_no_line_is_not_kept_for_ever(flood: bytes) -> None:
     assert reader.refused.code == "request_malformed"
 
 
+@pytest.mark.parametrize("before", [b"", GET])
+def test_what_stands_before_empty_lines_is_not_forgotten(before: bytes) -> None:
+    """A read that ends in an empty line ends a message, unless something else stands between."""
+    reader = read_whole(before + b"\n\r\n\r\n")
+    assert reader.refused is not None
+    assert reader.refused.code == "request_malformed"
+
+
 def test_empty_lines_are_not_kept() -> None:
     told = Told()
     for octet in b"\r\n" * 5000:
