@@ -12,9 +12,10 @@ it, longer or shorter, unless the operator says that teams share this host.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from policy.facts import Exposure, Service
@@ -23,12 +24,47 @@ from policy.reading import Fault
 Claim = tuple[str, str]  # host, prefix
 Claimant = tuple[Service, Exposure]
 
+_NAMED = 20  # of those who are in somebody's way
+
 # Addresses on which clouds hand credentials to whoever asks.
 _METADATA = frozenset(map(ip_address, ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")))
 
 
+class Incumbent(NamedTuple):
+    """Who held a place last. ``team``: whose it was then; "" = nobody remembers."""
+
+    key: str
+    team: str = ""
+
+
+class Tenure(NamedTuple):
+    """Who was on a host, at whatever path. ``teams``: of those who are not there any more under their key, because a
+    Component that is renamed stays whose it was."""
+
+    keys: frozenset[str]
+    teams: frozenset[str]
+
+    def has(self, claimant: Claimant) -> bool:
+        return _key_of(claimant) in self.keys or team_of(claimant) in self.teams
+
+
+NOBODY = Incumbent("")
+NO_TENURE = Tenure(frozenset(), frozenset())
+
+
 def key_of(service: str, environment: str) -> str:
     return f"{service}@{environment}"
+
+
+def team_of(claimant: Claimant) -> str:
+    """Whose a service is; one without an owner is nobody else's."""
+    return claimant[0].owner or claimant[0].ref
+
+
+def tenure_of(incumbents: Collection[Incumbent], present: Container[str]) -> Tenure:
+    """Of the incumbents of a host. ``present``: the keys that claim a place on it now."""
+    teams = frozenset(each.team for each in incumbents if each.team and each.key not in present)
+    return Tenure(frozenset(each.key for each in incumbents), teams)
 
 
 def claimable(exposure: Exposure, hosts: Iterable[str], upstreams: Iterable[str]) -> tuple[str, ...]:
@@ -54,63 +90,75 @@ def claimable(exposure: Exposure, hosts: Iterable[str], upstreams: Iterable[str]
 
 
 def holders(
-    claimants: Iterable[Claimant], incumbents: Mapping[Claim, str], reserved: str
+    claimants: Iterable[Claimant], incumbents: Mapping[Claim, Incumbent], reserved: str, tenure: Tenure = NO_TENURE
 ) -> tuple[list[Claimant], list[Fault]]:
     """Those who hold what they claim, and a fault for each who does not.
 
-    Of several claimants the incumbent stays; without one among them, nobody gets the place: which of two
-    newcomers is right is for people to say. The ``reserved`` host is nobody's.
+    Of several claimants the incumbent stays, or who has ``tenure`` of the host; without just one of these among them,
+    nobody gets the place: which of two newcomers is right is for people to say. The ``reserved`` host is nobody's.
     """
-    claims: dict[Claim, list[Claimant]] = {}
-    for service, exposure in claimants:
-        claims.setdefault((exposure.host, exposure.prefix), []).append((service, exposure))
+    claims: dict[Claim, dict[str, Claimant]] = {}
+    for each in claimants:
+        claims.setdefault((each[1].host, each[1].prefix), {})[_key_of(each)] = each
     held: list[Claimant] = []
     faults: list[Fault] = []
     for claim, rivals in claims.items():
         host, prefix = claim
         if host == reserved:
-            faults += [_refused(each, f"host `{host}` belongs to stagedoor itself") for each in rivals]
+            faults += [_refused(each, f"host `{host}` belongs to stagedoor itself") for each in rivals.values()]
             continue
-        keys = {key_of(service.ref, exposure.environment): (service, exposure) for service, exposure in rivals}
-        if len(keys) == 1:
-            held.append(rivals[0])
-            continue
-        incumbent = incumbents.get(claim, "")
-        if incumbent in keys:
-            held.append(keys[incumbent])
-        for key, rival in keys.items():
-            if key == incumbent:
+        holder = _entitled(rivals, incumbents.get(claim, NOBODY), tenure)
+        if holder:
+            held.append(rivals[holder])
+        for key, rival in rivals.items():
+            if key == holder:
                 continue
-            others = ", ".join(f"`{other}`" for other in sorted(keys) if other != key)
-            verb = "holds" if incumbent in keys else "claims"
-            named = f"`{incumbent}`" if incumbent in keys else others
+            others = ", ".join(f"`{other}`" for other in sorted(rivals) if other != key)
+            verb, named = ("holds", f"`{holder}`") if holder else ("claims", others)
             faults.append(_refused(rival, f"`{key}` claims `{host}{prefix}`, which {named} {verb} too"))
     return held, faults
 
 
+def _entitled(rivals: Mapping[str, Claimant], incumbent: Incumbent, tenure: Tenure) -> str:
+    """The key of who gets the place that all of them claim; "" for nobody."""
+    if len(rivals) == 1 or incumbent.key in rivals:
+        return next(iter(rivals)) if len(rivals) == 1 else incumbent.key
+    renamed = [key for key, each in rivals.items() if team_of(each) == incumbent.team and tenure.has(each)]
+    own = [key for key, each in rivals.items() if not each[1].common and tenure.has(each)]
+    there = renamed or [key for key in own if key in tenure.keys] or own
+    return there[0] if len(there) == 1 else ""
+
+
 def residents(
-    held: Mapping[Claim, Claimant], incumbents: Mapping[Claim, str], above: Iterable[Claimant] = ()
+    held: Mapping[Claim, Claimant],
+    tenure: Tenure,
+    above: Collection[Claimant] = (),
+    beside: Collection[Claimant] = (),
 ) -> tuple[dict[Claim, Claimant], list[Fault]]:
     """Of those who hold the places of one host, those who stay, and a fault for each who does not.
 
     Who was there stays, and whoever is of their team may come; ``above`` are those of the wildcard that stood for this
     host so far. Where nobody was there, newcomers of several teams all go: which of them is right is for people to say.
-    On a host that the operator lets teams share, everybody may come.
+    ``beside`` are others who count: those who dispute a place of this host, newcomers at the wildcard that would stand
+    for it, or at names that this wildcard would stand for. On a host that the operator lets teams share, everybody may
+    come.
     """
-    old = [each for claim, each in held.items() if incumbents.get(claim) == _key_of(each)] or list(above)
-    judged = old or [each for each in held.values() if not each[1].common]
-    teams = {_team_of(each) for each in judged}
+    old = [each for each in (*held.values(), *beside) if tenure.has(each)] or list(above)
+    judged = old or [each for each in (*held.values(), *beside) if not each[1].common]
+    teams = {team_of(each) for each in judged}
     stay: dict[Claim, Claimant] = {}
     faults: list[Fault] = []
     for claim, each in held.items():
-        team, host = _team_of(each), claim[0]
+        team, host = team_of(each), claim[0]
         if each[1].common or (team in teams and (old or len(teams) == 1)):
             stay[claim] = each
             continue
-        others = sorted(_key_of(other) for other in judged if _team_of(other) != team)
+        others = sorted({(_key_of(other), other[1].host) for other in judged if team_of(other) != team})
         verb = ("has" if old else "claims") if len(others) == 1 else ("have" if old else "claim")
-        named = ", ".join(f"`{key}`" for key in others)
-        message = f"`{_key_of(each)}` claims `{host}{claim[1]}`, and {named} of another team {verb} the host `{host}`"
+        named = ", ".join(f"`{key}`" for key, _ in others[:_NAMED]) + (" and more" if len(others) > _NAMED else "")
+        hosts = sorted({other for _, other in others})
+        where = f"`{hosts[0]}`" if len(hosts) == 1 and not old else f"`{host}`"
+        message = f"`{_key_of(each)}` claims `{host}{claim[1]}`, and {named} of another team {verb} the host {where}"
         hint = f"choose another `host`, or ask the operators to list `{host}` under `shared_hosts`"
         faults.append(_refused(each, message, hint))
     return stay, faults
@@ -118,11 +166,6 @@ def residents(
 
 def _key_of(claimant: Claimant) -> str:
     return key_of(claimant[0].ref, claimant[1].environment)
-
-
-def _team_of(claimant: Claimant) -> str:
-    """Whose a service is; one without an owner is nobody else's."""
-    return claimant[0].owner or claimant[0].ref
 
 
 def _refused(claimant: Claimant, message: str, suggestion: str = "choose another `host` or `path`") -> Fault:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from policy.builtin import BUILTIN_ENVIRONMENT, BUILTIN_SERVICE, Builtin, publish_builtin
-from policy.claims import Claimant, claimable, key_of
+from policy.claims import Claimant, Incumbent, claimable, key_of
 from policy.facts import EVERYONE, Catalog, Exposure, Operation, Service, Source
 from policy.memory import Memory, Part, Question, UsersOf
 from policy.operations import operation_faults, operations_of, with_named_scopes
@@ -44,12 +44,12 @@ def derive(
     policy: AccessPolicy,
     environments: tuple[str, ...],
     builtin: Builtin | None = None,
-    incumbents: Mapping[tuple[str, str], str] | None = None,
+    incumbents: Mapping[tuple[str, str], Incumbent] | None = None,
     memory: Memory | None = None,
 ) -> Derived:
     """The rules of every exposure that may be published, and every fault.
 
-    ``incumbents`` names who holds a (host, prefix) now, as exposure key: it stays when another one claims it.
+    ``incumbents`` names who holds a (host, prefix) now: they keep it, and its host, when another one claims it.
     The operator's lists (:func:`claimable`) are the caller's to apply before. With a ``memory`` only that is derived
     again which a change bears on; what is the very same object as last time counts as unchanged.
     """

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Protocol, TypeVar
 
-from policy.claims import Claim, Claimant, key_of
+from policy.claims import Claim, Claimant, Incumbent, key_of
 from policy.facts import Catalog, Exposure, Service
 from policy.names import Names, unknown_in_policy, unknown_in_service
 from policy.places import Places
@@ -39,7 +39,7 @@ class Question(NamedTuple):
     catalog: Catalog
     policy: AccessPolicy
     environments: tuple[str, ...]
-    incumbents: Mapping[Claim, str]
+    incumbents: Mapping[Claim, Incumbent]
     reserved: str
 
 
@@ -127,6 +127,10 @@ class Memory:
     @property
     def services(self) -> Mapping[str, Service]:
         return self._services
+
+    def is_claimed(self, claim: Claim, incumbent: Incumbent) -> bool:
+        """Whether who held a place wants it, or one on its host instead of it."""
+        return self._places.is_claimed(claim, incumbent)
 
     def published(self) -> list[Published]:
         """In order of keys."""

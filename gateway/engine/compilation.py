@@ -7,7 +7,7 @@ access policy, the settings that bear on them); the compiler's own version is ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -22,7 +22,7 @@ from gateway.identity.presets import key_fields
 from gateway.snapshot import frame_body, frame_hash
 from policy.access import AccessPolicy
 from policy.builtin import with_own_operations
-from policy.claims import key_of
+from policy.claims import Claim, Incumbent, key_of, team_of
 from policy.derive import Builtin, Memory, Published, derive
 from policy.facts import Catalog, Exposure, Service
 from policy.reading import Fault
@@ -38,7 +38,7 @@ class Past:
     """What was published last."""
 
     routes: Mapping[str, tuple[Exposure, ...]]  # service -> its exposures
-    incumbents: Mapping[tuple[str, str], str]  # (host, prefix) -> exposure key
+    incumbents: Mapping[Claim, Incumbent]
     rules: Mapping[str, tuple[str, ...]]  # exposure key -> ids of its permits
 
 
@@ -100,7 +100,8 @@ class Compiler:
         frames = self._frames.compiled(facts.catalog, replace(derived, published=published))
         unmatched = (*self._useless_client_ids(facts.catalog), *self._doubles.faults(facts.catalog))
         faults = tuple(dict.fromkeys((*facts.faults, *derived.faults, *unmatched)))
-        return Compiled(facts.catalog, frames, self._history.past(published), faults, published)
+        now = self._history.past(published, past, self._memory.is_claimed)
+        return Compiled(facts.catalog, frames, now, faults, published)
 
     def _useless_client_ids(self, catalog: Catalog) -> Iterable[Fault]:
         changed = differing(self._services, catalog.services) if self._clients_unsaid else ()
@@ -121,22 +122,32 @@ class History:
     def __init__(self) -> None:
         self._published: dict[str, Published] = {}
         self._past = no_past()
+        self._held: dict[Claim, Incumbent] = {}  # of all incumbents those who are at their place
 
-    def past(self, published: Iterable[Published]) -> Past:
-        """Copies that nobody changes; what did not change in them is the very same object."""
-        before, after = self._published, {each.key: each for each in published}
-        changed = differing(before, after)
-        if not changed:
-            return self._past
-        routes, incumbents = dict(self._past.routes), dict(self._past.incumbents)
-        rules = dict(self._past.rules)
+    def past(
+        self, published: Iterable[Published], before: Past, is_claimed: Callable[[Claim, Incumbent], bool]
+    ) -> Past:
+        """Copies that nobody changes; what did not change in them is the very same object. Who held a place ``before``
+        and has lost it to a dispute is an incumbent still."""
+        after = {each.key: each for each in published}
+        if changed := differing(self._published, after):
+            self._take(changed, after)
+        lost = before.incumbents.keys() - self._held.keys()
+        waiting = {claim: each for claim in lost if is_claimed(claim, each := before.incumbents[claim])}
+        incumbents = {**self._held, **waiting} if waiting else self._held
+        if incumbents != self._past.incumbents:
+            self._past = replace(self._past, incumbents=incumbents)
+        return self._past
+
+    def _take(self, changed: Iterable[str], after: dict[str, Published]) -> None:
+        before, routes, rules, held = self._published, dict(self._past.routes), dict(self._past.rules), dict(self._held)
         touched: dict[str, set[str]] = {}  # service -> environments
         for old in [before[key] for key in changed if key in before]:
-            incumbents.pop((old.exposure.host, old.exposure.prefix), None)
+            held.pop((old.exposure.host, old.exposure.prefix), None)
             rules.pop(old.key, None)
             touched.setdefault(old.service.ref, set()).add(old.exposure.environment)
         for new in [after[key] for key in changed if key in after]:
-            incumbents[new.exposure.host, new.exposure.prefix] = new.key
+            held[new.exposure.host, new.exposure.prefix] = Incumbent(new.key, team_of((new.service, new.exposure)))
             rules[new.key] = tuple(rule.id for rule in new.rules if rule.is_permit)
             touched.setdefault(new.service.ref, set()).add(new.exposure.environment)
         for ref, environments in touched.items():
@@ -144,10 +155,9 @@ class History:
             there = (after.get(key_of(ref, name)) for name in sorted(environments))
             if exposures := tuple(each.exposure for each in there if each is not None):
                 routes[ref] = exposures
-        is_moved = incumbents != self._past.incumbents
-        self._past = Past(routes, incumbents if is_moved else self._past.incumbents, rules)
+        self._held = held if held != self._held else self._held
+        self._past = Past(routes, self._past.incumbents, rules)
         self._published = after
-        return self._past
 
 
 def _shrunk(published: Published, past: Past) -> Published:

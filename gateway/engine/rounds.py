@@ -29,6 +29,7 @@ from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.files import root_of
 from gateway.engine.sources.pulls import Pull
 from policy.builtin import BUILTIN_SERVICE
+from policy.claims import Claim, Incumbent
 from policy.facts import Exposure, Source
 from policy.reading import Fault
 from policy.tracking import Comparison
@@ -82,7 +83,7 @@ class Rounds:
         self.ground: Ground | None = None  # of the last round
         self._to_remember: dict[str, Mapping[str, Any]] = {}  # what the journal still has to take
         self._incumbents: dict[str, str] = {}  # as the journal holds them
-        self._incumbents_from: Mapping[tuple[str, str], str] = {}
+        self._incumbents_from: Mapping[Claim, Incumbent] = {}
         self._tidied_s = float("-inf")
         self._access_read: AccessRead | None = None
 
@@ -229,7 +230,7 @@ class Rounds:
     def _incumbents_of(self, past: Past) -> dict[str, str]:
         if past.incumbents is not self._incumbents_from:
             self._incumbents_from = past.incumbents
-            self._incumbents = {f"{host} {prefix}": key for (host, prefix), key in past.incumbents.items()}
+            self._incumbents = {f"{host} {prefix}": " ".join(each) for (host, prefix), each in past.incumbents.items()}
         return self._incumbents
 
 
@@ -259,7 +260,8 @@ def _uncollected() -> Iterator[None]:
 def _past_of(journal: Journal) -> Past:
     sections = journal.sections
     incumbents = {}
-    for claim, key in sections["incumbents"].items():
+    for claim, said in sections["incumbents"].items():
         host, _, prefix = claim.partition(" ")
-        incumbents[host, prefix] = key
+        key, _, team = said.partition(" ")  # older versions wrote no team
+        incumbents[host, prefix] = Incumbent(key, team)
     return Past(sections["routes"], incumbents, sections["rules"])

@@ -13,12 +13,12 @@ def joined(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def listed(refs: Iterable[str]) -> str:
+def listed(refs: Iterable[str], most: int = _NAMED) -> str:
     """All of a few; of many the first, and how many more."""
     shown = [f"`{ref}`" for ref in refs]
-    if len(shown) <= _NAMED:
+    if len(shown) <= most:
         return joined(shown)
-    return f"{', '.join(shown[:_NAMED])} and {len(shown) - _NAMED:,} more"
+    return f"{', '.join(shown[:most])} and {len(shown) - most:,} more"
 
 
 def numbered(number: int, noun: str, plural: str = "") -> str:

@@ -21,7 +21,7 @@ from gateway.engine.neighbours import neighbours
 from gateway.engine.remarks import remarks
 from gateway.engine.sentences import joined, listed, numbered
 from gateway.engine.sources.entities import KINDS, Entity
-from policy.claims import key_of
+from policy.claims import NOBODY, key_of
 from policy.facts import Exposure, Service, Source
 from policy.reading import did_you_mean
 
@@ -209,9 +209,9 @@ class States:
         """Whom to ask about a place that somebody else has or wants, too."""
         claim = (exposure.host, exposure.prefix)
         assert self._ground.compiled is not None  # there is a service
-        holder = self._ground.compiled.past.incumbents.get(claim, "").rpartition("@")[0]
-        rivals = (holder,) if holder else self._ground.claims.get(claim, ())
-        if len(rivals) == 1 and not holder and not exposure.common:  # it is about another place on this host
+        holder = self._ground.compiled.past.incumbents.get(claim, NOBODY).key.rpartition("@")[0]
+        rivals = (holder,) if holder in self._ground.services else self._ground.claims.get(claim, ())
+        if len(rivals) == 1 and rivals[0] != holder and not exposure.common:  # it is about another place on this host
             there = tuple(each.service.ref for each in self._ground.on_host.get(exposure.host, ()))
             rivals += there or tuple(
                 ref for (host, _), refs in self._ground.claims.items() if host == exposure.host for ref in refs

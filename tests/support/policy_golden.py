@@ -25,6 +25,7 @@ from typing import Any
 
 from gateway.documents import read_text
 from policy.access import read_policy
+from policy.claims import Claim, Incumbent
 from policy.derive import derive
 from policy.explain import sentence_of
 from policy.facts import Catalog, Exposure, Operation, Source
@@ -72,9 +73,9 @@ def facts_of(short: dict[str, Any]) -> Catalog:
     return catalog(*entities, *people, *services)
 
 
-def _incumbents(short: dict[str, Any]) -> dict[tuple[str, str], str]:
+def _incumbents(short: dict[str, Any]) -> dict[Claim, Incumbent]:
     named = short.get("incumbents", {}).items()
-    return {(place.partition("/")[0], f"/{place.partition('/')[2]}"): f"component:default/{name}@prod"
+    return {(place.partition("/")[0], f"/{place.partition('/')[2]}"): Incumbent(f"component:default/{name}@prod")
             for place, name in named}  # fmt: skip
 
 

@@ -11,10 +11,13 @@ from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Rounds
 from tests.support.catalogs import environments, people, service, settings, write
 
+SHOP = "shop.example.com"
+HOST = {"host": SHOP}
 
-def heard(folder: Path, ref: str, *documents: object) -> list[str]:
+
+def heard(folder: Path, ref: str, *documents: object, shared_hosts: tuple[str, ...] = (SHOP,)) -> list[str]:
     write(folder, "catalog/all.yaml", *people("team", "others"), *documents)
-    shared = replace(environments("prod")["prod"], shared_hosts=("shop.example.com",))
+    shared = replace(environments("prod")["prod"], shared_hosts=shared_hosts)
     said = settings(folder, environments={"prod": shared})
     state = Path(said.state_folder)
     rounds = Rounds(said, Publisher(state), Journal(state))
@@ -23,9 +26,6 @@ def heard(folder: Path, ref: str, *documents: object) -> list[str]:
     notes = list(neighbours(rounds.ground.published[f"component:default/{ref}@prod"], rounds.ground))
     assert not any(note.holds for note in notes)
     return [note.says for note in notes]
-
-
-HOST = {"host": "shop.example.com"}
 
 
 def test_what_others_have_below_is_told_to_the_one_above_alone(tmp_path: Path) -> None:
@@ -45,3 +45,12 @@ def test_what_others_have_below_is_told_to_the_one_above_alone(tmp_path: Path) -
 def test_a_path_that_only_begins_alike_is_not_below(tmp_path: Path) -> None:
     documents = [service("pay", path="/pay", **HOST), service("payroll", path="/payroll", owner="others", **HOST)]
     assert heard(tmp_path, "pay", *documents) == []
+
+
+def test_who_came_as_one_of_the_team_is_told_to_everybody_of_it_on_the_host(tmp_path: Path) -> None:
+    """`spec.owner` is what the newcomer writes; the one whose host it was reads it at their own entry."""
+    documents = [service("board", path="/board", **HOST), service("admin", path="/admin", **HOST)]
+    (note,) = heard(tmp_path, "board", *documents, shared_hosts=())
+    assert note == f"on `{SHOP}` with the same `spec.owner`, and so with the same visitors: `component:default/admin`"
+    (note,) = heard(tmp_path, "admin", *documents, shared_hosts=())
+    assert note.endswith("`component:default/board`")

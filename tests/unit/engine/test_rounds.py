@@ -188,6 +188,48 @@ def test_the_incumbent_of_a_host_is_remembered_across_restarts(engine: Engine) -
     assert any("component:default/aa" in message for message in messages(outcome))
 
 
+def test_who_has_a_host_keeps_it_across_a_restart_an_edit_of_its_path_and_a_new_name(engine: Engine) -> None:
+    engine.round()
+    engine.write("0.yaml", service("aa", host="a.example.com", path="/v2", owner="other"))
+    for name, path in (("a", "/v2"), ("a", "/"), ("anew", "/"), ("anew", "/v3")):
+        engine.restart()
+        engine.write("a.yaml", service(name, host="a.example.com", path=path))
+        outcome = engine.settled()
+        assert f"{name}@prod" in engine.published()
+        assert "aa@prod" not in engine.published()
+        assert any("component:default/aa" in message for message in messages(outcome))
+
+
+def test_a_dispute_outlives_a_restart_and_takes_no_host_from_who_has_it(engine: Engine) -> None:
+    """Renamed while another one says to be of the same team, and a third waits."""
+    engine.round()
+    engine.write("0.yaml", service("aa", host="a.example.com", path="/v2", owner="other"))
+    engine.write("a.yaml", service("anew", host="a.example.com"))
+    engine.write("twin.yaml", service("twin", host="a.example.com"))
+    for _ in range(2):
+        engine.settled()
+        assert not {"aa@prod", "anew@prod", "twin@prod"} & engine.published()
+        engine.restart()
+    engine.folder.joinpath("catalog/twin.yaml").unlink()
+    engine.settled()
+    assert "anew@prod" in engine.published()
+    assert "aa@prod" not in engine.published()
+
+
+def test_incumbents_that_an_older_version_remembered_without_their_team_are_read(engine: Engine) -> None:
+    engine.round()
+    journal = Journal(engine.state)
+    told = journal.sections["incumbents"]
+    assert told["a.example.com /"] == "component:default/a@prod group:default/team"
+    journal.record({**journal.sections, "incumbents": {claim: said.split()[0] for claim, said in told.items()}})
+    engine.restart()
+    engine.write("0.yaml", service("aa", host="a.example.com", owner="other"))
+    engine.settled()
+    assert "a@prod" in engine.published()
+    assert "aa@prod" not in engine.published()
+    assert Journal(engine.state).sections["incumbents"] == told
+
+
 def test_what_is_watched_are_the_folders_of_catalog_and_access_policy(engine: Engine) -> None:
     deep, flat = engine.rounds.watched()
     assert deep == {engine.folder / "catalog"}

@@ -7,7 +7,20 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from policy.claims import Claim, Claimant, address_listed, claimable, holders, key_of, network_listed, residents
+from policy.claims import (
+    NO_TENURE,
+    Claim,
+    Claimant,
+    Incumbent,
+    Tenure,
+    address_listed,
+    claimable,
+    holders,
+    key_of,
+    network_listed,
+    residents,
+    tenure_of,
+)
 from tests.support.policy_worlds import exposure, service
 
 HOSTS = (".apps.example.com", "exact.example.com", "*.wild.example.com")
@@ -92,7 +105,7 @@ def test_of_two_newcomers_nobody_gets_the_place_and_both_are_named() -> None:
 
 
 def test_the_incumbent_stays_and_the_newcomer_is_named() -> None:
-    incumbents = {("same.example.com", "/"): "component:default/b@prod"}
+    incumbents = {("same.example.com", "/"): Incumbent("component:default/b@prod")}
     held, faults = holders(rivals("a", "b", "c"), incumbents, "")  # type: ignore[arg-type]  # pairs of facts
     assert [each[0].ref for each in held] == ["component:default/b"]
     assert [fault.source.file for fault in faults] == ["a.yaml", "c.yaml"]
@@ -121,8 +134,8 @@ def beside(prefix: str, owner: str, *, common: bool = False) -> tuple[Claim, Cla
 def staying(*held: tuple[Claim, Claimant], old: str = "") -> tuple[list[str], list[str]]:
     """Who stays, and who is refused, by prefix. ``old``: the prefix of who was there."""
     claims = dict(held)
-    incumbents = {c: key_of(each[0].ref, "prod") for c, each in held if c[1] == old}
-    stay, faults = residents(claims, incumbents)
+    incumbents = [Incumbent(key_of(each[0].ref, "prod")) for c, each in held if c[1] == old]
+    stay, faults = residents(claims, tenure_of(incumbents, ()))
     said = " ".join(fault.message for fault in faults)
     refused = [prefix for _, prefix in claims if f"claims `same.example.com{prefix}`," in said]
     assert len(refused) == len(faults)
@@ -159,8 +172,41 @@ def test_where_the_operator_lets_teams_share_everybody_may_come() -> None:
 
 def test_who_was_there_before_this_was_asked_stays() -> None:
     claims = dict((beside("/a", "x"), beside("/b", "y")))
-    incumbents = {claim: key_of(each[0].ref, "prod") for claim, each in claims.items()}
-    assert residents(claims, incumbents) == (claims, [])
+    incumbents = [Incumbent(key_of(each[0].ref, "prod")) for each in claims.values()]
+    assert residents(claims, tenure_of(incumbents, ())) == (claims, [])
+
+
+def test_who_was_on_the_host_gets_a_place_there_that_a_newcomer_wants_too() -> None:
+    wanted = [beside("/v2", "x")[1], (service("new", owner="y"), replace(exposure("same"), prefix="/v2"))]
+    own = key_of(wanted[0][0].ref, "prod")
+    moved = {("same.example.com", "/"): Incumbent(own, "group:default/x")}
+    held, faults = holders(wanted, moved, "", tenure_of(list(moved.values()), {own}))
+    assert held == wanted[:1]
+    assert f"which `{own}` holds too" in faults[0].message
+    shared = [(each[0], replace(each[1], common=True)) for each in wanted]
+    assert holders(shared, moved, "", tenure_of(list(moved.values()), {own}))[0] == [], "no host is theirs there"
+
+
+def test_a_component_that_is_renamed_stays_whose_it_was() -> None:
+    """Of the team only where nobody claims the host under the old name, and only one of them."""
+    old = Incumbent("component:default/old@prod", "x")
+    incumbents = {("same.example.com", "/"): old}
+    wanted = [(service(name, owner=team), exposure("same")) for name, team in (("new", "x"), ("b", "y"), ("twin", "x"))]
+    gone = tenure_of([old], ())
+    assert holders(wanted[:2], incumbents, "", gone)[0] == wanted[:1]
+    assert holders(wanted, incumbents, "", gone)[0] == [], "which of two of one team is right is for people to say"
+    assert holders(wanted[:2], incumbents, "", tenure_of([old], {old.key}))[0] == []
+    nameless = Incumbent(old.key)  # as older versions remembered it
+    assert tenure_of([nameless], ()) == Tenure(frozenset({old.key}), frozenset())
+
+
+def test_a_newcomer_at_the_wildcard_is_judged_as_one() -> None:
+    claims, wild = dict([beside("/a", "x")]), beside("/", "y")[1]
+    assert residents(claims, NO_TENURE, (), [wild])[0] == {}
+    assert residents(claims, NO_TENURE, [wild], [wild])[0] == {}
+    assert residents(claims, NO_TENURE, (), [(service("own", owner="x"), wild[1])])[0] == claims
+    there = tenure_of([Incumbent(key_of(each[0].ref, "prod")) for each in claims.values()], ())
+    assert residents(claims, there, [wild], [wild])[0] == claims
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from policy.claims import holders
+from policy.claims import Incumbent, holders
 from policy.derive import Memory, derive
 from policy.facts import Catalog, Operation, Service
 from policy.memory import _Remembered
@@ -101,8 +101,10 @@ def test_who_holds_a_place_is_settled_again_only_where_somebody_else_wants_it() 
     facts = company(**rivals)
     memory = Memory()
     derive(facts, POLICY, ("prod",), memory=memory)
-    incumbents = {(each.host, each.prefix): f"{ref}@prod" for ref, s in facts.services.items() for each in s.exposures}
-    incumbents["same.example.com", "/"] = "component:default/x@prod"
+    incumbents = {
+        (each.host, each.prefix): Incumbent(f"{ref}@prod") for ref, s in facts.services.items() for each in s.exposures
+    }
+    incumbents["same.example.com", "/"] = Incumbent("component:default/x@prod")
     with patch("policy.places.holders", side_effect=holders) as settled:
         found = derive(facts, POLICY, ("prod",), None, incumbents, memory=memory)
     assert settled.call_count == 1
