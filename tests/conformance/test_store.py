@@ -101,6 +101,25 @@ def test_one_caller_at_a_time_may_refresh_and_a_dead_one_is_not_waited_for_for_e
     place.run(story)
 
 
+def test_a_session_is_named_without_a_word_to_who_refreshes_it(place: Place) -> None:
+    """The refresh token is used once: a name does not let another node use it, and is not lost to what is renewed."""
+
+    async def story(store: Store) -> None:
+        await store.sessions.add(session())
+        assert await store.sessions.claim_refresh(session().sid, NOW, NOW + 30)
+        assert await store.sessions.name(session().sid, "user:default/jane")
+        assert not await store.sessions.claim_refresh(session().sid, NOW + 29, NOW + 60)
+        assert await store.sessions.replace(session(), 1) is None, "it would undo the name"
+        (named,) = await store.sessions.of_ref("user:default/jane")
+        assert named == session(ref="user:default/jane", version=2)
+        await store.sessions.end([named.sid], NOW, "gone")
+        assert not await store.sessions.name(named.sid, "user:default/joe")
+        assert not await store.sessions.name("s-unknown", "user:default/joe")
+        assert not await store.sessions.name(named.sid, "\0")
+
+    place.run(story)
+
+
 def test_touches_go_forwards_and_remember_the_longest_pause(place: Place) -> None:
     async def story(store: Store) -> None:
         await store.sessions.add(session(1))

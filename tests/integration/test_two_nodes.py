@@ -25,7 +25,11 @@ from tests.support.surfing import Cookie, Surfer
 from tests.support.two_nodes import TwoNodes, has_ended, two_nodes
 
 WHY_NOT = oidc_provider.why_not() or postgres.why_not()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),  # of several waits, each with its own end, and of four trials
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-"),
+]
 ONE, OTHER = 0, 1
 REFUSED_S = 1.0
 CLOSED_S = 2.0
@@ -58,7 +62,7 @@ def ended_after(
             surfer.jar = jar
             until(lambda: nodes.status(surfer, OTHER) != 200, 30)
             refused = time.monotonic()
-            return refused - began, closed.result(30)[1] - began
+            return refused - began, closed.result(60)[1] - began
         finally:
             with contextlib.suppress(OSError):
                 tunnel.sock.shutdown(socket.SHUT_RDWR)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.door import until
-from tests.support.node import free_port
 from tests.support.postgres import Postgres
 from tests.support.signing_in import SigningIn, signing_in
 from tests.support.surfing import Page, Surfer
@@ -30,49 +29,63 @@ from tests.support.upstream import OK, Seen
 from tests.support.whole_node import WholeNode, whole_node
 
 REFRESH_S = 3
+REACHED_S = 20.0
+ENDED_S = 120.0  # a test says how soon a tunnel has to end; this is when its wait does
 
 
 class Cable:
-    """A port of loopback that leads to another one, until it is pulled."""
+    """A port of loopback that leads to another one, until it is pulled. Nobody else gets it meanwhile."""
 
     def __init__(self, port: int) -> None:
         self._to = port
-        self.port = free_port()
         self._held: set[socket.socket] = set()
         self._lock = threading.Lock()
-        self._listening: socket.socket | None = None
+        self._kept = socket.socket()  # its address, also while nobody listens there
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._kept.bind(("127.0.0.1", 0))
+        self.port: int = self._kept.getsockname()[1]
+        self._pulled = True
         self.plug()
 
     def plug(self) -> None:
-        self._listening = listening = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self._taking = threading.Thread(target=self._take, args=(self._listening,), daemon=True)
+        self._taking.start()
+        self._pulled = False
 
     def pull(self) -> None:
         """Every connection is reset, and none is taken."""
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            with contextlib.suppress(OSError):
-                listening.shutdown(socket.SHUT_RDWR)
-            listening.close()
+        if self._pulled:
+            return
+        self._pulled = True
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        self._taking.join(2 * REACHED_S)
+        assert not self._taking.is_alive()
+        self._listening.close()
         with self._lock:
             held, self._held = self._held, set()
         for each in held:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self, listening: socket.socket) -> None:
+    def close(self) -> None:
+        self.pull()
+        self._kept.close()
+
+    def _take(self, listening: socket.socket) -> None:
         while True:
             try:
                 near, _ = listening.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._to), 20)
+            try:
+                far = socket.create_connection(("127.0.0.1", self._to), REACHED_S)
+            except OSError:
+                near.close()  # who came may come again
+                continue
             far.settimeout(None)
             with self._lock:
-                if self._listening is not listening:
-                    near.close()
-                    far.close()
-                    return
                 self._held |= {near, far}
             for source, target in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
@@ -150,6 +163,7 @@ class TwoNodes:
 
 def has_ended(side: Side) -> bool:
     """Wait for the end of a connection over TLS, however it comes."""
+    side.sock.settimeout(ENDED_S)
     try:
         return side.sock.recv(1) == b""
     except (ConnectionResetError, ssl.SSLEOFError):
@@ -199,4 +213,4 @@ def two_nodes(folder: Path, server: Postgres) -> Iterator[TwoNodes]:
                 until(lambda: found.status(place.browser(), 1) == 303, 60)
                 yield found
         finally:
-            cable.pull()
+            cable.close()

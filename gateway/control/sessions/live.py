@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from gateway import telemetry
@@ -20,7 +19,7 @@ from gateway.config import Settings
 from gateway.control.sessions.kept_tokens import KeptTokens, opened_tokens
 from gateway.control.sessions.renewal import Renewal
 from gateway.control.sessions.sealing import Sealer
-from gateway.control.signin.pins import WHY, Pins
+from gateway.control.signin.pins import Pins
 from gateway.control.store import Act, Notice, Session, Store, StoreUnavailable
 from gateway.errors import StagedoorError
 from gateway.identity.session import SessionFacts, facts_message
@@ -84,6 +83,8 @@ class LiveSessions:
             _, late = await asyncio.wait(under_way, timeout=FINISH_S)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=FINISH_S)
         await self._guarded(self.write_touches)
 
     # === what doors ask ===
@@ -97,16 +98,16 @@ class LiveSessions:
         waits: list[str] = []
         for sid in want:
             row = rows.get(sid)
-            kept = self._opened(row) if row is not None else None
             if row is None or row.over(now):
                 found.append(over_message(sid, row, now))
-            elif kept is None:
+                continue
+            if (ref := refs.get(sid) or row.ref or self._pins.ref_of(row)) != row.ref:
+                self._refs[sid] = ref
+            kept = self._opened(row)
+            if kept is None:
                 found.append(over_message(sid, None, now))
             elif self._is_settled(row, kept, now):
                 found.append(self._facts(row, now, seen.get(sid, 0)))
-                ref = refs.get(sid) or row.ref or self._pins.ref_of(row)
-                if ref != row.ref:
-                    self._refs[sid] = ref
             else:
                 waits.append(sid)
         for sid, at in seen.items():
@@ -235,12 +236,8 @@ class LiveSessions:
         try:
             await self._store.sessions.touch(seen)
             for sid, row in (await self._store.sessions.get(refs)).items() if refs else ():
-                if row.ended is not None:
-                    continue
-                if refs[sid] and not await self._pins.is_own(row, refs[sid]):
-                    await self.end([sid], WHY)
-                elif sid not in self._flights:
-                    await self._store.sessions.replace(replace(row, ref=refs[sid]), row.version)
+                if row.ended is None:
+                    await self._pins.found(row, refs[sid])
         except StoreUnavailable:
             self._seen, self._refs = {**seen, **self._seen}, {**refs, **self._refs}
             raise

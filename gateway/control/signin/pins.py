@@ -8,6 +8,9 @@ client, so those are not pinned.
 
 Who somebody is is looked up as doors do, in the base that is published. Where none was read yet the sign-in goes on,
 and the session is judged by what doors find a moment later.
+
+A session is written as a User's and then compared; a pin is written and then the sessions are listed. So of two that
+happen at once, at any nodes, one sees the other, and no session of another account is left.
 """
 
 from __future__ import annotations
@@ -94,7 +97,24 @@ class Pins:
             raise SignInFailed("pinned", f"`{ref}` is pinned to another subject of `{row.issuer}`; `{row.sub}` came")
         row = replace(row, ref=ref)
         await self._store.sessions.add(row)
+        if ref and not await self._holds(row):
+            raise SignInFailed("pinned", f"`{ref}` was pinned to another subject of `{row.issuer}` than `{row.sub}`")
         return row
+
+    async def found(self, row: Session, ref: str) -> None:
+        """A door found that User for a living session. It ends unless it may be theirs. Raises `StoreUnavailable`."""
+        if not await self.is_own(row, ref):
+            await self._end([row.sid], WHY)
+        elif await self._store.sessions.name(row.sid, ref):
+            await self._holds(replace(row, ref=ref))
+
+    async def _holds(self, row: Session) -> bool:
+        """Whether a session that was just written as its User's stays; those of accounts that are not pinned end."""
+        if not await self.is_own(row, row.ref):
+            await self._end([row.sid], WHY)
+            return False
+        await self._others_end(row.issuer, row.ref, row.sub)
+        return True
 
     # === administrators ===
 
@@ -127,7 +147,12 @@ class Pins:
         await self._asked(self._store.confirm_pin(Pin(issuer, sub, ref, self._now(), by), act))
         for key in [each for each in self._turned_away if each == (issuer, ref, sub)]:
             del self._turned_away[key]
-        return {"user": ref, "issuer": issuer, "subject": sub, "ended": await self._others_end(issuer, ref, sub)}
+        try:
+            ended = await self._others_end(issuer, ref, sub)
+        except StoreUnavailable as fault:
+            raise StoreAway(f"the pin is changed, but sessions of another account go on: confirm it again; {fault}") \
+                from None  # fmt: skip
+        return {"user": ref, "issuer": issuer, "subject": sub, "ended": ended}
 
     async def remove(self, issuer: str, user: str, because: str, by: str) -> dict[str, Any]:
         """The next one who signs in is pinned. Raises `PinRefused`, also when there is none."""
@@ -140,10 +165,10 @@ class Pins:
         return {"user": ref, "issuer": issuer, "subject": "", "ended": 0}
 
     async def _others_end(self, issuer: str, ref: str, sub: str) -> int:
-        rows = await self._asked(self._store.sessions.of_ref(ref))
+        rows = await self._store.sessions.of_ref(ref)
         others = [row.sid for row in rows if row.issuer == issuer and row.sub != sub]
         if others:
-            await self._asked(self._end(others, WHY))
+            await self._end(others, WHY)
         return len(others)
 
     def _issuers(self) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ epoch seconds, given by the caller. All calls are coroutines. ``act`` is written
     store.sessions.replace(row: Session, if_version: int) -> Session|None # None: it has another version, or has ended;
                                                                           # keeps `seen` and `rest` unless `signed_in`
                                                                           # is new; gives up the claim to refresh
+    store.sessions.name(sid, ref) -> bool                                 # whose it is; False: it has ended
     store.sessions.claim_refresh(sid, now, until) -> bool                 # over all nodes one caller at a time
     store.sessions.touch(seen: Mapping[str, int])                         # only forwards, never revives; counts `rest`
     store.sessions.end(sids, at, why, act: Act|None = None) -> list[str]  # those that this call ended

@@ -55,6 +55,10 @@ class Database(ABC):
     async def close(self) -> None:
         """Let go of all connections; `open` may follow."""
 
+    async def finish(self) -> None:
+        """As `close`, for good: no new call comes, and those under way may end."""
+        await self.close()
+
     @abstractmethod
     def insert(self, table: Table) -> Any:
         """An INSERT that knows ON CONFLICT: the dialects spell it alike and share no type."""

@@ -45,8 +45,8 @@ class Recovery:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-        await self._database.close()
-        self._database.fault = "it is closed"
+        self._database.fault = "it is closed"  # first: who came in between would have a connection that nobody closes
+        await self._database.finish()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -79,6 +79,19 @@ class Sessions:
             writing.tell("changed", [row.sid])
         return with_(row, seen=stored.seen, rest=stored.rest, version=if_version + 1, ended=None, why="")
 
+    async def name(self, sid: str, ref: str) -> bool:
+        """Whose it is from now on, in the catalog; whether it lives. Whoever refreshes it meanwhile goes on."""
+        if not is_storable(sid + ref):
+            return False
+        statement = (
+            update(_T)
+            .where(_T.c.sid == sid, _LIVING)
+            .values(ref=ref, version=_T.c.version + 1)
+            .returning(_T.c.sid)
+        )  # fmt: skip
+        async with self._database.writing() as writing:
+            return (await writing.connection.execute(statement)).scalar() is not None
+
     async def claim_refresh(self, sid: str, now: int, until: int) -> bool:
         """Whether the caller may refresh it, alone over all nodes, before ``until``."""
         if not is_storable(sid):

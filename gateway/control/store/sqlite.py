@@ -1,6 +1,7 @@
 """SQLite: one file in the state folder, for one node. Write-ahead log, and every commit is on disk when it returns.
 
-Writers wait for each other here, in turn, rather than in SQLite, which lets them try again by chance.
+Writers wait for each other here, in turn, rather than in SQLite, which lets them try again by chance. Each connection
+has a thread, which answers to the loop: so the loop outlives them all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Table, event
 from sqlalchemy.dialects.sqlite import insert
@@ -25,6 +27,8 @@ from gateway.control.store.schema import bring_up_to_date
 FILE: Final = "store.sqlite3"
 CONNECTIONS: Final = 4  # a thread each
 BUSY_MS: Final = 3000
+FINISH_S: Final = 5.0  # longer than a statement that waits for another program
+LOOK_S: Final = 0.01
 _PRAGMAS: Final = (
     f"busy_timeout = {BUSY_MS}",
     "journal_mode = WAL",
@@ -41,6 +45,8 @@ class SqliteDatabase(Database):
         self.name = str(self.path)
         self._engine = _engine(self.path)
         self._turn = asyncio.Lock()
+        self._opened: WeakSet[Any] = WeakSet()
+        event.listen(self._engine.sync_engine, "connect", self._connects)
 
     async def open(self) -> None:
         with translated():
@@ -52,6 +58,24 @@ class SqliteDatabase(Database):
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    async def finish(self) -> None:
+        """A thread that answers a loop which is closed can only fail: so nobody's call is left behind, also of those
+        that were cancelled."""
+        pool = self._engine.sync_engine.pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)
+        await _while(pool.checkedout)
+        await self.close()
+        for connection in self._living():
+            connection.stop()
+        await _while(self._living)
+
+    def _connects(self, connection: Any, record: Any) -> None:
+        self._opened.add(connection.driver_connection)
+
+    def _living(self) -> list[Any]:
+        """The driver's connections whose thread may still answer."""
+        return [each for each in self._opened if each._thread.is_alive()]
 
     def insert(self, table: Table) -> Any:
         return insert(table)
@@ -76,6 +100,14 @@ class SqliteDatabase(Database):
     def _committed(self, notices: Sequence[Notice]) -> None:
         for notice in notices:
             self.hear(notice)
+
+
+async def _while(busy: Callable[[], object]) -> None:
+    """For `FINISH_S` of this program's own time: a machine that stood still meanwhile does not count as a wait."""
+    for _ in range(int(FINISH_S / LOOK_S)):
+        if not busy():
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 def _make(path: Path) -> None:

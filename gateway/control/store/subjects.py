@@ -28,10 +28,11 @@ async def pin(database: Database, issuer: str, sub: str, ref: str, at: int) -> P
         if (row := (await connection.execute(held)).mappings().one_or_none()) is not None:
             return Pin(**row)
     async with database.writing() as writing:
-        insertion = database.insert(_PINS).values(values).on_conflict_do_nothing().returning(_PINS.c.ref)
-        if (await writing.connection.execute(insertion)).scalar() is not None:
-            return wanted
-        return Pin(**(await writing.connection.execute(held)).mappings().one())
+        insertion = database.insert(_PINS).values(values)
+        held_or_made = insertion.on_conflict_do_update(
+            index_elements=[_PINS.c.issuer, _PINS.c.ref], set_={"ref": _PINS.c.ref}
+        ).returning(*_PINS.c)
+        return Pin(**(await writing.connection.execute(held_or_made)).mappings().one())
 
 
 async def confirm_pin(database: Database, wanted: Pin, act: Act) -> None:

@@ -20,6 +20,7 @@ from tests.support.signing_control import Place, signing_control
 JANE = "user:default/jane"
 Story = Callable[[Place, ScriptedProvider], Awaitable[None]]
 WHY = "She has a new account."
+BURSTS_APART_S = 1200  # a refresh is overdue then, for longer than requests go on meanwhile
 
 
 def table() -> Table:
@@ -131,6 +132,89 @@ def test_without_its_pin_a_user_is_the_next_ones(tmp_path: Path) -> None:
         assert await comes(place, provider, "another") is not None
         assert await comes(place, provider, "jane") is None
         assert [each.verb for each in await place.sign_in.context.store.acts()] == ["remove pin"]
+
+    told(tmp_path, story)
+
+
+async def found_by_a_door(place: Place, sid: str) -> None:
+    live = place.sign_in.context.live
+    await live.answer([sid], {sid: place.now()}, {sid: JANE})
+    await live.write_touches()
+
+
+def test_who_comes_in_short_bursts_is_compared_too(tmp_path: Path) -> None:
+    """A door says whose the session is while a refresh has been due for long, and then nothing until the next burst."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        first, later = [await comes(place, provider, sub) for sub in ("jane", "another")]
+        assert first is not None
+        assert later is not None
+        await found_by_a_door(place, first.sid)
+        place.skipped_s += BURSTS_APART_S
+        await found_by_a_door(place, later.sid)
+        assert set(place.ended) == {later.sid}
+        assert [row.sid for row in await place.rows()] == [first.sid]
+
+    told(tmp_path, story, Table.allow_none())
+
+
+def just_before(
+    monkeypatch: pytest.MonkeyPatch, place: Place, call: str, doing: Callable[[], Awaitable[object]]
+) -> None:
+    """Another node does something just before the first call to the store's sessions by that name."""
+    sessions = place.sign_in.context.store.sessions
+    real = getattr(sessions, call)
+
+    async def late(*said: object) -> object:
+        monkeypatch.setattr(sessions, call, real)
+        await doing()
+        return await real(*said)
+
+    monkeypatch.setattr(sessions, call, late)
+
+
+def test_who_signs_in_while_another_account_is_confirmed_has_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The confirmation comes between the look at the pin and the session's row, so it sees no session to end."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        pins = place.sign_in.context.pins
+        assert await comes(place, provider, "jane") is not None
+        just_before(monkeypatch, place, "add", lambda: pins.confirm("sso", "jane", "another", WHY, "root"))
+        assert await comes(place, provider, "jane") is None
+        assert await place.rows() == []
+        assert [each["subject"] for each in (await pins.listed(""))["pins"]] == ["another"]
+
+    told(tmp_path, story)
+
+
+def test_who_is_found_by_a_door_while_another_account_is_confirmed_is_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        pins = place.sign_in.context.pins
+        row = await comes(place, provider, "jane")
+        assert row is not None
+        just_before(monkeypatch, place, "name", lambda: pins.confirm("sso", "jane", "another", WHY, "root"))
+        await found_by_a_door(place, row.sid)
+        assert set(place.ended) == {row.sid}
+        assert await place.rows() == []
+
+    told(tmp_path, story, Table.allow_none())
+
+
+def test_who_is_pinned_next_ends_the_sessions_of_who_was_before(tmp_path: Path) -> None:
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        former = await comes(place, provider, "jane")
+        assert former is not None
+        await place.sign_in.context.pins.remove("sso", JANE, WHY, "root")
+        assert await comes(place, provider, "jane") is not None, "the same account may be the next"
+        assert place.ended == []
+        await place.sign_in.context.pins.remove("sso", JANE, WHY, "root")
+        assert await comes(place, provider, "another") is not None
+        assert former.sid in place.ended
+        assert {row.sub for row in await place.rows()} == {"another"}
 
     told(tmp_path, story)
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,69 @@ def test_every_connection_syncs_every_commit(tmp_path: Path) -> None:
         for each in held:
             await each.__aexit__(None, None, None)
         await database.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_no_thread_of_it_outlives_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool) -> None:
+    """A call is under way, or was given up, when the store is closed and the loop after it: the thread that still works
+    on it would answer nobody, and die of that."""
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda said: died.append(said.exc_value))
+    begun = threading.Event()
+    go_on = threading.Event()
+
+    def slow() -> int:
+        begun.set()
+        return int(go_on.wait(60))
+
+    async def story() -> None:
+        store = await open_store("", tmp_path)
+
+        async def ask() -> None:
+            async with store._database.reading() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                assert raw is not None
+                await raw.create_function("slow", 0, slow)
+                await connection.execute(text("SELECT slow()"))
+
+        asking = asyncio.get_running_loop().create_task(ask())
+        assert await asyncio.to_thread(begun.wait, 60)
+        if is_cancelled:
+            asking.cancel()
+        asyncio.get_running_loop().call_later(0.2, go_on.set)
+        await store.close()
+
+    before = set(threading.enumerate())
+    asyncio.run(story())
+    left = [each for each in threading.enumerate() if each not in before]
+    go_on.set()
+    for each in left:
+        each.join(60)
+    assert left == []
+    assert died == []
+
+
+def test_who_calls_while_it_closes_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that was made then would be closed by nobody."""
+
+    async def story() -> None:
+        store = await open_store("", tmp_path)
+        database = store._database
+        real = database.close
+        said: list[str] = []
+
+        async def close() -> None:
+            try:
+                await store.acts()
+            except StoreUnavailable as fault:
+                said.append(str(fault))
+            await real()
+
+        monkeypatch.setattr(database, "close", close)
+        await store.close()
+        assert said == ["it is closed"]
 
     asyncio.run(story())
 
