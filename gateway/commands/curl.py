@@ -48,13 +48,13 @@ def command(arguments: tuple[str, ...]) -> None:
     url, target = target_at(asked.url)
     curl = curling.curl_here(asked)
     found = token_for(Keeper(state_home()), target, central_at(asked.at) if asked.at else None, asked.ca, time.time)
-    outcome = curling.run(curl, asked, url, found.access, asked.ca or found.ca)
+    outcome = curling.run(curl, asked, url, found, asked.ca or found.ca)
     _tell(outcome, found)
     wanted = outcome.refusal.wanted if outcome.refusal is not None else None
     if wanted is not None and _signs_in_again(asked, found, wanted):
         found = token_for(Keeper(state_home()), target, found.place, asked.ca, time.time)
         if asked.can_be_made_again:
-            outcome = curling.run(curl, asked, url, found.access, asked.ca or found.ca)
+            outcome = curling.run(curl, asked, url, found, asked.ca or found.ca)
             _tell(outcome, found, twice=True)
         else:
             click.echo("Now make the call again: what it sent, or where its answer goes, is used up.", err=True)

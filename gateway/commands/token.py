@@ -33,11 +33,11 @@ def command(url: str, host: str, ca_file: Path | None, challenge: str, as_json: 
     _, target = target_at(url)
     at = central_at(host) if host else None
     ca = str(ca_file) if ca_file else ""
-    wanted = wanted_by(challenge) if challenge else None
+    found = token_for(Keeper(state_home()), target, at, ca, time.time)
+    wanted = wanted_by(challenge, found.mfa_acr_values) if challenge else None
     if challenge and wanted is None:
         raise click.UsageError("`--challenge` asks for no other sign-in: it has to be the whole value of a "
                                "`WWW-Authenticate` with `insufficient_user_authentication`")  # fmt: skip
-    found = token_for(Keeper(state_home()), target, at, ca, time.time)
     if wanted is not None:
         found = again(found, wanted, ca)
     if as_json:

@@ -263,7 +263,7 @@ class Downstream:
                 return
             if self.pieces:
                 self.feed_pieces()
-            if self.deaf and self.receiving is None:
+            if self.unread and self.receiving is None:
                 lines.drop()  # no request more is read
             elif self.in_head:
                 lines.hold_head()

@@ -9,9 +9,9 @@ Upstream learns of the client, in `X-Forwarded-For`, exactly one address: the on
 
 Answers: the status line is ours, the upstream's reason phrase is not read (it is optional in HTTP/1.1, gone since
 HTTP/2, and a place to write into). An answer whose framing two readers could read differently is no answer:
-`upstream_malformed`. So is a 101 that nobody asked for. `Alt-Svc` stops here, since it invites clients past the
-door; so do `X-Stagedoor-*` and cookies by our names, which only the door may set, and may take away: a
-`Clear-Site-Data` of a service clears no cookies.
+`upstream_malformed`. So is a 101 that nobody asked for. What would speak for the whole origin stops here (see
+`names.answer_names`), and so does what only the door may say: `X-Stagedoor-*`, cookies by our names, members of
+`Proxy-Status` in our name. A `Clear-Site-Data` of a service clears no cookies.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from gateway.http1.values import (
     breaks_a_line,
     connection_of,
     octets_of,
+    of_others,
     without,
 )
 
@@ -60,10 +61,11 @@ _COOKIE: Final = 4
 _UPGRADE: Final = 5
 _KEEP_ALIVE: Final = 6
 _CLEARING: Final = 7
+_SPOKEN: Final = 8
 _PLACES: Final = {
     b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION,
     b"set-cookie": _COOKIE, b"upgrade": _UPGRADE, b"keep-alive": _KEEP_ALIVE,
-    b"clear-site-data": _CLEARING,
+    b"clear-site-data": _CLEARING, b"proxy-status": _SPOKEN,
 }  # fmt: skip
 
 
@@ -209,8 +211,8 @@ def read_answer(
             connection = value if connection is None else connection + b"," + value
         elif kind == _CODING:
             coding = value if coding is None else coding + b"," + value
-        elif kind in (_COOKIE, _CLEARING):
-            if passed := line_about_cookies(kind == _COOKIE, value, rules.own):
+        elif kind in (_COOKIE, _CLEARING, _SPOKEN):
+            if passed := of_others(value) if kind == _SPOKEN else line_about_cookies(kind == _COOKIE, value, rules.own):
                 lines.append(passed)
         elif kind == _UPGRADE:
             protocol = value.strip(b" \t").lower()

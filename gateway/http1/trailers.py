@@ -33,7 +33,7 @@ _IN_THE_HEAD_ALONE: Final = frozenset((
     b"www-authenticate", b"authentication-info", b"signature", b"signature-input", b"dpop", b"x-api-key",
     b"x-csrf-token", b"x-xsrf-token", b"x-requested-with",
     # response controls
-    b"age", b"allow", b"clear-site-data", b"date", b"expires", b"link", b"location", b"nel", b"refresh", b"report-to",
+    b"age", b"allow", b"clear-site-data", b"date", b"expires", b"link", b"location", b"refresh",
     b"reporting-endpoints", b"retry-after", b"set-cookie2", b"strict-transport-security", b"vary", b"warning",
     b"permissions-policy", b"referrer-policy", b"x-frame-options", b"x-xss-protection", b"last-modified", b"server",
     # content format

@@ -124,6 +124,22 @@ def idle_seconds(keep_alive: bytes) -> float:
     return int(form[1]) * _SHARE_OF_TIMEOUT or -1.0
 
 
+_MEMBER: Final = re.compile(rb'(?:[^",]++|"(?:[^"\\]|\\.)*+")++')
+_OUR_NAME: Final = b"stagedoor"
+_NOT_OF_A_NAME: Final = b" \t\"'\\;*"
+
+
+def of_others(proxy_status: bytes) -> bytes:
+    """The line of a Proxy-Status (RFC 9209, 2: a list, whose members begin with who speaks) without what speaks in our
+    name, or in one that begins with it. b"" where nothing is left, or where a quoted text does not end: put together
+    with the next line, as a list may be, it would say something else."""
+    if _MEMBER.sub(b"", proxy_status).strip(b", \t"):
+        return b""
+    members = [each.strip(b" \t") for each in _MEMBER.findall(proxy_status)]
+    kept = [each for each in members if each and not each.lower().lstrip(_NOT_OF_A_NAME).startswith(_OUR_NAME)]
+    return b"Proxy-Status: " + b", ".join(kept) + b"\r\n" if kept else b""
+
+
 def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
     """The lines (``Name: value``) whose field a Connection value does not name."""
     return [line for line in lines if line[: line.index(b":")].lower() not in named]

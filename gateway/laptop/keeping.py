@@ -38,7 +38,8 @@ _SECRET: Final = ("access", "refresh", "access_until", "renew_at")
 @dataclass(frozen=True)
 class SignIn:
     """Instants in epoch seconds. ``hosts``: patterns of those that may get the access token. ``comes_back_to`` and
-    ``by_device``: how it was asked for, so that it can be asked for in the same way again."""
+    ``by_device``: how it was asked for, so that it can be asked for in the same way again. ``mfa_acr_values``: the
+    issuer's words for a second factor, as the node lists them."""
 
     host: str
     port: int
@@ -58,6 +59,7 @@ class SignIn:
     mark: str = ""
     comes_back_to: int = 0  # the port of the redirect address; 0 = any
     by_device: bool = False
+    mfa_acr_values: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -94,7 +96,8 @@ class Keeper:
             facts |= _in_keyring(place, str(facts.get("mark")))
         try:
             lists = {key: tuple(facts[key]) for key in ("scopes", "hosts")}
-            return SignIn(**{**facts, **lists})
+            words = tuple(facts.get("mfa_acr_values", ()))  # an earlier version kept none
+            return SignIn(**{**facts, **lists, "mfa_acr_values": words})
         except (TypeError, KeyError):
             return None  # of another version, or without its tokens: as good as none
 

@@ -20,7 +20,7 @@ from gateway.laptop.keeping import KEYRING, LONGEST_S, Keeper, SignIn
 from gateway.laptop.loopback import listening
 from gateway.laptop.places import PATH, Described, Offered, Place, chosen, described
 from gateway.laptop.provider import DeviceCode, Provider, Refused, Tokens, begin, discovered
-from gateway.laptop.stronger import NOTHING, Wanted, parameters_of
+from gateway.laptop.stronger import MFA, NOTHING, Wanted, command_for, parameters_of
 
 BROWSER_S: Final = 300.0  # in which somebody signs in
 SLOWER_S: Final = 5  # RFC 8628, 3.5: what `slow_down` adds
@@ -60,12 +60,23 @@ def sign_in(wish: Wish, web: Web, say: Say) -> SignIn:
 
 def sign_in_again(folder: Path, earlier: SignIn, wanted: Wanted, ca: str, say: Say) -> SignIn:
     """The same once more, as strong or as recent as is wanted, and kept where the earlier one is. ``folder``:
-    `$XDG_STATE_HOME`; ``ca``: authorities named now, "" = the earlier ones. Raises as :func:`sign_in` does."""
+    `$XDG_STATE_HOME`; ``ca``: authorities named now, "" = the earlier ones. Raises as :func:`sign_in` does.
+
+    It was asked for by somebody else than the person, so it may not cost them what they have: who had a second factor
+    is asked for one again, and keeps the earlier sign-in where the new one does not show it.
+    """
     keeper = Keeper(folder, keyring=earlier.kept == KEYRING)
+    web = Web(ca or earlier.ca)
+    is_strong = _shows_mfa(earlier.place, earlier.access, web)
+    words = (*wanted.acr_values, MFA) if is_strong and MFA not in wanted.acr_values else wanted.acr_values
     wish = Wish(
-        earlier.place, earlier.ca, earlier.name, earlier.by_device, earlier.comes_back_to, browser=True, wanted=wanted
-    )
-    found = sign_in(wish, Web(ca or earlier.ca), say)
+        earlier.place, earlier.ca, earlier.name, earlier.by_device, earlier.comes_back_to, browser=True,
+        wanted=wanted._replace(acr_values=words),
+    )  # fmt: skip
+    found = sign_in(wish, web, say)
+    if is_strong and not _shows_mfa(found.place, found.access, web):
+        todo = f"to have the weaker one all the same: {command_for(found.place, wanted)}"
+        raise Unauthorized(f"the new sign-in shows no `{MFA}`, and the one that you have does, so that stays; {todo}")
     with keeper.lock(earlier.place):
         return keeper.write(found, new=True)
 
@@ -73,6 +84,15 @@ def sign_in_again(folder: Path, earlier: SignIn, wanted: Wanted, ca: str, say: S
 def known_as(place: Place, token: str, web: Web) -> Answer:
     """What the node says of the token's bearer. Raises `Away`."""
     return web.get(f"{place.origin}/.stagedoor/whoami", {"Authorization": f"Bearer {token}"})
+
+
+def _shows_mfa(place: Place, token: str, web: Web) -> bool:
+    """Whether the node sees a second factor in the token. Raises `Away` where it cannot say."""
+    answer = known_as(place, token, web)
+    if answer.status == 429 or answer.status >= 500:
+        raise Away(f"`{place}` answers {answer.status} when asked how strong a sign-in is: try again")
+    methods = answer.said.get("amr")
+    return answer.status == 200 and isinstance(methods, list) and MFA in methods
 
 
 def what_it_says(place: Place, web: Web) -> Described:
@@ -161,6 +181,7 @@ def _kept(wish: Wish, node: Described, offered: Offered, tokens: Tokens, now: in
         wish.place.host, wish.place.port, wish.ca, offered.name, offered.issuer, offered.client_id, offered.scopes,
         offered.parameters, node.hosts, now, tokens.access, min(now + tokens.lifetime_s, now + LONGEST_S),
         _renew_at(tokens, now), tokens.refresh, comes_back_to=wish.port, by_device=wish.device,
+        mfa_acr_values=offered.mfa_acr_values,
     )  # fmt: skip
 
 

@@ -1,16 +1,16 @@
 """A sign-in that is stronger or more recent than the one at hand: how a refusal asks for it (RFC 9470), and how an
 issuer is asked for it.
 
-The door speaks of strengths in its own words, above all `mfa`; the node tells command lines what an issuer calls a
-second factor. What a challenge says goes to the issuer that somebody signed in at and nowhere else, so the worst that a
-false one does is a sign-in too many.
+The door speaks of strengths in its own word, `mfa`; the node tells command lines what an issuer calls a second factor.
+Some issuers let `acr_values` choose the tenant, or another provider that signs people in. So nothing else of a
+challenge goes to one, whoever wrote it, and the worst that a false one does is a sign-in too many.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -19,8 +19,10 @@ from policy.requirements import in_words
 
 MFA: Final = "mfa"  # RFC 8176
 MOST_WORDS: Final = 8
+MOST_AGE_S: Final = 366 * 86400
 UNMET: Final = "insufficient_user_authentication"
 CLOCK_S: Final = 60  # how far clocks may differ
+_AGE: Final = re.compile("[0-9]{1,9}")
 _PARAMETER: Final = re.compile(r'\b([a-z_]+)="([^"\\]{0,2048})"')
 
 
@@ -36,15 +38,19 @@ class Wanted(NamedTuple):
 NOTHING: Final = Wanted()
 
 
-def wanted_by(challenge: str) -> Wanted | None:
-    """What the value of a `WWW-Authenticate` asks for (RFC 9470, 3). None where another sign-in mends nothing."""
+def wanted_by(challenge: str, mfa_acr_values: Collection[str] = ()) -> Wanted | None:
+    """What the value of a `WWW-Authenticate` asks for (RFC 9470, 3), of what the node lists: `mfa`, and the issuer's
+    words for it. None where another sign-in mends nothing."""
     pairs = _PARAMETER.findall(challenge)
     said = dict(pairs)
     if len(said) != len(pairs) or said.get("error") != UNMET:
         return None
     words = tuple(said.get("acr_values", "").split())
     age = said.get("max_age", "")
-    if len(words) > MOST_WORDS or not all(map(is_word, words)) or (age and not (age.isdecimal() and len(age) < 10)):
+    if len(words) > MOST_WORDS or not all(map(is_word, words)) or (age and not _AGE.fullmatch(age)):
+        return None
+    words = tuple(each for each in words if each == MFA or each in mfa_acr_values)
+    if int(age or 0) > MOST_AGE_S:
         return None
     return Wanted(words, int(age) if age else -1, True) if words or age else None
 

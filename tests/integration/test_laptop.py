@@ -442,6 +442,29 @@ def test_a_token_for_another_client_takes_the_challenge(place: SigningIn, laptop
         assert (refused.returncode, refused.stdout) == (2, "")
 
 
+def test_a_challenge_costs_nobody_a_stronger_sign_in(place: SigningIn, laptop: Laptop) -> None:
+    """A second factor is asked for again, and a provider that leaves it out replaces nothing. Nor does it hear any
+    other word of a challenge."""
+    signed_in(place, laptop)
+    with laptop.start("login", f"localhost:{place.node.port}", "--again", "--acr-values", "mfa") as login:
+        address = login.wait_for(r"\n  (http\S+/auth\?\S+)")
+        login.wait_for("Waiting for the browser")
+        browse(place, place.browser(), address, "jane")
+        assert login.end() == 0, login.told
+    strong = laptop.run("token", vault(place)).stdout.strip()
+    said = 'Bearer error="insufficient_user_authentication", acr_values="idp:evil", max_age="0"'
+    with laptop.start("token", vault(place), "--challenge", said) as asking:
+        address = asking.wait_for(r"\n  (http\S+/auth\?\S+)")
+        assert "evil" not in address
+        assert "&acr_values=two" in address
+        asking.wait_for("Waiting for the browser")
+        browse(place, place.browser(), address.replace("&acr_values=two", ""), "jane")
+        assert asking.end() == 1, asking.told
+    assert (asking.out, "so that stays" in asking.told) == ("", True)
+    assert laptop.run("token", vault(place)).stdout.strip() == strong
+    assert challenged(place, strong) == ""
+
+
 def challenged(place: SigningIn, token: str) -> str:
     """What the door says to a bearer who is not strong enough; "" for one who is."""
     surfer = Surfer({VAULT: place.node.port}, place.trust)

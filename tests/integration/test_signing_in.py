@@ -32,6 +32,7 @@ from tests.support.upstream import Upstream
 from tests.support.wire import Got
 
 SHOP = "https://shop.example.com"
+UNREPORTED = '{"max_age":0}'  # what a browser was told to report about this host ends here
 STRICT = {
     **POLICY,
     "rules": [
@@ -68,6 +69,7 @@ def turned_back(world: SessionWorld, browser: Browser, way: str, why: str, **fie
     got = browser.go("echo.test", way, **fields)
     assert (got.status, got.headers["location"]) == (303, f"/.stagedoor/arrive?because={why}"), got.body
     assert got.headers["referrer-policy"] == "no-referrer"
+    assert got.headers["nel"] == UNREPORTED
     code = way.partition("code=")[2].partition("&")[0]
     until(lambda: any(each["code"] == code for each in world.control.redeemed))
     assert code not in world.control.codes
@@ -81,6 +83,7 @@ def told_elsewhere(got: Got) -> str:
     path, _, why = got.headers["location"].partition("?because=")
     assert (got.status, path, got.body) == (303, "/.stagedoor/arrive", b"")
     assert got.headers["referrer-policy"] == "no-referrer"
+    assert got.headers["nel"] == UNREPORTED
     return why
 
 
@@ -105,6 +108,7 @@ def test_a_person_is_sent_to_sign_in_and_comes_back_to_where_they_were(world: Se
     assert (ticket.host, ticket.target) == ("echo.test:8443", "/orders/7?a=b%20c&d=%C3%A9")
     arrived = browser.go("echo.test:8443", world.control.code_for(ticket))
     assert (arrived.status, arrived.headers["location"]) == (303, "/orders/7?a=b%20c&d=%C3%A9")
+    assert arrived.headers["nel"] == UNREPORTED
     assert list(browser.cookies["echo.test"]) == ["__Host-stagedoor"]
     assert not any("Max-Age" in line for line in browser.set_cookies if line.startswith("__Host-stagedoor=1"))
     there = browser.go("echo.test:8443", arrived.headers["location"])

@@ -250,6 +250,20 @@ def test_a_service_clears_no_cookies() -> None:
     assert answer.lines == b'HTTP/1.1 200 OK\r\nClear-Site-Data: "cache"\r\n'
 
 
+def test_a_service_does_not_speak_as_the_door() -> None:
+    """Who reads `Proxy-Status` (RFC 9209) knows by it that no service was asked."""
+    said = [
+        (b"Proxy-Status", b"stagedoor; error=http_request_denied"), (b"proxy-status", b"StageDoor, cdn; error=x"),
+        (b"Proxy-Status", b'"stagedoor.example"; error=x'), (b"Proxy_Status", b"stagedoor"),
+        (b"Proxy-Status", b'a; details="x, \\", stagedoor; y", stagedoor-2, b'), (b"Proxy-Status", b'a; details="x'),
+    ]  # fmt: skip
+    answer = read(403, *said, FIVE)
+    assert answer.lines == (
+        b"HTTP/1.1 403 Forbidden\r\nProxy-Status: cdn; error=x\r\n"
+        b'Proxy-Status: a; details="x, \\", stagedoor; y", b\r\n'
+    )
+
+
 def test_the_own_service_sets_our_cookies() -> None:
     answer = read_answer(200, "1.1", [(b"Set-Cookie", b"__Host-stagedoor=x"), FIVE], "GET", AnswerRules(own=True))
     assert isinstance(answer, Answer)

@@ -75,11 +75,17 @@ def test_the_memo_is_bounded_and_never_holds_what_is_no_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"Alt-Svc", b"X-Request-Id", b"X-Stagedoor-User", b"Keep-Alive", b"Proxy-Authenticate"]
-)
+    "name", [b"Alt-Svc", b"X-Request-Id", b"X-Stagedoor-User", b"Keep-Alive", b"Proxy-Authenticate", b"NEL",
+             b"Report-To", b"report_to"],
+)  # fmt: skip
 def test_answers_do_not_speak_for_the_door(name: bytes) -> None:
     assert answer_names({}).judge(name) == STOPS
 
 
 def test_answers_keep_what_only_requests_must_not_carry() -> None:
     assert answer_names({}).judge(b"X-Forwarded-For") == PASSES
+
+
+def test_a_document_reports_on_itself() -> None:
+    """`Reporting-Endpoints` lasts as long as its document; `Report-To` is kept for the origin, and so for us."""
+    assert answer_names({}).judge(b"Reporting-Endpoints") == PASSES

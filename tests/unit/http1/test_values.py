@@ -21,6 +21,7 @@ from gateway.http1.values import (
     idle_seconds,
     is_traceparent,
     nearest_scheme,
+    of_others,
     via_names,
     without,
 )
@@ -122,6 +123,25 @@ def test_a_bearer_scheme_is_told_from_all_others(authorization: bytes, token: by
 )
 def test_our_pseudonym_is_found_as_a_hop(via: bytes, named: bool) -> None:
     assert via_names(via, b"stagedoor") is named
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        (b"", b""), (b"cdn", b"cdn"), (b"stagedoor", b""), (b"  stagedoor;error=x , cdn;x=1 ", b"cdn;x=1"),
+        (b',"stagedoor",', b""), (b'"\\stagedoor"', b""), (b'" stagedoor"', b""), (b"*stagedoor", b""),
+        (b'cdn; x="a, stagedoor"', b'cdn; x="a, stagedoor"'), (b'cdn; x="', b""), (b'cdn; x="a\\', b""),
+        (b'", stagedoor; error=x', b""), (b"not-stagedoor", b"not-stagedoor"),
+    ],
+)  # fmt: skip
+def test_a_proxy_status_keeps_what_others_say(said: bytes, left: bytes) -> None:
+    assert of_others(said) == (b"Proxy-Status: " + left + b"\r\n" if left else b"")
+
+
+def test_a_long_proxy_status_takes_no_time_to_speak_of() -> None:
+    """A pattern that tried every way to split this would not come back."""
+    assert of_others(b'a"' * 30_001) == b""
+    assert of_others(b'"\\' * 30_001) == b""
 
 
 def test_the_scheme_is_what_the_nearest_hop_said() -> None:

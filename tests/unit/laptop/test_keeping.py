@@ -34,6 +34,8 @@ def test_what_is_kept_is_read_again(keeper: Keeper) -> None:
     assert keeper.read(PLACE) == kept
     assert replace(kept, mark="") == KEPT
     assert keeper.places() == [PLACE]
+    worded = keeper.write(replace(kept, mfa_acr_values=("two",)))
+    assert keeper.read(PLACE) == worded
     keeper.forget(PLACE)
     assert keeper.read(PLACE) is None
 

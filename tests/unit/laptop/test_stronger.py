@@ -27,6 +27,13 @@ def test_what_the_door_asks_for_is_read(need: tuple[str, ...], wanted: Wanted | 
     assert wanted_by(challenge("requirement_unmet", need).decode()) == wanted
 
 
+def test_an_issuer_hears_no_word_that_the_node_does_not_list() -> None:
+    """Some choose the provider or the tenant by it."""
+    challenge = 'Bearer error="insufficient_user_authentication", acr_values="idp:evil two mfa", max_age="0"'
+    assert wanted_by(challenge, ("two",)) == Wanted(("two", "mfa"), 0, True)
+    assert wanted_by(challenge) == Wanted(("mfa",), 0, True)
+
+
 @pytest.mark.parametrize("code", ["identity_required", "token_expired", "scope_missing", "no_rule"])
 def test_other_refusals_ask_for_no_sign_in(code: str) -> None:
     assert wanted_by(challenge(code, ("payments:read",)).decode()) is None
@@ -41,6 +48,9 @@ def test_other_refusals_ask_for_no_sign_in(code: str) -> None:
         'Bearer error="insufficient_user_authentication", acr_values="' + "x " * 9 + '"',
         'Bearer error="insufficient_user_authentication", max_age="-1"',
         'Bearer error="insufficient_user_authentication", max_age="9999999999"',
+        'Bearer error="insufficient_user_authentication", max_age="31622401"',
+        'Bearer error="insufficient_user_authentication", max_age="٣"',
+        'Bearer error="insufficient_user_authentication", acr_values="idp:evil tenant:x"',
         'Bearer error="insufficient_user_authentication", acr_values="a", acr_values="b"',
         'Bearer error="invalid_token", acr_values="mfa"',
     ],
