@@ -385,6 +385,7 @@ def test_what_control_gives_out_must_open_here(world: SessionWorld, value: objec
     assert "b" not in browser.cookies["echo.test"]
 
 
+@pytest.mark.slow
 def test_an_arrival_while_control_is_silent_is_told_so_within_seconds(world: SessionWorld) -> None:
     browser = world.browser()
     way = sign_in(world, browser)
@@ -615,6 +616,7 @@ def test_no_other_site_signs_anybody_out(world: SessionWorld, fields: dict[str, 
     assert world.control.signed_out == []
 
 
+@pytest.mark.slow
 def test_signing_out_without_a_session_and_with_control_away(world: SessionWorld) -> None:
     got = world.browser().ask("echo.test", "/.stagedoor/sign-out", "POST", Sec_Fetch_Site="same-origin")
     assert (got.status, got.headers["location"]) == (303, "https://central.test/.stagedoor/signed-out")

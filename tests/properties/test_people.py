@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def peopled(draw: st.DrawFn) -> Catalog:
     return replace(facts, people=people, teams=teams)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(peopled(), tellings())
 def test_everybody_is_in_exactly_one_class_and_matched_are_those_whom_the_door_finds(
@@ -96,6 +98,7 @@ def test_everybody_is_in_exactly_one_class_and_matched_are_those_whom_the_door_f
     assert all(each.names for each in found.here if each.kind in ("matched", "near"))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(peopled(), tellings())
 def test_a_proposal_that_is_followed_is_a_match_and_changes_nobody_elses(facts: Catalog, told: list[Told]) -> None:

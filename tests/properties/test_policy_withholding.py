@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +71,7 @@ def test_what_two_versions_meet_in_permits_what_both_permit_and_nothing_else(
             assert is_permitted(alone, path, method, caller, call) == verdicts[1], f"{method} {path}"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(catalogs(), catalogs(), POLICIES, POLICIES, st.lists(INVARIANTS, min_size=1, max_size=2), LONGER, NUMBERS)
 def test_what_is_published_instead_breaks_no_invariant_and_permits_no_more(
