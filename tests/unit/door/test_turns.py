@@ -131,12 +131,17 @@ def test_within_a_line_those_who_are_known_take_turns() -> None:
 
 
 def test_little_work_is_done_together() -> None:
-    loop, share, _ = crowd()
-    done: list[int] = []
-    for number in range(3):
-        share.line_up(lambda number=number: done.append(number), "")  # type: ignore[misc]  # a default binds it
-    loop.turn()
-    assert done == [0, 1, 2]
+    """In one turn, unless the machine takes the processor away within these few microseconds: not twenty times."""
+
+    def in_one_turn() -> list[int]:
+        loop, share, _ = crowd()
+        done: list[int] = []
+        for number in range(3):
+            share.line_up(lambda number=number: done.append(number), "")  # type: ignore[misc]  # a default binds it
+        loop.turn()
+        return done
+
+    assert [0, 1, 2] in (in_one_turn() for _ in range(20))
 
 
 def test_reads_of_much_are_let_go_one_in_a_turn() -> None:
