@@ -63,13 +63,16 @@ class FrameStore:
         self._folder = folder / "frames"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._sound: set[str] = set()  # hashes this store wrote or read whole
+        self._left: set[str] | None = None  # files that others had written when this store first wrote
         self._unsettled: list[str] = []
 
     def write(self, frame: Any) -> str:
         """Store plain data and return its hash. A file that is already there is trusted only once it was read."""
         body = frame_body(frame)
         name = frame_hash(body)
-        if name in self._sound or self._holds(name):
+        if self._left is None:
+            self._left = set(self.names())
+        if name in self._sound or (name in self._left and self._holds(name)):
             return name
         content = FRAME_HEAD + len(body).to_bytes(_LENGTH_SIZE, "big") + body
         try:
@@ -82,13 +85,15 @@ class FrameStore:
         return name
 
     def _put(self, name: str, content: bytes) -> None:
-        """A reader sees all of it or none."""
-        draft = f"{self._folder}/.draft-{os.getpid()}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb", buffering=0) as out:
-            if out.write(content) != len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.rename(draft, f"{self._folder}/{name}")
+        """A new file is written in its place: nobody looks for it before a manifest names it. What replaces a damaged
+        one, which somebody may be reading, is there as a whole at once."""
+        path = f"{self._folder}/{name}"
+        try:
+            _write(path, os.O_EXCL, content)
+        except FileExistsError:
+            draft = f"{self._folder}/.draft-{os.getpid()}"
+            _write(draft, os.O_TRUNC, content)
+            os.rename(draft, path)
 
     def settle(self) -> int:
         """Everything written is on disk when this returns; called before a manifest names it. Returns how many
@@ -164,6 +169,19 @@ class FrameStore:
         if int.from_bytes(content[len(FRAME_HEAD) : start], "big") != len(body) or frame_hash(body) != name:
             raise SnapshotFault(f"frame `{name}` is damaged")
         return body
+
+
+def _write(path: str, flag: int, content: bytes) -> None:
+    """Leaves no file that holds less than ``content``, unless the machine stops."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flag, 0o600)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 class Manifest(NamedTuple):

@@ -69,8 +69,8 @@ def start(token: str, keep_state: bool = False) -> Gateway:
     except BaseException:
         tree.stop()
         raise
-    told = told_version([*COMMAND, "version"]).split()
-    return Gateway("stagedoor", told[-1] if told else "", tree, {"": DOOR, "tls": DOOR_TLS}, "gateway.app door")
+    told = told_version([*COMMAND, "version"]).removeprefix("stagedoor ")
+    return Gateway("stagedoor", told, tree, {"": DOOR, "tls": DOOR_TLS}, "gateway.app door")
 
 
 def metrics() -> dict[str, float]:

@@ -126,6 +126,20 @@ def test_a_damaged_file_of_the_same_name_is_written_again(tmp_path: Path) -> Non
     assert FrameStore(tmp_path).read(name) == FRAME
 
 
+def test_a_full_disk_leaves_no_part_of_a_frame(tmp_path: Path) -> None:
+    """A file under a frame's name holds the whole frame: where there is no room for it, there is none."""
+    tried = (
+        "import resource, signal, sys; from pathlib import Path; from gateway.frames import FrameStore\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try: FrameStore(Path(sys.argv[1])).write(tuple(range(1000)))\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    done = subprocess.run([sys.executable, "-c", tried, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "No space left on device\n"
+    assert os.listdir(tmp_path / "frames") == []
+
+
 def test_the_manifest_comes_back_equal(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) is None
     manifest = Manifest("abc", "1", {f"exposure/component:default/{n}@prod": str(n) for n in range(2000)})
