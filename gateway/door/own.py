@@ -166,29 +166,30 @@ def arrive(exchange: Exchange) -> None:
     if refusal_is_over(exchange):
         return  # somebody tries codes
     name = TO_COOKIE + form[2]
-    why = _why_not(exchange, name)
+    began_here = values_of(head.own_cookies, name)
+    why = _why_not(exchange, began_here)
     if why:
         _turn_back(exchange, form[1], why)
         return
-    asked = _redeeming(exchange, form[1], proof_of(values_of(head.own_cookies, name)[0]))
+    asked = _redeeming(exchange, form[1], proof_of(began_here[0]))
     exchange.door.errands.ask(exchange, asked, lambda waiting, said: _arrived(waiting, said, name))
 
 
-def _why_not(exchange: Exchange, name: bytes) -> str:
-    """Why nobody arrives this way, whatever the code is worth; "" where control has to be asked."""
+def _why_not(exchange: Exchange, began_here: list[bytes]) -> str:
+    """Why nobody arrives this way, whatever the code is worth; "" where control has to be asked. ``began_here``: the
+    values of the cookie that the sign-in began with."""
     if not is_navigation(exchange.head):
         return "way"
     if not is_https(exchange):
         return "https"
-    return "" if len(values_of(exchange.head.own_cookies, name)) == 1 else "cookie"
+    return "" if len(began_here) == 1 else "cookie"
 
 
 def _turn_back(exchange: Exchange, code: bytes, why: str) -> None:
     """The code is worth something to whoever began the sign-in elsewhere, and a page of this host can read where its
     windows are: so it is used up, and no page is ever shown at an address that holds it."""
     exchange.door.following.ask_control({**_redeeming(exchange, code, ""), "id": NOBODY_ASKS})
-    exchange.refused = Refusal("session_not_begun")
-    redirect(exchange, f"{ARRIVAL}?because={why}", UNREPORTED)
+    _tell_elsewhere(exchange, "session_not_begun", why)
 
 
 def is_arrival(raw: bytes) -> bool:
@@ -200,9 +201,14 @@ def is_arrival(raw: bytes) -> bool:
 
 def turn_away(exchange: Exchange, code: str) -> None:
     """The refusal of an arrival that was not looked at. Its code is worth as much as before, and to nobody known."""
+    _tell_elsewhere(exchange, code, "many" if code == "rate_limited" else "later")
+
+
+def _tell_elsewhere(exchange: Exchange, code: str, why: str) -> None:
+    """Refuse an arrival at an address without its code."""
     if not exchange.refused.reason:
         exchange.refused = Refusal(code)
-    redirect(exchange, f"{ARRIVAL}?because={'many' if code == 'rate_limited' else 'later'}", UNREPORTED)
+    redirect(exchange, f"{ARRIVAL}?because={why}", UNREPORTED)
 
 
 def away(request_id: bytes) -> bytes:
@@ -224,8 +230,7 @@ def _arrived(exchange: Exchange, said: Mapping[str, Any], name: bytes) -> None:
     """Control has said whose session it is. A cookie that does not open here would not be one tomorrow either."""
     value, target = said.get("cookie"), said.get("target")
     if not value:
-        exchange.refused = Refusal("session_not_begun")
-        redirect(exchange, f"{ARRIVAL}?because=used", UNREPORTED)
+        _tell_elsewhere(exchange, "session_not_begun", "used")
         return
     door, head = exchange.door, exchange.head
     cookie = None

@@ -12,47 +12,32 @@ import jwt
 import pytest
 from jwt import PyJWK
 
-from policy.facts import Catalog, Exposure, Operation
+from policy.facts import Catalog, Operation
 from tests.integration.conftest import request
-from tests.support.door import LoopThread, until
+from tests.support.asserting import THINGS, Asked, asserting_door, catalog_of, running_upstream, told
 from tests.support.door_sessions import CENTRAL, SessionWorld, session_door
-from tests.support.small_catalog import NOWHERE, service, small_catalog
 from tests.support.upstream import Upstream
 from tests.support.wire import Client, Got
 
-FIELD = "x-stagedoor-assertion"
-OPERATIONS = (Operation("GET", "/things"), Operation("POST", "/hooks", public=True))
 POLICY = {"version": 1, "environments": {"prod": {"everyone": ["all"], "public": "declared"}}}
 
 
-def catalog(upstream: str) -> Catalog:
+def catalog(upstream: Upstream) -> Catalog:
     """`proved` asked for it, `plain` did not."""
-    small = small_catalog(upstream)
-    more = [
-        service(
-            name, (upstream,), "everyone", options=frozenset(words), operations=OPERATIONS, has_definition=True,
-            exposures=(Exposure("prod", f"{name}.test", "/", (upstream,), NOWHERE),),
-        )
-        for name, words in {"plain": (), "proved": ("assertion",)}.items()
-    ]  # fmt: skip
-    return Catalog(small.people, small.teams, {**small.services, **{each.ref: each for each in more}})
+    services = {"plain": Asked("plain.test", frozenset()), "proved": Asked("proved.test")}
+    return catalog_of(upstream.url, services, (THINGS, Operation("POST", "/hooks", public=True)))
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    thread = LoopThread("upstream")
-    made = Upstream(thread).start()
-    yield made
-    made.stop()
-    thread.close()
+    with running_upstream() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def world(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionWorld]:
     state = tmp_path_factory.mktemp("assertion") / "state"
-    with session_door(state, catalog(upstream.url), upstream.url, policy=POLICY) as made:
-        made.control.tell(made.control.key_message())
-        until(lambda: b"kid" in made.door.door.following.assertions.jwks)
+    with asserting_door(state, catalog(upstream), upstream, POLICY) as made:
         yield made
 
 
@@ -60,10 +45,6 @@ def ask(world: SessionWorld, host: str, target: str = "/things", lines: bytes = 
     with Client(world.door.port) as client:
         method = more.get("method", "GET")
         return client.send(request(target, host=host, lines=lines, **more)).answer(method)
-
-
-def told(upstream: Upstream) -> list[str]:
-    return [value for name, value in upstream.seen[-1].headers if name.lower() == FIELD]
 
 
 def keys(world: SessionWorld, host: str = "proved.test") -> dict[str, Any]:
@@ -83,7 +64,7 @@ def read(world: SessionWorld, text: str) -> dict[str, Any]:
 
 def test_a_service_that_asked_can_check_who_is_asking(world: SessionWorld, upstream: Upstream) -> None:
     assert ask(world, "proved.test").status == 200
-    (text,) = told(upstream)
+    (text,) = told(upstream.seen[-1])
     said = read(world, text)
     assert (said["sub"], said["kind"], said["idp"], said["idp_sub"]) == ("user:default/jane", "person", "test", "jane")
     assert 0 < said["exp"] - said["iat"] <= 60
@@ -91,9 +72,9 @@ def test_a_service_that_asked_can_check_who_is_asking(world: SessionWorld, upstr
 
 def test_nobody_else_is_told(world: SessionWorld, upstream: Upstream) -> None:
     assert ask(world, "plain.test").status == 200
-    assert told(upstream) == []
+    assert told(upstream.seen[-1]) == []
     assert ask(world, "proved.test", "/hooks", method="POST", sub=None).status == 200
-    assert told(upstream) == []  # anonymous
+    assert told(upstream.seen[-1]) == []  # anonymous
 
 
 @pytest.mark.parametrize("host", ["plain.test", "proved.test"])
@@ -107,7 +88,7 @@ def test_the_keys_are_at_every_host_and_for_everybody(world: SessionWorld) -> No
 
 
 def test_without_a_key_the_service_is_not_asked(upstream: Upstream, tmp_path: Path) -> None:
-    with session_door(tmp_path / "state", catalog(upstream.url), upstream.url, policy=POLICY) as world:
+    with session_door(tmp_path / "state", catalog(upstream), upstream.url, policy=POLICY) as world:
         world.door.thread.call(lambda: world.door.door.following.assertions.take([]))
         before = len(upstream.seen)
         got = ask(world, "proved.test")

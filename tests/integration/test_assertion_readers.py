@@ -15,49 +15,31 @@ import orjson
 import pytest
 
 from gateway.identity.upstream_assertion import ServiceSigner, signers_of, signing
-from policy.facts import Catalog, Exposure, Operation
 from tests.integration.conftest import request
+from tests.support.asserting import Asked, asserting_door, catalog_of, running_upstream, told
 from tests.support.assertion_readers import LANGUAGES, Reader, why_not
-from tests.support.door import LoopThread, until
-from tests.support.door_sessions import CENTRAL, SessionWorld, session_door
-from tests.support.small_catalog import NOWHERE, service, small_catalog
+from tests.support.door import until
+from tests.support.door_sessions import CENTRAL, SessionWorld
 from tests.support.upstream import Upstream
 from tests.support.wire import Client
 
-FIELD = "x-stagedoor-assertion"
-OURS = "component:default/payments"  # as in the document
 POLICY = {"version": 1, "environments": {"prod": {"everyone": ["all"]}}}
 
 
-def catalog(upstream: str) -> Catalog:
-    """`payments`, at the name by which every machine knows itself, and another service with the same option."""
-    small = small_catalog(upstream)
-    more = [
-        service(
-            name, (upstream,), "everyone", options=frozenset({"assertion"}), has_definition=True,
-            operations=(Operation("GET", "/things"),),
-            exposures=(Exposure("prod", host, "/", (upstream,), NOWHERE),),
-        )
-        for name, host in {"payments": "localhost", "orders": "orders.test"}.items()
-    ]  # fmt: skip
-    return Catalog(small.people, small.teams, {**small.services, **{each.ref: each for each in more}})
+# `payments`, at the name by which every machine knows itself, and another service with the same option
+SERVICES = {"payments": Asked("localhost"), "orders": Asked("orders.test")}
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    thread = LoopThread("upstream")
-    made = Upstream(thread).start()
-    yield made
-    made.stop()
-    thread.close()
+    with running_upstream() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def world(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionWorld]:
     state = tmp_path_factory.mktemp("readers") / "state"
-    with session_door(state, catalog(upstream.url), upstream.url, policy=POLICY) as made:
-        made.control.tell(made.control.key_message())
-        until(lambda: b"kid" in made.door.door.following.assertions.jwks)
+    with asserting_door(state, catalog_of(upstream.url, SERVICES), upstream, POLICY) as made:
         yield made
 
 
@@ -65,7 +47,7 @@ def told_to(world: SessionWorld, upstream: Upstream, host: str) -> str:
     """What the door says of Jane to the service at this host."""
     with Client(world.door.port) as client:
         assert client.send(request("/things", host=host)).answer("GET").status == 200
-    (text,) = [value for name, value in upstream.seen[-1].headers if name.lower() == FIELD]
+    (text,) = told(upstream.seen[-1])
     return text
 
 

@@ -101,7 +101,7 @@ def signed_in(place: SigningIn, laptop: Laptop, who: str = "jane", *more: str) -
         address = login.wait_for(r"\n  (http\S+/auth\?\S+)")
         login.wait_for("Waiting for the browser")
         page = browse(place, place.browser(), address, who)
-        assert login.end() == 0, login.told
+        assert login.end() == 0, login.shown
         assert page.status == 200
         assert "You are signed in" in page.text
     return login
@@ -129,14 +129,14 @@ def test_somebody_signs_in_calls_a_service_and_signs_out(place: SigningIn, lapto
 def test_a_browser_is_not_needed_where_there_is_a_device_code(place: SigningIn, laptop: Laptop) -> None:
     with laptop.start("login", f"localhost:{place.node.port}", "--ca", ca(place), "--device", "--json") as login:
         whole = login.wait_for(r"\n  (http\S+user_code=\S+)\n")
-        assert re.search(r"\n  [A-Z0-9-]{6,}\n", login.told)
+        assert re.search(r"\n  [A-Z0-9-]{6,}\n", login.shown)
         surfer = place.browser()
         page = surfer.open(whole)
         while "<h1>Done</h1>" not in page.text:
             assert page.status == 200, page.text
             fields = {"login": "joe"} if "/interaction/" in page.url else {}
             page = surfer.submit(page.form(), **fields)
-        assert login.end() == 0, login.told
+        assert login.end() == 0, login.shown
     assert json.loads(login.out)["ref"] == "user:default/joe"
     assert not laptop.opened.exists()
 
@@ -161,7 +161,7 @@ def test_parallel_calls_renew_once_and_lose_nothing(place: SigningIn, laptop: La
         age(laptop)
         place.provider.asked()
         started = [laptop.start("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", shop(place)) for _ in range(10)]
-        assert [each.end() for each in started] == [0] * 10, [each.told for each in started]
+        assert [each.end() for each in started] == [0] * 10, [each.shown for each in started]
         assert {each.out for each in started} == {"200"}
         assert place.provider.asked().count("/token") == 1
 
@@ -240,9 +240,9 @@ def test_secrets_are_in_no_arguments_and_no_words(place: SigningIn, laptop: Lapt
     refresh = json.loads(file.read_text())["refresh"]
     seen = (laptop.home / "seen").read_text()
     assert "--config" in seen
-    for where in (seen, called.stderr, called.stdout.replace('"authorization"', ""), login.told, login.out):
+    for where in (seen, called.stderr, called.stdout.replace('"authorization"', ""), login.shown, login.out):
         assert refresh not in where
-    for where in (seen, called.stderr, login.told, login.out):
+    for where in (seen, called.stderr, login.shown, login.out):
         assert token not in where
 
 
@@ -313,7 +313,7 @@ def test_only_the_answer_that_is_waited_for_ends_a_sign_in(place: SigningIn, lap
         assert surfer.get(back, {"Host": "evil.example"}).status == 404
         assert surfer.get(back.replace("/callback", "/other")).status == 404
         assert "You are signed in" in browse(place, surfer, address, "jane").text
-        assert login.end() == 0, login.told
+        assert login.end() == 0, login.shown
 
 
 def test_a_mixed_up_answer_and_a_refusal_end_a_sign_in(place: SigningIn, laptop: Laptop) -> None:
@@ -329,8 +329,8 @@ def test_a_mixed_up_answer_and_a_refusal_end_a_sign_in(place: SigningIn, laptop:
             assert page.status == 400
             assert "You are not signed in" in page.text
             assert login.end() in (1, 4)
-            assert why in login.told
-            assert state not in login.told.rpartition("error:")[2]
+            assert why in login.shown
+            assert state not in login.shown.rpartition("error:")[2]
     assert not laptop.sign_ins.exists() or not list(laptop.sign_ins.glob("*.json"))
 
 
@@ -415,12 +415,12 @@ def test_a_stronger_sign_in_by_device_code(place: SigningIn, laptop: Laptop) -> 
     """Who signed in with a code is shown a code again, and needs to name nothing but the host."""
     with laptop.start("login", f"localhost:{place.node.port}", "--ca", ca(place), "--device") as login:
         by_code(place, login.wait_for(r"\n  (http\S+user_code=\S+)\n"))
-        assert login.end() == 0, login.told
+        assert login.end() == 0, login.shown
     assert laptop.run("curl", "-sS", vault(place)).returncode == 1
     words = ("login", f"localhost:{place.node.port}", "--again", "--acr-values", "mfa")
     with laptop.start(*words) as login:
         by_code(place, login.wait_for(r"\n  (http\S+user_code=\S+)\n"))
-        assert login.end() == 0, login.told
+        assert login.end() == 0, login.shown
     assert "as user:default/jane" in login.out
     assert laptop.run("curl", "-sS", vault(place)).returncode == 0
 
@@ -434,7 +434,7 @@ def test_a_token_for_another_client_takes_the_challenge(place: SigningIn, laptop
         address = asking.wait_for(r"\n  (http\S+/auth\?\S+)")
         asking.wait_for("Waiting for the browser")
         browse(place, place.browser(), address, "jane")
-        assert asking.end() == 0, asking.told
+        assert asking.end() == 0, asking.shown
     assert asking.out.strip() not in ("", weak)
     assert challenged(place, asking.out.strip()) == ""
     for said in ("Bearer", 'Bearer realm="x", error="invalid_token"', "x"):
@@ -450,7 +450,7 @@ def test_a_challenge_costs_nobody_a_stronger_sign_in(place: SigningIn, laptop: L
         address = login.wait_for(r"\n  (http\S+/auth\?\S+)")
         login.wait_for("Waiting for the browser")
         browse(place, place.browser(), address, "jane")
-        assert login.end() == 0, login.told
+        assert login.end() == 0, login.shown
     strong = laptop.run("token", vault(place)).stdout.strip()
     said = 'Bearer error="insufficient_user_authentication", acr_values="idp:evil", max_age="0"'
     with laptop.start("token", vault(place), "--challenge", said) as asking:
@@ -459,8 +459,8 @@ def test_a_challenge_costs_nobody_a_stronger_sign_in(place: SigningIn, laptop: L
         assert "&acr_values=two" in address
         asking.wait_for("Waiting for the browser")
         browse(place, place.browser(), address.replace("&acr_values=two", ""), "jane")
-        assert asking.end() == 1, asking.told
-    assert (asking.out, "so that stays" in asking.told) == ("", True)
+        assert asking.end() == 1, asking.shown
+    assert (asking.out, "so that stays" in asking.shown) == ("", True)
     assert laptop.run("token", vault(place)).stdout.strip() == strong
     assert challenged(place, strong) == ""
 
@@ -483,8 +483,8 @@ def test_a_sign_in_that_is_not_what_was_asked_for_is_told(place: SigningIn, lapt
         assert "&prompt=login" in address
         login.wait_for("Waiting for the browser")
         browse(place, place.browser(), address.replace("&acr_values=x", ""), "jane")
-        assert login.end() == 5, login.told
-    assert "does not show what was asked for (x)" in login.told
+        assert login.end() == 5, login.shown
+    assert "does not show what was asked for (x)" in login.shown
     alone = laptop.run("login", f"localhost:{place.node.port}", "--max-age", "60")
     assert (alone.returncode, "--again" in alone.stderr) == (2, True)
 
@@ -499,7 +499,7 @@ def test_the_lab_signs_laptops_in(laptop: Laptop, tmp_path: Path) -> None:
             form = surfer.open(login.wait_for(r"\n  (http\S+/authorize\?\S+)")).form()
             page = surfer.submit(Form(form.action, form.method), user="jane", mfa="on")
             assert "You are signed in" in page.text
-            assert login.end() == 0, login.told
+            assert login.end() == 0, login.shown
         assert "as user:default/jane" in login.out
         called = laptop.run("curl", "-sS", f"https://payments.localhost:{lab.port}/payments")
         assert called.returncode == 0, called.stderr

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,26 +17,27 @@ from typing import Any, Self
 from tests.support.node import ROOT
 
 PATIENCE_S = 60.0
+Reading = Callable[[], None]
 
 
-class Running:
-    """A command that waits for somebody. ``told``: what it has said on stderr so far."""
+class _Command:
+    """A process that somebody listens to. ``shown``: what it has said so far, where people look."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | subprocess.Popen[bytes], readers: list[Reading]) -> None:
         self.process = process
-        self.told = ""
-        self.out = ""
+        self.shown = ""
         self._changed = threading.Condition()
-        self._readers = [threading.Thread(target=each, daemon=True) for each in (self._read_told, self._read_out)]
+        self._heard = len(readers)  # of its streams, those that are open
+        self._readers = [threading.Thread(target=self._listen, args=(each,), daemon=True) for each in readers]
         for reader in self._readers:
             reader.start()
 
     def wait_for(self, pattern: str) -> str:
-        """The first group of what it says on stderr, once it does."""
+        """The first group of what it shows, once it does."""
         with self._changed:
-            self._changed.wait_for(lambda: re.search(pattern, self.told) or self.process.poll() is not None, PATIENCE_S)
-        found = re.search(pattern, self.told)
-        assert found is not None, f"it never said `{pattern}`:\n{self.told}"
+            self._changed.wait_for(lambda: re.search(pattern, self.shown) or not self._heard, PATIENCE_S)
+        found = re.search(pattern, self.shown)
+        assert found is not None, f"it never said `{pattern}`:\n{self.shown}"
         return found[1] if found.groups() else found[0]
 
     def end(self) -> int:
@@ -53,70 +54,63 @@ class Running:
             self.process.kill()
         self.end()
 
-    def _read_told(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+    def _listen(self, reader: Reading) -> None:
+        try:
+            reader()
+        finally:
             with self._changed:
-                self.told += line
+                self._heard -= 1
                 self._changed.notify_all()
-        self.process.stderr.close()
+
+    def _show(self, text: str) -> None:
         with self._changed:
+            self.shown += text
             self._changed.notify_all()
 
+
+class Running(_Command):
+    """A command that waits for somebody, who reads its stderr. ``out``: its stdout, once it has ended."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.out = ""
+        self._pipes = process
+        super().__init__(process, [self._read_told, self._read_out])
+
+    def _read_told(self) -> None:
+        assert self._pipes.stderr is not None
+        for line in self._pipes.stderr:
+            self._show(line)
+        self._pipes.stderr.close()
+
     def _read_out(self) -> None:
-        assert self.process.stdout is not None
-        self.out = self.process.stdout.read()
-        self.process.stdout.close()
+        assert self._pipes.stdout is not None
+        self.out = self._pipes.stdout.read()
+        self._pipes.stdout.close()
 
 
-class Terminal:
+class Terminal(_Command):
     """A command with somebody in front of it: its stdin, stdout and stderr are one terminal."""
 
     def __init__(self, words: tuple[str | Path, ...], cwd: Path, environment: Mapping[str, str]) -> None:
         self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli", *map(str, words)], cwd=cwd, env=environment, stdin=theirs,
             stdout=theirs, stderr=theirs, start_new_session=True,
         )  # fmt: skip
         os.close(theirs)
-        self.shown = ""
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_for(self, pattern: str) -> str:
-        """The first group of what it shows, once it does."""
-        with self._changed:
-            self._changed.wait_for(lambda: re.search(pattern, self.shown) or not self._reader.is_alive(), PATIENCE_S)
-        found = re.search(pattern, self.shown)
-        assert found is not None, f"it never showed `{pattern}`:\n{self.shown}"
-        return found[1] if found.groups() else found[0]
+        super().__init__(process, [self._read])
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
-    def end(self) -> int:
-        code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        return code
-
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.end()
+        super().__exit__(kind, error, _)
         os.close(self._ours)
 
     def _read(self) -> None:
         with suppress(OSError):  # that is how the last one's leaving shows on a terminal
             while piece := os.read(self._ours, 65536):
-                with self._changed:
-                    self.shown += piece.decode("utf-8", "replace").replace("\r\n", "\n")
-                    self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
+                self._show(piece.decode("utf-8", "replace").replace("\r\n", "\n"))
 
 
 class Laptop:
