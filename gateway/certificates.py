@@ -55,7 +55,15 @@ def read_certificate(file: str) -> Certificate:
     """The leaf of a PEM file. Raises `OSError`, or `ValueError` when there is none to read."""
     with Path(file).open("rb") as opened:
         found = x509.load_pem_x509_certificates(opened.read(LARGEST_BYTES))
-    leaf = found[0]
+    return _certificate(file, found[0])
+
+
+def certificate_in(der: bytes, place: str) -> Certificate:
+    """The same of one that a server has shown; ``place`` stands for the file. Raises `ValueError`."""
+    return _certificate(place, x509.load_der_x509_certificate(der))
+
+
+def _certificate(file: str, leaf: x509.Certificate) -> Certificate:
     return Certificate(
         file, tuple(sorted(_names(leaf))), leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     )

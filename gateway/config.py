@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
+from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices
 from gateway.config_sign_in import Client, CommandLine, EnvironmentSessions, Sessions
 from gateway.config_sources import Backstage, ClientCredentials, Origins
 
@@ -131,6 +132,7 @@ class Environment:
     services: Mapping[str, ServiceSettings] = field(default_factory=dict)
     sessions: EnvironmentSessions = EnvironmentSessions()
     shared_hosts: tuple[str, ...] = ()  # those on which services of several teams may stand beside each other
+    virtual_networks: tuple[str, ...] | None = None  # of `virtual-address`, by `devices`; None: no BIG-IP serves it
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ class Settings:
     timeouts: Timeouts = Timeouts()
     audit: Audit = Audit()
     sessions: Sessions = Sessions()
+    devices: Devices = Devices()
     log_format: Literal["auto", "json", "text"] = "auto"
     database: str = ""  # of PostgreSQL, without a password; "" = SQLite in the state folder
     sightings_s: float = SIGHTINGS_S  # how long control remembers who came, and what their token said; 0 = not at all
@@ -236,7 +239,7 @@ _CLASSES: dict[str, Callable[..., object]] = {
     for kind in (
         Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings,
         UpstreamTls, Check, Catalog, Backstage, ClientCredentials, Origins, Rate, Limits, Timeouts, Audit,
-        Client, CommandLine, Sessions, EnvironmentSessions,
+        Client, CommandLine, Sessions, EnvironmentSessions, Devices, Bigip, BigipEnvironment, ChangeWindow,
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import os
 import ssl
 
 from gateway import config
+from gateway.config_bigip_faults import unusable_device_files
 from gateway.config_catalog import unusable_catalog_files
 from gateway.config_database import unusable_database_files
 from gateway.config_identity import unusable_identity_files
@@ -33,6 +34,7 @@ def unusable_credentials(settings: config.Settings, locate: Locate) -> list[Faul
         *unusable_sign_in_files(settings, locate),
         *unusable_catalog_files(settings, locate),
         *unusable_database_files(settings, locate),
+        *unusable_device_files(settings, locate),
     ]
     for position, listener in enumerate(settings.listeners):
         tls = listener.tls

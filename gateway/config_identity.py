@@ -1,8 +1,8 @@
-"""Settings that say who somebody is, looked at together: issuers, who of them is asked about a token, and listeners
-on which a certificate speaks for a program.
+"""Settings that say who somebody is, looked at together: issuers, who of them is asked about a token, and the files
+that all this is read from.
 
 Each check is about an answer that would come out wrong in silence: an issuer nobody can come with, a token shown to
-a provider that did not give it out, a certificate that is believed though somebody else sent it.
+a provider that did not give it out.
 """
 
 from __future__ import annotations
@@ -22,18 +22,12 @@ if TYPE_CHECKING:
     from gateway.config_settings import Locate
 
 SHORTEST_CACHE_S: Final = 5.0
-# Fields with a meaning of their own: a certificate in one of them would take its place.
-MEANT: Final = frozenset({
-    "host", "authorization", "content-length", "transfer-encoding", "origin", "cookie", "accept", "traceparent",
-    "tracestate", "x-request-id", "connection", "x-forwarded-for", "x-forwarded-proto", "upgrade", "expect", "via",
-})  # fmt: skip
 
 
 def identity_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
     return [
         *_issuer_faults(settings, locate),
         *_introspection_faults(settings, locate),
-        *_listener_faults(settings, locate),
     ]
 
 
@@ -99,45 +93,6 @@ def _introspection_faults(settings: config.Settings, locate: Locate) -> list[Fau
                 hint = f"put `{claimed[before]}` behind it" if prefix else "say `prefixes` for all of them but the last"
                 faults.append(Fault(place, message, hint))
             claimed.setdefault(prefix, issuer.name)
-    return faults
-
-
-def _listener_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
-    faults = []
-    for position, listener in enumerate(settings.listeners):
-        has_authorities = listener.tls is not None and listener.tls.client_ca != ""
-        for key, message, hint in (
-            *_direct_faults(listener, has_authorities=has_authorities),
-            *_header_faults(listener, has_authorities=has_authorities),
-        ):
-            faults.append(Fault(locate(("listeners", position, key)), f"listener `{listener.name}`: {message}", hint))
-    return faults
-
-
-def _direct_faults(listener: config.Listener, *, has_authorities: bool) -> list[tuple[str, str, str]]:
-    if not listener.direct:
-        return []
-    faults = []
-    if not has_authorities:
-        faults.append(("direct", "`direct` needs `tls.client_ca`", "say who signs the clients' certificates"))
-    if listener.trusted_peers or listener.bigip:
-        message = "`direct` has no peer in between that could be trusted"
-        faults.append(("direct", message, "leave out `trusted_peers` and `bigip`, or `direct`"))
-    return faults
-
-
-def _header_faults(listener: config.Listener, *, has_authorities: bool) -> list[tuple[str, str, str]]:
-    name = listener.client_certificate_header
-    if not name:
-        return []
-    key = "client_certificate_header"
-    faults = []
-    if not has_authorities:
-        faults.append((key, f"`{key}` needs `tls.client_ca`", "say who signs the clients' certificates"))
-    if not listener.trusted_peers:
-        faults.append((key, f"`{key}` is read from `trusted_peers` alone", "name the peers that write it"))
-    if name in MEANT:
-        faults.append((key, f"`{name}` has another meaning", "use a name of your own, `x-client-cert`"))
     return faults
 
 

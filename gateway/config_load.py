@@ -34,9 +34,7 @@ VARIABLE = "STAGEDOOR_"
 # Keys of features that this version does not have, by their place in the file (`*` = any key or position).
 UNSUPPORTED = {
     "secrets": "keys of sessions and assertions",
-    "devices": "network devices",
-    "listeners.*.proxy_protocol": "the PROXY protocol",
-    "listeners.*.health_only": "listeners for health alone",
+    "devices.panos": "PAN-OS firewalls",
 }
 
 

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from gateway.config_bigip import DevicesModel
 from gateway.config_catalog import CatalogModel
 from gateway.config_database import DatabaseUrl
 from gateway.config_issuers import IssuerModel
+from gateway.config_limits import LimitsModel, TimeoutsModel
 from gateway.config_values import (
     MAPPING,
     Address,
@@ -21,7 +23,6 @@ from gateway.config_values import (
     Duration,
     Host,
     HostPattern,
-    Limit,
     Name,
     Network,
     Ref,
@@ -67,10 +68,15 @@ class ListenerModel(Keys):
     """Networks whose X-Forwarded-For and -Proto are read, then rewritten. Identity fields are read from nobody."""
     bigip: bool = False
     """A pool of BIG-IP virtual servers points here: a long announce while draining, answers within its limits."""
+    health_only: bool = False
+    """Monitors are answered here and nobody else: beside a listener that they cannot speak with."""
+    proxy_protocol: bool = False
+    """Each connection begins with a PROXY header, version 1 or 2, from `trusted_peers`; others are refused unread."""
     direct: bool = False
     """Clients connect here themselves, nothing in between: the certificate of a connection says which program calls."""
     client_certificate_header: Token | None = None
-    """The field in which `trusted_peers` pass on a client's certificate, as percent-encoded PEM."""
+    """The field in which `trusted_peers` pass on a client's certificate: PEM, with percent-encoding or its lines joined
+    by spaces, or base64 alone. They must replace it in every request, since a certificate is no secret."""
 
 
 class UpstreamTlsModel(Keys):
@@ -155,86 +161,6 @@ class EnvironmentModel(Keys):
     """How long a sign-in counts here, where that is shorter than elsewhere."""
 
 
-class RateModel(Keys):
-    """Of the whole node; each worker enforces its share. 0 is no limit."""
-
-    requests_per_second: Annotated[float, Field(ge=0, le=10_000_000)] = 0.0
-    """In the long run."""
-    burst: Limit = 0
-    """At once, after a pause. 0: as many as in a second."""
-    concurrent: Limit = 0
-    """Under way at the same time."""
-
-
-class LimitsModel(Keys):
-    head: Size | None = None
-    """Of a request's head."""
-    fields: Count | None = None
-    """Fields of a request's head."""
-    target: Size | None = None
-    """Of path and query."""
-    body: Size | None = None
-    """Of a request's body. Default: none."""
-    connections: Count | None = None
-    """Client connections per worker; a descriptor each, and one more for an upstream's."""
-    handshakes: Count | None = None
-    """TLS handshakes under way, per worker."""
-    upstream_connections: Count | None = None
-    """Connections to one endpoint of a service, per worker."""
-    cached_tokens: Count | None = None
-    """Verified tokens remembered, per worker."""
-    tunnels: Count | None = None
-    """Tunnels per worker, after an upgrade; they are some of its `connections`."""
-    peer_connections: Limit | None = None
-    """Connections of one peer that is not trusted, per worker; of IPv6, of one /64. 0: any number."""
-    peer_connects: Limit | None = None
-    """New connections per second of one peer that is not trusted, and five seconds' worth at once. 0: any number."""
-    trusted_peer_connections: Limit | None = None
-    """Connections of one trusted peer, per worker. 0: any number."""
-    memory: Size | None = None
-    """What a worker may take before it refuses what comes new. Default: any amount."""
-    upload_rate: Size | None = None
-    """Per second, of a request's body that is waited for; slower ones are ended. `0B`: any rate."""
-    principals: RateModel = RateModel()
-    """Requests of one person or program."""
-    addresses: RateModel = RateModel()
-    """Requests without an identity, of one client address; of IPv6, of one /64."""
-    hosts: RateModel = RateModel()
-    """Requests for one host, of all that are allowed."""
-    refusals: RateModel | None = None
-    """Refused requests without an identity, of one client address. Default: 100 per second, 1000 at once."""
-
-
-class DrainModel(Keys):
-    announce: Duration | None = None
-    """Health says draining and listeners still accept. Default: 0s, with a `bigip` listener 21s."""
-    finish: Duration | None = None
-    """Then what runs may finish."""
-
-
-class TimeoutsModel(Keys):
-    handshake: Duration | None = None
-    """For a TLS handshake."""
-    head: Duration | None = None
-    """From the first byte of a head to its end."""
-    body: Duration | None = None
-    """Between two pieces of a request's body."""
-    keepalive: Duration | None = None
-    """Until the next request on a connection; a BIG-IP lets go after 300s."""
-    connect: Duration | None = None
-    """For a connection to a service."""
-    response: Duration | None = None
-    """From the request sent to the answer's first byte."""
-    idle: Duration | None = None
-    """Between two pieces of an answer."""
-    tunnel_idle: Duration | None = None
-    """Without a byte either way in a tunnel, after an upgrade such as WebSocket's."""
-    pool_idle: Duration | None = None
-    """How long a connection to a service may idle."""
-    drain: DrainModel = DrainModel()
-    """What SIGTERM leaves time for."""
-
-
 class AuditModel(Keys):
     folder: Text | None = None
     """Where the trail is written. Default: `audit` in the state folder."""
@@ -294,5 +220,7 @@ class DocumentModel(Keys):
     """The audit trail."""
     sessions: SessionsModel = SessionsModel()
     """How long people in browsers stay signed in."""
+    devices: DevicesModel = DevicesModel()
+    """Network devices that follow the catalog."""
     log: LogModel = LogModel()
     """Stagedoor's own log, on stderr."""

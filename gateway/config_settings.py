@@ -13,19 +13,21 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from gateway import config
+from gateway.config_bigip import devices_settings, virtual_networks
+from gateway.config_bigip_faults import devices_faults
 from gateway.config_catalog import catalog_faults, catalog_settings
+from gateway.config_devices import Devices
 from gateway.config_identity import identity_faults
 from gateway.config_issuers import ClientModel, CommandLineModel, IntrospectionModel, IssuerModel
+from gateway.config_limits import limits_settings, timeouts_settings
+from gateway.config_listeners import listener_faults
 from gateway.config_models import (
     CheckModel,
     DocumentModel,
     EnvironmentModel,
-    LimitsModel,
     ListenerModel,
-    RateModel,
     ServiceModel,
     SessionsModel,
-    TimeoutsModel,
 )
 from gateway.config_sessions import sign_in_faults
 from gateway.config_sign_in import Client, ClientMethod, CommandLine, EnvironmentSessions, Sessions
@@ -36,8 +38,6 @@ from policy.reading import Fault
 
 Locate = Callable[[Sequence[str | int]], Source]
 
-BIGIP_ANNOUNCE_S = 21.0  # three monitor intervals of 5 s, a timeout of 16 s: the pool has seen the member leave
-
 
 def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[config.Settings, list[Fault]]:
     """``folder`` is what relative paths are relative to."""
@@ -46,10 +46,11 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         return os.path.normpath(folder / path) if path else ""
 
     issuers = tuple(_issuer(each, absolute) for each in model.issuers)
+    devices = devices_settings(model.devices, absolute)
     settings = config.Settings(
         listeners=tuple(_listener(each, absolute) for each in model.listeners),
         issuers=issuers,
-        environments={name: _environment(name, each, absolute) for name, each in model.environments.items()},
+        environments={name: _environment(name, each, devices, absolute) for name, each in model.environments.items()},
         catalog=catalog_settings(model.catalog, absolute),
         access_policy=absolute(model.access_policy),
         state_folder=absolute(model.state.folder),
@@ -58,10 +59,11 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         workers=model.workers or max(1, (os.cpu_count() or 1) - 1),
         admin_address=model.admin.address if model.admin else config.ADMIN_ADDRESS,
         administrators=tuple(model.administrators),
-        limits=_limits(model.limits),
-        timeouts=_timeouts(model.timeouts, bigip=any(each.bigip for each in model.listeners)),
+        limits=limits_settings(model.limits),
+        timeouts=timeouts_settings(model.timeouts, bigip=any(each.bigip for each in model.listeners)),
         audit=config.Audit(absolute(model.audit.folder), model.audit.sync),
         sessions=_sessions(model.sessions, absolute),
+        devices=devices,
         log_format=model.log.format,
         sightings_s=config.SIGHTINGS_S if model.state.sightings is None else model.state.sightings,
     )
@@ -78,8 +80,10 @@ def _listener(model: ListenerModel, absolute: Callable[[str | None], str]) -> co
         model.address,
         tls,
         tuple(model.trusted_peers),
+        proxy_protocol=model.proxy_protocol,
         direct=model.direct,
         bigip=model.bigip,
+        health_only=model.health_only,
         client_certificate_header=model.client_certificate_header or "",
     )
 
@@ -165,11 +169,13 @@ def _sessions(model: SessionsModel, absolute: Callable[[str | None], str]) -> Se
     )
 
 
-def _environment(name: str, model: EnvironmentModel, absolute: Callable[[str | None], str]) -> config.Environment:
+def _environment(
+    name: str, model: EnvironmentModel, devices: Devices, absolute: Callable[[str | None], str]
+) -> config.Environment:
     services = {ref: _service(each, absolute) for ref, each in model.services.items()}
     sessions = EnvironmentSessions(model.sessions.idle, model.sessions.absolute)
-    shared = tuple(model.shared_hosts)
-    return config.Environment(name, tuple(model.hosts), tuple(model.upstreams), services, sessions, shared)
+    hosts, upstreams, shared = tuple(model.hosts), tuple(model.upstreams), tuple(model.shared_hosts)
+    return config.Environment(name, hosts, upstreams, services, sessions, shared, virtual_networks(devices, name))
 
 
 def _service(model: ServiceModel, absolute: Callable[[str | None], str]) -> config.ServiceSettings:
@@ -195,54 +201,6 @@ def _check(model: CheckModel) -> config.Check:
     return config.Check(model.path, model.interval or default.interval_s)
 
 
-def _limits(model: LimitsModel) -> config.Limits:
-    default = config.Limits()
-    return config.Limits(
-        head_bytes=model.head or default.head_bytes,
-        fields=model.fields or default.fields,
-        target_bytes=model.target or default.target_bytes,
-        body_bytes=model.body or default.body_bytes,
-        connections=model.connections or default.connections,
-        handshakes=model.handshakes or default.handshakes,
-        upstream_connections=model.upstream_connections or default.upstream_connections,
-        cached_tokens=model.cached_tokens or default.cached_tokens,
-        tunnels=model.tunnels or default.tunnels,
-        peer_connections=default.peer_connections if model.peer_connections is None else model.peer_connections,
-        peer_connects=default.peer_connects if model.peer_connects is None else model.peer_connects,
-        trusted_peer_connections=model.trusted_peer_connections or default.trusted_peer_connections,
-        memory_bytes=model.memory or default.memory_bytes,
-        upload_rate_bytes=default.upload_rate_bytes if model.upload_rate is None else model.upload_rate,
-        principals=_rate(model.principals),
-        addresses=_rate(model.addresses),
-        hosts=_rate(model.hosts),
-        refusals=default.refusals if model.refusals is None else _rate(model.refusals),
-    )
-
-
-def _rate(model: RateModel) -> config.Rate:
-    return config.Rate(model.requests_per_second, model.burst, model.concurrent)
-
-
-def _timeouts(model: TimeoutsModel, *, bigip: bool) -> config.Timeouts:
-    default = config.Timeouts()
-    announce = model.drain.announce
-    if announce is None:
-        announce = BIGIP_ANNOUNCE_S if bigip else default.drain_announce_s
-    return config.Timeouts(
-        handshake_s=model.handshake or default.handshake_s,
-        head_s=model.head or default.head_s,
-        body_s=model.body or default.body_s,
-        keepalive_s=model.keepalive or default.keepalive_s,
-        connect_s=model.connect or default.connect_s,
-        response_s=model.response or default.response_s,
-        idle_s=model.idle or default.idle_s,
-        tunnel_idle_s=model.tunnel_idle or default.tunnel_idle_s,
-        pool_idle_s=model.pool_idle or default.pool_idle_s,
-        drain_announce_s=announce,
-        drain_finish_s=default.drain_finish_s if model.drain.finish is None else model.drain.finish,
-    )
-
-
 # ---- what values mean together ----
 
 
@@ -261,9 +219,11 @@ def _faults(settings: config.Settings, locate: Locate) -> list[Fault]:
         if rate.burst and not rate.requests_per_second:
             message = f"`limits.{kind}.burst` limits nothing without `requests_per_second`"
             faults.append(Fault(locate(("limits", kind, "burst")), message, "set both, or `concurrent` alone"))
+    faults += listener_faults(settings, locate)
     faults += identity_faults(settings, locate)
     faults += sign_in_faults(settings, locate)
     faults += catalog_faults(settings, locate)
+    faults += devices_faults(settings, locate)
     for name, environment in settings.environments.items():
         for ref, service in environment.services.items():
             if service.tls is not None and bool(service.tls.certificate) != bool(service.tls.key):

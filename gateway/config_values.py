@@ -169,7 +169,7 @@ def _check_interval(value: Any) -> float:
     return seconds
 
 
-def _written(description: str, pattern: str, *examples: str) -> WithJsonSchema:
+def written(description: str, pattern: str, *examples: str) -> WithJsonSchema:
     said = {"type": "string", "description": description, "pattern": f"^{pattern}$", "examples": list(examples)}
     return WithJsonSchema(said)
 
@@ -179,73 +179,73 @@ _TOKEN_FORM = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _URL_FORM = r"https?://[^\s#]+"
 
 Duration = Annotated[
-    float, BeforeValidator(_duration), _written("A duration.", r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)", "30s", "5m", "8h")
+    float, BeforeValidator(_duration), written("A duration.", r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)", "30s", "5m", "8h")
 ]
 CheckInterval = Annotated[
-    float, BeforeValidator(_check_interval), _written("A duration.", r"[0-9]+(\.[0-9]+)?(ms|s|m|h)", "10s")
+    float, BeforeValidator(_check_interval), written("A duration.", r"[0-9]+(\.[0-9]+)?(ms|s|m|h)", "10s")
 ]
 UpstreamPath = Annotated[
-    str, AfterValidator(_upstream_path), _written("A path, with a query if need be.", r"/[^\s#]*", "/healthz")
+    str, AfterValidator(_upstream_path), written("A path, with a query if need be.", r"/[^\s#]*", "/healthz")
 ]
-Size = Annotated[int, BeforeValidator(_size), _written("A size.", r"[0-9]+(B|KiB|MiB|GiB)", "32KiB", "1MiB")]
+Size = Annotated[int, BeforeValidator(_size), written("A size.", r"[0-9]+(B|KiB|MiB|GiB)", "32KiB", "1MiB")]
 Address = Annotated[
     str,
     AfterValidator(_address),
-    _written("Address and port.", r"(\[[^\]\s]+\]|[0-9.]+):[0-9]{1,5}", "127.0.0.1:8443", "[::1]:8443"),
+    written("Address and port.", r"(\[[^\]\s]+\]|[0-9.]+):[0-9]{1,5}", "127.0.0.1:8443", "[::1]:8443"),
 ]
 Network = Annotated[
-    str, AfterValidator(_network), _written("A network.", r"[0-9A-Fa-f:.]+(/[0-9.]+)?", "10.0.0.0/8", "10.20.0.2/32")
+    str, AfterValidator(_network), written("A network.", r"[0-9A-Fa-f:.]+(/[0-9.]+)?", "10.0.0.0/8", "10.20.0.2/32")
 ]
-Host = Annotated[str, AfterValidator(host_name), _written("A host name.", _HOST_FORM, "stagedoor.example.com")]
+Host = Annotated[str, AfterValidator(host_name), written("A host name.", _HOST_FORM, "stagedoor.example.com")]
 Name = Annotated[
-    str, AfterValidator(_name), _written("A short name.", r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", "main", "prod")
+    str, AfterValidator(_name), written("A short name.", r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", "main", "prod")
 ]
 Ref = Annotated[
     str,
     AfterValidator(_ref),
-    _written("A full entity ref.", r"[A-Za-z][A-Za-z0-9]*:[A-Za-z0-9-]+/[A-Za-z0-9][A-Za-z0-9_.-]*",
+    written("A full entity ref.", r"[A-Za-z][A-Za-z0-9]*:[A-Za-z0-9-]+/[A-Za-z0-9][A-Za-z0-9_.-]*",
              "component:default/payments"),
 ]  # fmt: skip
 Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Token = Annotated[
     str,
     AfterValidator(_token),
-    _written("A field name or protocol token.", _TOKEN_FORM, "x-checksum"),
+    written("A field name or protocol token.", _TOKEN_FORM, "x-checksum"),
 ]
-UpgradeToken = Annotated[str, AfterValidator(_upgrade_token), _written("A protocol token.", _TOKEN_FORM, "amqp")]
+UpgradeToken = Annotated[str, AfterValidator(_upgrade_token), written("A protocol token.", _TOKEN_FORM, "amqp")]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Limit = Annotated[int, Field(ge=0, le=10_000_000)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 IssuerUrl = Annotated[
     str,
     AfterValidator(issuer_url),
-    _written("The exact `iss` of the tokens.", r"(https?|spiffe)://[^\s#]+", "https://login.example.com"),
+    written("The exact `iss` of the tokens.", r"(https?|spiffe)://[^\s#]+", "https://login.example.com"),
 ]
 KeysAddress = Annotated[
     str,
     AfterValidator(jwks_address),
-    _written("The address of a key set.", _URL_FORM, "https://login.example.com/jwks"),
+    written("The address of a key set.", _URL_FORM, "https://login.example.com/jwks"),
 ]
 EndpointAddress = Annotated[
     str,
     AfterValidator(endpoint_address),
-    _written("The address of an endpoint.", _URL_FORM, "https://login.example.com/introspect"),
+    written("The address of an endpoint.", _URL_FORM, "https://login.example.com/introspect"),
 ]
 BearerStart = Annotated[
-    str, AfterValidator(_bearer_start), _written("How tokens begin.", r"[A-Za-z0-9._~+/-]{1,64}", "gho_", "ory_at_")
+    str, AfterValidator(_bearer_start), written("How tokens begin.", r"[A-Za-z0-9._~+/-]{1,64}", "gho_", "ory_at_")
 ]
 HostPattern = Annotated[
     str,
     AfterValidator(host_pattern),
-    _written("Everything below a name, or one host.", rf"(\*\.|\.)?{_HOST_FORM}", ".apps.example.com"),
+    written("Everything below a name, or one host.", rf"(\*\.|\.)?{_HOST_FORM}", ".apps.example.com"),
 ]
 UpstreamPattern = Annotated[
     str,
     AfterValidator(upstream_pattern),
-    _written("A network, everything below a name, or one name.", r"[0-9A-Za-z:.*/-]+", "10.0.0.0/8", ".internal"),
+    written("A network, everything below a name, or one name.", r"[0-9A-Za-z:.*/-]+", "10.0.0.0/8", ".internal"),
 ]
 Prefix = Annotated[
-    str, AfterValidator(annotation_prefix), _written("A domain and a slash.", rf"{_HOST_FORM}/", "stagedoor.dev/")
+    str, AfterValidator(annotation_prefix), written("A domain and a slash.", rf"{_HOST_FORM}/", "stagedoor.dev/")
 ]
 
 Item = TypeVar("Item")

@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.frames import (
     FrameStore,
@@ -27,10 +26,8 @@ from gateway.frames import (
     reading_manifest,
     write_manifest,
 )
+from gateway.view import Snapshot
 from policy.table import Table, TableBuilder
-
-if TYPE_CHECKING:
-    from gateway.identity.jwks import KeyRing
 
 __all__ = [
     "WHY", "BaseLoader", "FrameStore", "Manifest", "Snapshot", "SnapshotFault", "frame_body", "frame_hash",
@@ -42,58 +39,6 @@ WHY = "why/"  # sentences and sources: read by explanations, never by a door
 _ALONE = ("people/", "keys/")  # frames whose keys are one person's, or one value of a person
 _UNIT_NAMES = 500  # names compared between two looks at the clock
 _ATTEMPTS = 3  # readings of a manifest that is replaced while it is read
-
-
-class Snapshot:
-    """One immutable view: base (table) and overlay (issuers' keys, and who or what is cut off). A request reads it
-    once."""
-
-    __slots__ = ("base", "denied", "keys", "not_before", "seq", "shut", "table", "version")
-
-    def __init__(
-        self,
-        table: Table,
-        base: str,
-        keys: KeyRing,
-        seq: int = 0,
-        denied: frozenset[str] = frozenset(),
-        not_before: Mapping[str, int] = MappingProxyType({}),
-        shut: frozenset[str] = frozenset(),
-    ) -> None:
-        self.table = table
-        self.base = base
-        self.keys = keys
-        self.seq = seq
-        self.denied = denied
-        self.not_before = not_before  # subject ref → epoch seconds; tokens and sign-ins from before are refused
-        self.shut = shut  # refs of services, `@` and names of environments: nobody comes there
-        self.version = f"{base}.{seq}"  # named by every audit record this snapshot decides
-
-    @classmethod
-    def allow_none(cls, keys: KeyRing) -> Snapshot:
-        """Before the first base: whatever is asked, the answer is no."""
-        return cls(Table.allow_none(), "", keys)
-
-    def replaced(
-        self,
-        *,
-        table: Table | None = None,
-        base: str | None = None,
-        keys: KeyRing | None = None,
-        seq: int | None = None,
-        denied: frozenset[str] | None = None,
-        not_before: Mapping[str, int] | None = None,
-        shut: frozenset[str] | None = None,
-    ) -> Snapshot:
-        return Snapshot(
-            self.table if table is None else table,
-            self.base if base is None else base,
-            self.keys if keys is None else keys,
-            self.seq if seq is None else seq,
-            self.denied if denied is None else denied,
-            self.not_before if not_before is None else not_before,
-            self.shut if shut is None else shut,
-        )
 
 
 class _Change(NamedTuple):

@@ -66,20 +66,33 @@ class Exposure:
     asked for, because of ten thousand services few are in use at a time."""
 
     __slots__ = (
-        "_packed", "asks_how", "cors", "denied", "depth", "environment", "host", "key", "opened", "options", "prefix",
-        "prefix_segments", "reach", "service", "upstreams",
+        "_packed", "asks_how", "at_hand", "cors", "denied", "depth", "environment", "host", "key", "opened", "options",
+        "prefix", "prefix_segments", "reach", "service", "upstreams",
     )  # fmt: skip
 
     def __init__(self, frame: ExposureFrame) -> None:
         (
-            _, self.key, self.service, self.environment, self.host, self.prefix_segments, self.prefix,
-            self.upstreams, options, cors, denied, self.asks_how, self.reach, self._packed,
+            _, key, service, environment, host, prefix_segments, prefix, upstreams, options, cors, denied, asks_how,
+            reach, rules,
         ) = of_this_layout(frame)  # fmt: skip
-        self.depth = len(self.prefix_segments)
-        self.options = _set_of(options)
-        self.cors = _set_of(cors)
-        self.denied = _set_of(denied)  # everybody whom some deny rule names
+        # what every request reads, together in memory
         self.opened: Rules | None = None  # kept by the table while the exposure is in use
+        self.at_hand: object = None  # what whoever forwards keeps with it, and policy never looks at
+        self.depth = len(prefix_segments)
+        self.denied = _set_of(denied)  # everybody whom some deny rule names
+        self.cors = _set_of(cors)
+        self.asks_how = asks_how
+        # what some ask for
+        self.options = _set_of(options)
+        self.prefix_segments = prefix_segments
+        self.prefix = prefix
+        self.key = key
+        self.service = service
+        self.environment = environment
+        self.host = host
+        self.upstreams = upstreams
+        self.reach = reach
+        self._packed = rules
 
     @classmethod
     def nowhere(cls) -> Exposure:
@@ -127,7 +140,7 @@ class Exposure:
     def _judge(
         self, rules: Rules, path: Segments, method: str, operations: list[Operation], asking: _Asking
     ) -> Verdict:
-        denier = self._denier(rules.denies, path, {method, *(each[1] for each in operations)}, asking.who)
+        denier = self._denier(rules.denies, path, {method, *[each[1] for each in operations]}, asking.who)
         if denier:
             return Refusal(DENIED, denier, name_of(operations[0]) if operations else "")
         if not operations:
@@ -141,7 +154,7 @@ class Exposure:
         if self.denied.isdisjoint(who.subjects) and self.denied.isdisjoint(who.client_subjects):
             return ""
         return min(
-            (
+            [
                 rule
                 for names, rule, limited, operations in denies
                 if not (who.subjects.isdisjoint(names) and who.client_subjects.isdisjoint(names))
@@ -149,7 +162,7 @@ class Exposure:
                 and (
                     not operations or any(each in methods and is_near(template, path) for each, template in operations)
                 )
-            ),
+            ],
             default="",
         )
 
@@ -206,6 +219,6 @@ def missing_scopes(needed: tuple[Scopes, ...], permit: PermitFrame, who: Princip
         return None
     held = who.scopes
     if not who.bounded:
-        held = held.union(confers or (), *(roles[subject] for subject in roles.keys() & who.subjects))
-    lacks = [tuple(scope for scope in alternative if scope not in held) for alternative in needed]
+        held = held.union(confers or (), *[roles[subject] for subject in roles.keys() & who.subjects])
+    lacks = [tuple([scope for scope in alternative if scope not in held]) for alternative in needed]
     return None if () in lacks else min(lacks, key=lambda each: (len(each), each))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, final
 
 from policy.directory import AMBIGUOUS, KINDS, Directory
 from policy.exposure import Exposure, RoleScopes, crowd_of, holds_one
@@ -35,28 +35,31 @@ _UNKNOWN: Final = Refusal(HOST_UNKNOWN)
 _NOWHERE: Final = Exposure.nowhere()
 # What the mappings that are no exposures hold.
 _VALUES: Final = {"people": tuple, "keys": dict, "teams": tuple, "workloads": str, "roles": frozenset}
-# -- shortcut: Match(…) and Permit(…) say the same and cost 0.1 us more each (test_table.py, mark `bench`)
+# -- shortcut: Permit(…) says the same and costs 0.1 us more (test_table.py, mark `bench`)
 _tuple_new: Final = tuple.__new__
 # -- end of shortcut
 
 
-class Match(NamedTuple):
+@final
+class Match:
     """A request's exposure and its whole path."""
 
-    exposure: Exposure
-    segments: Segments
+    __slots__ = ("exposure", "segments")
+
+    def __init__(self, exposure: Exposure, segments: Segments) -> None:
+        self.exposure = exposure
+        self.segments = segments
 
 
 class Site:
-    """The exposures of one host: by prefix, and the prefixes' lengths, longest first. ``only`` is the exposure of
-    a host that has one, at ``/``: most hosts."""
+    """The exposures of a host that does not have just one, at ``/``: by prefix, and the prefixes' lengths, longest
+    first."""
 
-    __slots__ = ("depths", "only", "prefixes")
+    __slots__ = ("depths", "prefixes")
 
     def __init__(self, prefixes: dict[Segments, Exposure], depths: tuple[int, ...]) -> None:
         self.prefixes = prefixes
         self.depths = depths
-        self.only = prefixes.get(()) if len(prefixes) == 1 else None
 
     def copy(self) -> Site:
         return Site(dict(self.prefixes), self.depths)
@@ -65,7 +68,6 @@ class Site:
         self.prefixes[exposure.prefix_segments] = exposure
         if exposure.depth not in self.depths:
             self.depths = tuple(sorted((*self.depths, exposure.depth), reverse=True))
-        self.only = self.prefixes.get(()) if len(self.prefixes) == 1 else None
 
     def remove(self, exposure: Exposure) -> None:
         """Unless another exposure took the place meanwhile."""
@@ -73,7 +75,9 @@ class Site:
             del self.prefixes[exposure.prefix_segments]
             if all(len(prefix) != exposure.depth for prefix in self.prefixes):
                 self.depths = tuple(depth for depth in self.depths if depth != exposure.depth)
-            self.only = self.prefixes.get(()) if len(self.prefixes) == 1 else None
+
+
+Sites = dict[str, Exposure | Site]  # by host; most have one exposure, at `/`
 
 
 class Table:
@@ -84,7 +88,7 @@ class Table:
     def __init__(
         self,
         exposures: Mapping[str, Exposure],
-        sites: dict[str, Site],
+        sites: Sites,
         directory: Directory,
         roles: RoleScopes,
         people_version: str,
@@ -118,15 +122,13 @@ class Table:
             site = self.sites.get("*." + host.partition(".")[2])
             if site is None:
                 return _UNKNOWN
-        exposure = site.only
-        if exposure is None:
-            for depth in site.depths:
-                exposure = site.prefixes.get(segments[:depth])
-                if exposure is not None:
-                    break
-            else:
-                exposure = _NOWHERE
-        return _tuple_new(Match, (exposure, segments))
+        if isinstance(site, Exposure):
+            return Match(site, segments)
+        for depth in site.depths:
+            exposure = site.prefixes.get(segments[:depth])
+            if exposure is not None:
+                return Match(exposure, segments)
+        return Match(_NOWHERE, segments)
 
     def decide(
         self, match: Match, method: str, principal: Principal, now: int, call: Circumstances = UNSEEN
@@ -137,8 +139,10 @@ class Table:
         On the way down the tree only one child is ever followed. That is right as long as no other one could
         have a say; as soon as one could, the loop is left and the careful way decides.
         """
-        exposure, path = match
-        rules = exposure.opened or self._open(exposure)
+        exposure, path = match.exposure, match.segments
+        rules = exposure.opened
+        if rules is None:
+            rules = self._open(exposure)
         if exposure.depth:
             path = path[exposure.depth :]
         subjects, denied = principal.subjects, exposure.denied
@@ -268,7 +272,7 @@ class TableBuilder:
             self._withdraw(rest)
             exposure = Exposure(frame)
             self._exposures[rest] = exposure
-            self._site(exposure.host).add(exposure)
+            self._place(exposure)
         elif kind in KINDS:
             self._people_frames()[name] = frame
         elif kind == "roles":
@@ -294,19 +298,32 @@ class TableBuilder:
 
     def _withdraw(self, key: str) -> None:
         exposure = self._exposures.pop(key, None)
-        if exposure is not None:
+        if exposure is None:
+            return
+        place = self._sites.get(exposure.host)
+        if isinstance(place, Site):
             site = self._site(exposure.host)
             site.remove(exposure)
             if not site.prefixes:
                 del self._sites[exposure.host]
+        elif place is exposure:
+            del self._sites[exposure.host]
+
+    def _place(self, exposure: Exposure) -> None:
+        if not exposure.depth and not isinstance(self._sites.get(exposure.host), Site):
+            self._sites[exposure.host] = exposure
+        else:
+            self._site(exposure.host).add(exposure)
 
     def _site(self, host: str) -> Site:
         """The host's site, as a copy that this builder may edit."""
-        site = self._sites.get(host)
-        if site is None:
-            site = self._sites[host] = Site({}, ())
-        elif host not in self._own_hosts:
-            site = self._sites[host] = site.copy()
+        before = self._sites.get(host)
+        if isinstance(before, Site) and host in self._own_hosts:
+            return before
+        site = before.copy() if isinstance(before, Site) else Site({}, ())
+        if isinstance(before, Exposure):
+            site.add(before)
+        self._sites[host] = site
         self._own_hosts.add(host)
         return site
 

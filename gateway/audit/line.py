@@ -17,6 +17,7 @@ import orjson
 from gateway.audit.record import timestamp
 
 REMEMBERED: Final = 8192
+_dumps: Final = orjson.dumps
 SMALL: Final = 10_000
 _SMALL: Final = [b"%d" % value for value in range(SMALL)]
 _MILLIS: Final = [b'.%03dZ",' % value for value in range(1000)]
@@ -25,14 +26,30 @@ _MILLIS: Final = [b'.%03dZ",' % value for value in range(1000)]
 def text(value: str) -> bytes:
     """What stands between the quotes of a JSON string; lone surrogates are spelled out."""
     try:
-        return orjson.dumps(value)[1:-1]
+        return _dumps(value)[1:-1]
     except TypeError:
-        return orjson.dumps(value.encode("utf-8", "backslashreplace").decode("utf-8"))[1:-1]
+        return _dumps(value.encode("utf-8", "backslashreplace").decode("utf-8"))[1:-1]
 
 
-@lru_cache(64)
+class _Last:
+    """What the last line said and the next one nearly always says too: its second, its snapshot. Each with its answer
+    in one value, so that a line made in another thread never gets half of it."""
+
+    __slots__ = ("second", "snapshot")
+
+    def __init__(self) -> None:
+        self.second: tuple[int, bytes] = (-1, b"")
+        self.snapshot: tuple[str, bytes] = ("", b'"snapshot":""')
+
+
+_LAST: Final = _Last()
+
+
 def _second(seconds: int) -> bytes:
-    return timestamp(seconds * 1000).removesuffix(".000Z").encode()
+    known = _LAST.second
+    if known[0] != seconds:
+        known = _LAST.second = (seconds, timestamp(seconds * 1000).removesuffix(".000Z").encode())
+    return known[1]
 
 
 def caller_piece(subject: str, issuer: str, sub: str, client_id: str, key_id: str) -> bytes:
@@ -50,9 +67,11 @@ def decided_piece(decision: str, reason: str, rule: str, operation: str, exposur
     return b'"decision":"%b","reason":"%b","rule":"%b","operation":"%b","exposure":"%b"' % values
 
 
-@lru_cache(64)
 def snapshot_piece(version: str) -> bytes:
-    return b'"snapshot":"%b"' % text(version)
+    known = _LAST.snapshot
+    if known[0] != version:
+        known = _LAST.snapshot = (version, b'"snapshot":"%b"' % text(version))
+    return known[1]
 
 
 @lru_cache(REMEMBERED)
@@ -61,31 +80,42 @@ def way_piece(peer: str, client: str, upstream: str) -> bytes:
 
 
 class Repeated:
-    """What the records of one exposure's permits say again and again. It has as many as it has operations."""
+    """What the records of one exposure's permits say again and again: what the last one said, for the next.
 
-    __slots__ = ("_asked", "_decided", "_exposure", "_host")
+    It is one small object, because of thousands of exposures each is asked seldom and has left the processor's caches
+    by then: looking up a piece in dicts by method and by operation took longer than making it of what is at hand.
+    """
+
+    __slots__ = ("_asked", "_before", "_behind", "_host", "_method", "_reason", "_rule")
 
     def __init__(self, exposure: str, host: str) -> None:
-        self._exposure = exposure
+        self._method = ""
         self._host = host
-        self._asked: dict[str, bytes] = {}  # by method
-        self._decided: dict[str, tuple[str, str, bytes]] = {}  # by operation: rule, reason, piece
+        self._asked = asked_piece("", host)
+        self._rule = self._reason = ""
+        self._before = permitted_before("", "")  # the operation
+        self._behind = b'","exposure":"%b"' % text(exposure)
 
     def asked(self, method: str, host: str) -> bytes:
-        if host != self._host:  # one of a wildcard's
+        if host is not self._host and host != self._host:  # one of a wildcard's
             return asked_piece(method, host)
-        piece = self._asked.get(method)
-        if piece is None:
-            piece = self._asked[method] = asked_piece(method, host)
-        return piece
+        if method != self._method:
+            self._method = method
+            self._asked = asked_piece(method, host)
+        return self._asked
 
     def permitted(self, reason: str, rule: str, operation: str) -> bytes:
         """``reason`` is the permit's, or why it came to nothing: an upstream's failure."""
-        known = self._decided.get(operation)
-        if known is None or known[0] != rule or known[1] != reason:
-            known = (rule, reason, decided_piece("permit", reason, rule, operation, self._exposure))
-            self._decided[operation] = known
-        return known[2]
+        if rule != self._rule or reason != self._reason:
+            self._rule = rule
+            self._reason = reason
+            self._before = permitted_before(reason, rule)
+        return b"%b%b%b" % (self._before, text(operation), self._behind)
+
+
+def permitted_before(reason: str, rule: str) -> bytes:
+    """What a permit's `decided_piece` says before the operation."""
+    return b'"decision":"permit","reason":"%b","rule":"%b","operation":"' % (text(reason), text(rule))
 
 
 def line(
@@ -105,13 +135,12 @@ def line(
 ) -> bytes:
     """The line without its number. ``request_id`` and ``trace`` are of shapes that need no escaping."""
     seconds = time_ms // 1000
-    return b"".join(
-        [
-            b'"time":"', _second(seconds), _MILLIS[time_ms - 1000 * seconds], b'"request_id":"', request_id, b'",',
-            caller, b",", asked, b',"path":"', text(path), b'",', decided, b",", snapshot, b",", way,
-            b',"status":', number(status), b',"bytes_in":', number(bytes_in), b',"bytes_out":', number(bytes_out),
-            b',"duration_us":', number(duration_us), b',"trace":"', trace, b'"}\n',
-        ]
+    return (
+        b'"time":"%b%b"request_id":"%b",%b,%b,"path":"%b",%b,%b,%b,"status":%b,"bytes_in":%b,"bytes_out":%b,'
+        b'"duration_us":%b,"trace":"%b"}\n'
+    ) % (
+        _second(seconds), _MILLIS[time_ms - 1000 * seconds], request_id, caller, asked, text(path), decided, snapshot,
+        way, number(status), number(bytes_in), number(bytes_out), number(duration_us), trace,
     )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ def _certificate_line(listener: Listener, central_host: str, now: float) -> Line
     if listener.tls is None:
         if ip_address(listener.address.rpartition(":")[0].strip("[]")).is_loopback:
             return ok(TLS, name, "plain HTTP, on loopback alone")
+        if listener.health_only:
+            return ok(TLS, name, "plain HTTP, for monitors alone")
         found = f"plain HTTP on {listener.address}: tokens cross the network readable"
         return warn(TLS, name, found, f"give listener `{listener.name}` a `tls` certificate and key")
     try:
@@ -51,7 +53,7 @@ def _certificate_line(listener: Listener, central_host: str, now: float) -> Line
     if certificate.ends - now < SOON_S:
         return warn(TLS, name, found, renew)
     # Behind a BIG-IP, people see the BIG-IP's certificate.
-    if central_host and not listener.bigip and uncovered([central_host], [certificate]):
+    if central_host and not (listener.bigip or listener.health_only) and uncovered([central_host], [certificate]):
         found = f"the certificate does not name the central host `{central_host}`"
         return warn(TLS, name, found, f"get one that does, or serve `{central_host}` by another listener")
     return ok(TLS, name, found)

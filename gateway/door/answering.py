@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from gateway.http1.cookies import SESSION_COOKIE
+from gateway.http1.forward import Answer, answer_head
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
@@ -21,6 +22,9 @@ _ALWAYS: Final = (
 )
 _KEPT: Final = b"; Path=/; Secure; HttpOnly; SameSite=Lax\r\n"
 _LEAVES_BODY: Final = frozenset((204, 304))
+# An http profile of BIG-IP resets the connection at an answer with more (maximum header count and size, as shipped).
+BIGIP_FIELDS: Final = 64
+BIGIP_BYTES: Final = 32 * 1024
 
 
 def cookie_line(name: bytes, value: bytes, lasts_s: int = 0) -> bytes:
@@ -67,3 +71,16 @@ def answer(exchange: Exchange, status: int, lines: bytes, body: bytes = b"") -> 
 def redirect(exchange: Exchange, to: str, lines: bytes = b"") -> None:
     """See other, by GET (RFC 9110, 15.4.4). True on entry: ``to`` is visible ASCII."""
     answer(exchange, 303, b"Location: " + to.encode("ascii") + b"\r\n" + lines)
+
+
+def over_bigip_limits(exchange: Exchange, answer: Answer) -> str:
+    """Why a BIG-IP in front would not take the head of a service's answer; "" where it would, or none is there."""
+    if not exchange.client.listening.bigip:
+        return ""
+    head = answer_head(answer, exchange.head.version, True, exchange.request_id, exchange.allow)
+    fields = head.count(b"\r\n") - 2  # the status line and the empty one are none
+    if fields > BIGIP_FIELDS:
+        return f"the answer would have {fields} fields, and the BIG-IP in front takes {BIGIP_FIELDS}"
+    if len(head) >= BIGIP_BYTES:
+        return f"the answer's head would have {len(head)} bytes, and the BIG-IP in front takes {BIGIP_BYTES}"
+    return ""

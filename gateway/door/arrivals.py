@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Final
 from gateway import telemetry
 from gateway.counters import ARRIVALS_WAITING, DOWNSTREAM_REFUSED, TLS_HANDSHAKES_FAILED
 from gateway.door.hello import FIRST_LOOK, HELLO_BYTES, hello_wanted
+from gateway.door.introductions import Introductions
 
 if TYPE_CHECKING:
-    from gateway.door.downstream import Peer
     from gateway.door.listener import Listening
+    from gateway.door.peer import Peer
     from gateway.door.turns import Share
     from gateway.door.worker import Door
 
@@ -70,10 +71,11 @@ class Line:
 class Arrivals:
     """All of one worker."""
 
-    __slots__ = ("begun", "door", "lines", "rest", "ring", "said_s", "silent", "turning", "waiting")
+    __slots__ = ("begun", "door", "introductions", "lines", "rest", "ring", "said_s", "silent", "turning", "waiting")
 
     def __init__(self, door: Door) -> None:
         self.door = door
+        self.introductions = Introductions(door)
         self.lines: dict[Share, Line] = {}
         self.ring: deque[Line] = deque()  # those that have somebody waiting and may begin another one
         self.waiting = 0  # in all lines
@@ -206,6 +208,7 @@ class Arrivals:
     def sweep(self, tick_s: float) -> None:
         """End what is silent for too long, and what takes too long while others of its client wait for its place."""
         latest_s = tick_s - self.door.timeouts.handshake_s
+        self.introductions.sweep(latest_s)
         while self.silent:
             oldest = next(iter(self.silent))
             if oldest.since_s > latest_s:
@@ -219,6 +222,7 @@ class Arrivals:
 
     def end_all(self) -> None:
         """End all that is still arriving."""
+        self.introductions.end_all()
         for arrival in (*self.silent, *self.begun):
             self._give_up(arrival)
         for line in tuple(self.lines.values()):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gateway.snapshot import Snapshot
     from policy.table import Table
 
+_SHA256: Final = sha256()
 _EXPIRED: Final = Refused("token_expired", "`exp` is past")
 
 
@@ -53,14 +54,9 @@ class Caller:
     )  # fmt: skip
 
     def __init__(
-        self,
-        verified: Verified | None,
-        principal: Principal,
-        people_version: str,
-        keys: KeyRing | None,
-        key_id: str = "",
-        alike: Caller | None = None,
-    ) -> None:
+        self, verified: Verified | None, principal: Principal, people_version: str, keys: KeyRing | None,
+        key_id: str = "", alike: Caller | None = None,
+    ) -> None:  # fmt: skip
         """``alike``: one of the same principal, to share what is made of it with."""
         # of this token, certificate or session
         self.keys = keys
@@ -108,13 +104,9 @@ class Callers:
     """One worker's callers. ``ask`` sends a `want_key` message and says whether control could be reached."""
 
     def __init__(
-        self,
-        issuers: tuple[Issuer, ...],
-        limit: int,
-        counters: counters.Counters,
-        now: Callable[[], int],
+        self, issuers: tuple[Issuer, ...], limit: int, counters: counters.Counters, now: Callable[[], int],
         ask: Callable[[dict[str, object]], bool],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.anonymous = Caller(None, ANONYMOUS, "", None)
         self._values = counters.values
         self._now = now
@@ -144,7 +136,11 @@ class Callers:
 
     def find(self, token: bytes, snapshot: Snapshot) -> Caller | Refused | Waiting:
         """Whom ``token`` speaks for under this snapshot."""
-        digest = sha256(token).digest()
+        # -- shortcut: sha256(token) says the same, and looks the algorithm up anew each time (0.25 us)
+        hashing = _SHA256.copy()
+        hashing.update(token)
+        digest = hashing.digest()
+        # -- end of shortcut
         caller = self._held.get(digest)
         if caller is not None:
             if caller.keys is not snapshot.keys and not self._confirmed(caller, snapshot.keys):

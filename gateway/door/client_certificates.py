@@ -23,7 +23,8 @@ from policy.facts import Circumstances
 
 if TYPE_CHECKING:
     from gateway.door.callers import Caller, Callers
-    from gateway.door.downstream import Downstream, Peer
+    from gateway.door.downstream import Downstream
+    from gateway.door.peer import Peer
     from gateway.http1.request import Head
     from gateway.snapshot import Snapshot
 

@@ -27,11 +27,11 @@ from gateway.http1.target import is_accepted
 from policy.facts import Refusal
 from policy.reasons import DENIED, IDENTITY_REQUIRED
 from policy.requirements import in_words
+from policy.table import Match
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
     from gateway.snapshot import Snapshot
-    from policy.table import Match
 
 OWN_SEGMENT: Final = ".stagedoor"
 WAITED_FOR_KEY: Final = 1
@@ -57,7 +57,7 @@ def decide(exchange: Exchange) -> None:
         exchange.refuse("overloaded", "its memory is used up")
         return
     match = table.match(head.host, head.target.segments)
-    if isinstance(match, Refusal):
+    if not isinstance(match, Match):
         _refuse_by_policy(exchange, match)
         return
     exchange.match = match

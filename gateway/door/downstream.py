@@ -22,7 +22,7 @@ import asyncio
 from collections import deque
 from random import Random
 from traceback import format_exception
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -43,22 +43,20 @@ from gateway.door.framing import (
     unreadable,
     upgrade_asked,
 )
-from gateway.door.health import is_probe, prepare_health
+from gateway.door.health import HEALTH_TARGET, asked_for_health, health_alone, is_probe
 from gateway.door.holds import FULL_READ, HOLD_END, HOLD_PACE, HOLD_PIPELINE, HOLD_TURN
-from gateway.door.turns import TURN_REQUESTS
 from gateway.errors import Refused
 from gateway.http1.head import read_head
 from gateway.http1.lines import CHUNKED, NOT_PLAIN, Lines
 from gateway.http1.parser import parser_refusal
-from gateway.http1.request import unread_head
+from gateway.http1.request import Head, unread_head
 
 if TYPE_CHECKING:
     from gateway.door.listener import Listening
+    from gateway.door.peer import Peer
     from gateway.door.turns import Share
     from gateway.door.worker import Door
-    from gateway.identity.client_certificates import ClientCertificate
 
-HEALTH_TARGET: Final = b"/.stagedoor/bigip/health"
 NEVER: Final = float("inf")
 PIPELINED: Final = 256  # requests that may wait for earlier answers
 HEADS_SLICE: Final = 4 * 1024  # of what arrived at once is read before others have their turn, if requests wait in it
@@ -70,17 +68,6 @@ RAW_BODY_BYTES: Final = 64 * 1024  # bodies at least this long bypass the parser
 RETIRE_S: Final = 600.0
 DRAIN_IDLE_S: Final = 0.5
 _RANDOM: Final = Random()  # our own: another user of the module's shared one must not see or seed it
-
-
-class Peer(NamedTuple):
-    """Facts about the hop, for the connection's whole life: identity belongs to requests, never here, but where the
-    hop is the client."""
-
-    address: str
-    trusted: bool
-    forwarded: bytes  # the X-Forwarded-* lines of a peer whose own are not read
-    network: str  # by which its connections are counted
-    certificate: ClientCertificate | None = None  # on a `direct` listener, where the peer is the client
 
 
 class Downstream:
@@ -112,7 +99,7 @@ class Downstream:
         self.receiving: Exchange | None = None  # whose body is arriving
         self.advancing = False  # or about to, in the next turn of the loop
         self.turn = 0  # exchanges that were begun in this turn of the loop
-        self.least_turn = 0  # where counting begins: TURN_REQUESTS while none may begin (`pace`)
+        self.least_turn = 0  # where counting begins: TURN_REQUESTS while none may begin (`limits.pace`)
         self.aside = b""  # what arrived behind pipelined requests that wait
         # the message that is arriving
         self.parser: HttpRequestParser | None = None
@@ -184,7 +171,7 @@ class Downstream:
         elif self.lingering >= 0:
             self.deadline_s = self.door.tick_s + LINGER_S
         elif not self.advancing:
-            self._advance()
+            self.advance()
 
     def hold(self, bit: int) -> None:
         if not self.holds and not self.transport.is_closing():
@@ -320,14 +307,16 @@ class Downstream:
         parser = cast(HttpRequestParser, self.parser)
         method = parser.get_method()
         plain = self.lines.is_plain(len(method), len(target))
-        if plain and target == HEALTH_TARGET and is_probe(method, fields):
-            exchange = Exchange(self, unread_head(method.decode("latin-1"), target))
-            prepare_health(exchange, parser.get_http_version(), fields)
+        version = "1.1" if self.lines.is_11 else parser.get_http_version()
+        if target == HEALTH_TARGET and is_probe(self.lines, plain, method, version, fields):
+            exchange = asked_for_health(self, method)
         else:
-            head = read_head(method, target, parser.get_http_version(), fields, self.listening.rules, self.peer.trusted)
+            head = read_head(method, target, version, fields, self.listening.rules, self.peer.trusted)
             if not plain and not isinstance(head, Refused):
                 head = Refused("request_malformed", NOT_PLAIN)
-            if isinstance(head, Refused):
+            if self.listening.health_only:
+                head = health_alone(head)
+            if not isinstance(head, Head):
                 unread = unread_head(method.decode("latin-1"), target[:UNREAD_LINE_BYTES], fields)
                 exchange = Exchange(self, unread)
                 exchange.unreadable(head)
@@ -405,25 +394,7 @@ class Downstream:
         if self.exchange is not None or self.write_paused:
             self.hold(HOLD_PIPELINE)
         elif not self.advancing:
-            self._advance()
-
-    def pace(self) -> bool:
-        """Its caller has been told to slow down: the next request has to wait. Not of a trusted peer, whose
-        connection brings those of others, too. False if too many wait already: then it had better end."""
-        if self.peer.trusted or self.least_turn:
-            return True
-        if not self.door.paced.add(self.door.tick_s, self):
-            return False
-        self.turn = self.least_turn = TURN_REQUESTS
-        self.hold(HOLD_PACE)
-        return True
-
-    def unpace(self) -> None:
-        """Called by the worker some time after `pace`."""
-        self.turn = self.least_turn = 0
-        self.release(HOLD_PACE)
-        if self.queue and not self.advancing:
-            self._advance()
+            self.advance()
 
     def exchange_ended(self, close: bool) -> None:
         """The answer is written whole. The next waiting request begins, or the connection idles or ends."""
@@ -450,7 +421,7 @@ class Downstream:
             wait_s = timeouts.head_s if self.in_head else timeouts.body_s
         self.deadline_s = self.door.tick_s + wait_s
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Begin what waits, in a flat loop: a thousand pipelined refusals must not nest a thousand frames. Nor may
         they be one turn of the event loop: after a few, the other connections have theirs."""
         self.advancing = True
@@ -478,7 +449,7 @@ class Downstream:
         if self.share.turns.crowded:
             self._later()
         else:
-            self._advance()
+            self.advance()
 
     def _later(self) -> None:
         self.advancing = True
@@ -496,7 +467,7 @@ class Downstream:
         self.turn = self.least_turn
         if self.queue:
             if not self.least_turn:
-                self._advance()
+                self.advance()
             return
         aside, self.aside = self.aside, b""
         if aside:

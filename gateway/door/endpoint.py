@@ -54,17 +54,25 @@ class Endpoint:
     """One upstream URL of one exposure, with what the operator set for its service."""
 
     __slots__ = (
-        "pool", "exposure", "url", "environment", "host", "port", "path", "secure", "tls", "server_name", "limit",
-        "connect_s", "idle", "open", "making", "busy", "waiting", "taken", "seen", "used_s", "tasks", "retired",
-        "health", "budget", "notable", "down_until_s",
+        "open", "busy", "taken", "limit", "pool", "idle", "waiting", "url", "notable", "retired", "exposure",
+        "environment", "host", "port", "path", "secure", "tls", "server_name", "connect_s", "making", "seen", "used_s",
+        "tasks", "health", "budget", "down_until_s",
     )  # fmt: skip
 
     def __init__(
         self, pool: Pool, url: str, exposure: str, environment: str, service: ServiceSettings, idle: deque[Upstream]
     ) -> None:
+        self.open = 0  # being made, idle or busy. What every request reads comes first, together in memory
+        self.busy = 0  # exchanges sent or waiting: the load that two choices compare
+        self.taken = 0  # requests, ever
+        self.limit = service.connections or pool.door.limits.upstream_connections
         self.pool = pool
-        self.exposure = exposure
+        self.idle = idle  # shared by all exposures that lead to this URL with equal settings
+        self.waiting: deque[Exchange] | None = None  # made when first needed
         self.url = url
+        self.notable = NOTABLE  # answers with this status or above are judged
+        self.retired = False  # other settings took its place: what runs ends here, nothing idles
+        self.exposure = exposure
         self.environment = environment
         parts = urlsplit(url)
         self.path = str(pool.door.settings.state_folder) + "/http.sock" if parts.scheme == "unix" else ""
@@ -73,21 +81,13 @@ class Endpoint:
         self.secure = parts.scheme == "https"
         self.tls = service.tls
         self.server_name = (service.tls.server_name if service.tls else "") or self.host
-        self.limit = service.connections or pool.door.limits.upstream_connections
         self.connect_s = service.connect_s or pool.door.timeouts.connect_s
-        self.idle = idle  # shared by all exposures that lead to this URL with equal settings
-        self.open = 0  # being made, idle or busy
         self.making = 0  # of the open ones, those being made
-        self.busy = 0  # exchanges sent or waiting: the load that two choices compare
-        self.waiting: deque[Exchange] = deque()
-        self.taken = 0  # requests, ever
-        self.seen = 0  # of them, at the last sweep
+        self.seen = 0  # of the requests, at the last sweep
         self.used_s = pool.door.tick_s
-        self.retired = False  # other settings took its place: what runs ends here, nothing idles
         self.tasks: set[asyncio.Task[None]] = set()
         self.health = Health()
         self.budget = RetryBudget()
-        self.notable = NOTABLE  # answers with this status or above are judged
         self.down_until_s = 0.0  # by the engine's checks
 
     def take(self, exchange: Exchange, fresh: bool) -> None:
@@ -110,14 +110,15 @@ class Endpoint:
                 door.values[UPSTREAM_REUSED] += 1
                 exchange.connected(upstream, True)
                 return
-        self.waiting.append(exchange)
+        waiting = self.waiting = self.waiting or deque()
+        waiting.append(exchange)
         if self.open < self.limit:
             self._open_enough()
         elif own := [each for each in idle if each.endpoint is self]:
             idle.remove(own[0])  # none of them will do: the coldest makes room, at once
             own[0].transport.abort()
-        elif len(self.waiting) - self.making > self.limit * WAITING_PER_CONNECTION:
-            self.waiting.pop()
+        elif len(waiting) - self.making > self.limit * WAITING_PER_CONNECTION:
+            waiting.pop()
             self.busy -= 1
             exchange.endpoint = None
             exchange.refuse("overloaded", "too many requests wait for this service")
@@ -165,7 +166,7 @@ class Endpoint:
     def forget(self, exchange: Exchange) -> None:
         """The exchange ended before its answer was whole, or while it waited."""
         self.busy -= 1
-        if exchange in self.waiting:
+        if self.waiting and exchange in self.waiting:
             self.waiting.remove(exchange)
 
     def part_with(self, upstream: Upstream) -> None:
@@ -191,8 +192,7 @@ class Endpoint:
     def sweep(self, now_s: float) -> bool:
         """Whether nothing is left of the endpoint."""
         if self.taken != self.seen:
-            self.seen = self.taken
-            self.used_s = now_s
+            self.seen, self.used_s = self.taken, now_s
         self.budget.turn(now_s, self.taken)
         unused_s = UNUSED_S if self.notable else FORGOTTEN_S
         return not self.open and not self.busy and not self.waiting and now_s - self.used_s > unused_s
@@ -243,7 +243,7 @@ class Endpoint:
     def _open_enough(self) -> None:
         """One more connection, if more wait than are being made. What becomes free first serves who waits first, so
         one that is left over idles."""
-        if self.making < len(self.waiting) and self.open < self.limit:
+        if self.waiting and self.making < len(self.waiting) and self.open < self.limit:
             self.open_another()
 
     def open_another(self) -> None:
@@ -285,7 +285,7 @@ class Endpoint:
         if failure.ours:
             self.pool.ran_short(self.url, failure.why)
         ejected = not failure.ours and self.failed(failure.why, CONNECT_FAILURES)
-        told, waited = False, len(self.waiting)
+        told, waited = False, len(self.waiting or ())
         while self.waiting and waited and (ejected or not told):  # an ejected endpoint sends all of them elsewhere
             waited -= 1
             exchange = self.waiting.popleft()

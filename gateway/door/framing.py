@@ -14,6 +14,7 @@ from httptools import HttpRequestParser
 
 from gateway.door.exchange import Exchange
 from gateway.door.faults import body_broken
+from gateway.door.health import SIMPLE_PROBE, simple_probe
 from gateway.door.holds import HOLD_EARLY
 from gateway.errors import Refused
 from gateway.http1.request import unread_head
@@ -37,6 +38,9 @@ def head_incomplete(client: Downstream, arrived: int, same_head: bool) -> None:
     The piece a head begins in may hold earlier messages, so its bytes are judged by `read_head` once the
     head is whole; only pieces that hold nothing else are counted here.
     """
+    if client.lines.held == SIMPLE_PROBE:
+        simple_probe(client)
+        return
     if same_head:
         fields_incomplete(client, arrived)
         return

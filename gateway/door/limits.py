@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.config import Limits
 from gateway.door.faults import body_broken
+from gateway.door.holds import HOLD_PACE
 from gateway.door.rates import SECOND_NS, Buckets, Limiter, Seats
+from gateway.door.turns import TURN_REQUESTS
 from policy.facts import Refusal
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ class Paced:
         self.waiting: deque[tuple[float, Downstream]] = deque()  # until when
 
     def add(self, tick_s: float, connection: Downstream) -> bool:
-        """True when ``connection`` will be told `unpace`; False where too many wait: they must not hold slots."""
+        """True when ``connection`` goes on some time later; False where too many wait: they must not hold slots."""
         if len(self.waiting) >= PACED:
             return False
         self.waiting.append((tick_s + PACE_S, connection))
@@ -120,7 +122,26 @@ class Paced:
         for _ in range(UNPACED):
             if not self.waiting or self.waiting[0][0] > tick_s:
                 return
-            self.waiting.popleft()[1].unpace()
+            _unpace(self.waiting.popleft()[1])
+
+
+def pace(client: Downstream) -> bool:
+    """Its caller has been told to slow down: the next request has to wait. Not of a trusted peer, whose connection
+    brings those of others, too. False if too many wait already: then it had better end."""
+    if client.peer.trusted or client.least_turn:
+        return True
+    if not client.door.paced.add(client.door.tick_s, client):
+        return False
+    client.turn = client.least_turn = TURN_REQUESTS
+    client.hold(HOLD_PACE)
+    return True
+
+
+def _unpace(client: Downstream) -> None:
+    client.turn = client.least_turn = 0
+    client.release(HOLD_PACE)
+    if client.queue and not client.advancing:
+        client.advance()
 
 
 # === what a request meets ===
@@ -176,7 +197,7 @@ def host_is_over(exchange: Exchange) -> bool:
 def _is_over(exchange: Exchange, limiter: Limiter, key: str) -> bool:
     wait_ns = limiter.enter(key, exchange.began_ns)
     if wait_ns:
-        if not exchange.client.pace():
+        if not pace(exchange.client):
             exchange.keep_alive = False
         exchange.refused = Refusal("rate_limited")
         exchange.refuse("rate_limited", "there are too many of this caller", retry_s=_whole_seconds(wait_ns))

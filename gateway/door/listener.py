@@ -5,8 +5,8 @@ are accepted from here, not by the event loop's own server: for a slice of a tur
 delays no request; one there is no room for ends before it has cost more than its accept, the others line up
 (`door.arrivals`); and a shortage of descriptors pauses instead of spinning.
 A peer is trusted when its address lies in the listener's ``trusted_peers``; only then are its forwarding fields
-read (never its identity fields). TLS material is validated in a context of its own before it replaces the one
-in use, so a broken renewal changes nothing.
+read (never its identity fields), or its PROXY header, whose client is judged in its place in the same way. TLS
+material is validated in a context of its own before it replaces the one in use, so a broken renewal changes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from gateway.config import Limits, Listener, ListenerTls
 from gateway.door.arrivals import Arrival
 from gateway.door.client_certificates import ClientCertificates
 from gateway.door.connect import OWN_SHORTAGES
-from gateway.door.downstream import Downstream, Peer
+from gateway.door.downstream import Downstream
+from gateway.door.peer import Peer
 from gateway.door.turns import SLICE_NS
 from gateway.http1.forward import client_address, forwarded_block
 from gateway.http1.head import HeadRules
@@ -109,7 +110,11 @@ class Listening:
                     self._pause(sock, str(error.strerror))
                     return
                 continue  # accept(2): a fault of the network, or of a connection that has ended by now
-            self._welcome(connection, str(where[0]))
+            peer = self.peer_at(str(where[0]))
+            if self.proxied:
+                self.door.arrivals.introductions.add(self, connection, peer)
+            else:
+                self.welcome(connection, peer)
             if perf_counter_ns() >= until_ns:
                 return
 
@@ -126,10 +131,9 @@ class Listening:
         if self._socket is not None:
             self.door.loop.add_reader(self._socket.fileno(), self._incoming)
 
-    def _welcome(self, connection: socket.socket, address: str) -> None:
+    def welcome(self, connection: socket.socket, peer: Peer) -> None:
         """An accepted socket lines up, or ends before it cost more, where there is no room for it."""
         door = self.door
-        peer = self._peer_at(address)
         if not door.admit(peer):
             connection.close()
             return
@@ -171,6 +175,9 @@ class Listening:
     def _take(self, listener: Listener, limits: Limits) -> None:
         self.listener = listener
         self.limits = limits
+        self.bigip = listener.bigip
+        self.proxied = listener.proxy_protocol
+        self.health_only = listener.health_only
         self.rules = HeadRules(limits, client_certificate_header=listener.client_certificate_header)
         self._networks = [ip_network(network, strict=False) for network in listener.trusted_peers]
         self._peers: dict[str, Peer] = {}
@@ -214,7 +221,7 @@ class Listening:
             return peer
         return peer._replace(certificate=self.certificates.of_connection(transport))
 
-    def _peer_at(self, address: str) -> Peer:
+    def peer_at(self, address: str) -> Peer:
         peer = self._peers.get(address)
         if peer is None:
             if len(self._peers) >= REMEMBERED:

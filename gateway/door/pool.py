@@ -1,7 +1,7 @@
 """The ways upstream: which exposure leads to which endpoints, and which one takes the next request.
 
-A :class:`Route` is what the pool knows of one exposure: its endpoints and the operator's settings for it. It is
-looked up once per request and remade when the exposure changes. Two endpoints are compared by their load (power
+A :class:`Route` is what the pool knows of one exposure: its endpoints and the operator's settings for it. The
+exposure has it at hand; it is remade when table or settings change. Two endpoints are compared by their load (power
 of two choices); while one of them is not well, `door.balance` says which are left to choose from.
 
 `Route.send` takes the `Permit`: it is the only door to the upstream side, and a `Permit` is only made by the
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
     from gateway.door.upstream import Upstream
     from gateway.door.worker import Door
+    from policy.exposure import Exposure
     from policy.facts import Permit
-    from policy.table import Exposure
 
 _RANDOM: Final = Random()
 DEFAULT_SERVICE: Final = ServiceSettings()
@@ -66,20 +66,24 @@ class Route:
     """One exposure's way upstream, with what the operator set for it."""
 
     __slots__ = (
-        "exposure", "endpoints", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "trailers",
+        "edition", "endpoints", "only", "body_limit", "response_s", "idle_s", "tunnel_idle_s", "upgrades", "trailers",
         "repeatable", "repeated", "troubled", "own", "asserts",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, exposure: Exposure) -> None:
         door = pool.door
         service = service_of(door.settings, exposure)
-        self.exposure = exposure
-        self.own = exposure.service == OWN_SERVICE  # leads to control, which is told who asks under a signature
-        self.asserts = OPTION in exposure.options and not self.own  # its service is told the same under a public key
-        self.repeated = Repeated(exposure.key, exposure.host)  # in its records
-        self.endpoints = [pool.endpoint(url, exposure, service) for url in exposure.upstreams]
+        endpoints = [pool.endpoint(url, exposure, service) for url in exposure.upstreams]
+        # what every request reads, together in memory
+        self.edition = pool.edition
+        self.only = endpoints[0] if len(endpoints) == 1 else None
         self.body_limit = service.body_limit_bytes or door.limits.body_bytes
         self.response_s = service.response_s or door.timeouts.response_s
+        self.repeated = Repeated(exposure.key, exposure.host)  # in its records
+        self.own = exposure.service == OWN_SERVICE  # leads to control, which is told who asks under a signature
+        self.asserts = OPTION in exposure.options and not self.own  # its service is told the same under a public key
+        # what some ask for
+        self.endpoints = endpoints
         self.idle_s = service.idle_s or door.timeouts.idle_s
         self.tunnel_idle_s = service.tunnel_idle_s or door.timeouts.tunnel_idle_s
         self.upgrades = upgrades_of(service)
@@ -95,14 +99,13 @@ class Route:
 
     def send(self, permit: Permit, exchange: Exchange, *, fresh: bool = False) -> None:
         """Send what was permitted to the less busy of two endpoints."""
+        if exchange.tried is None and self.only is not None:
+            self.only.take(exchange, fresh)
+            return
         endpoints = self.endpoints
-        if exchange.tried is None:
-            if len(endpoints) == 1:
-                endpoints[0].take(exchange, fresh)
-                return
-            if not self.troubled:
-                _less_busy(endpoints).take(exchange, fresh)
-                return
+        if exchange.tried is None and not self.troubled:
+            _less_busy(endpoints).take(exchange, fresh)
+            return
         now_s = exchange.door.tick_s
         left = candidates(endpoints, exchange.tried or (), now_s)
         if not left:
@@ -139,7 +142,8 @@ class Pool:
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self.routes: dict[str, Route] = {}
+        self.routes: dict[str, Route] = {}  # by key of the exposure: of this edition, those that were asked for
+        self.edition = object()
         self._endpoints: dict[tuple[str, str], Endpoint] = {}  # by key of the exposure and URL
         self._idle: dict[tuple[str, str, ServiceSettings], deque[Upstream]] = {}  # what equal endpoints share
         self._down: dict[tuple[str, str], float] = {}  # by the same, until when
@@ -165,7 +169,8 @@ class Pool:
     def _adopt(self, settings: Settings, trust: Trust) -> None:
         for endpoint in self._endpoints.values():
             endpoint.close()
-        self.routes = {}
+            self._forget(endpoint.exposure)
+        self.table_changed()
         self._endpoints = {}
         self._idle = {}
         self._left = []
@@ -175,10 +180,19 @@ class Pool:
         self.own_rules = AnswerRules(own=True)  # of control, which sets our cookies on the central host
 
     def route(self, exposure: Exposure) -> Route:
-        route = self.routes.get(exposure.key)
-        if route is None or route.exposure is not exposure:
-            route = self.routes[exposure.key] = Route(self, exposure)
+        """The exposure has it at hand: with thousands in use, looking it up by a key is a matter of cache misses."""
+        route = exposure.at_hand
+        if isinstance(route, Route) and route.edition is self.edition:
+            return route
+        route = exposure.at_hand = self.routes[exposure.key] = Route(self, exposure)
         return route
+
+    def _forget(self, key: str) -> None:
+        """The route of the exposure with this key, and what it leads to."""
+        self.routes.pop(key, None)
+        exposure = self.door.snapshot.table.exposures.get(key)
+        if exposure is not None:
+            exposure.at_hand = None
 
     def endpoint(self, url: str, exposure: Exposure, service: ServiceSettings) -> Endpoint:
         """Each exposure has its own, whoever else names the URL: limits, failures and trials are shared with nobody,
@@ -217,8 +231,9 @@ class Pool:
             telemetry.log("connect_shortage", level="error", endpoint=url, why=why)
 
     def table_changed(self) -> None:
-        """Routes of exposures that are gone must not hold on to them."""
+        """Every route is made anew: some exposures are gone, and so are their routes."""
         self.routes = {}
+        self.edition = object()
 
     def sweep(self, now_s: float) -> None:
         """Called each tick: a part of the endpoints, all of them in about a second. Thousands at once would stall
@@ -233,7 +248,7 @@ class Pool:
                 key = (endpoint.exposure, endpoint.url)
                 if self._endpoints.get(key) is endpoint:
                     del self._endpoints[key]
-                    self.routes.pop(endpoint.exposure, None)  # it may point to the endpoint, which is no longer swept
+                    self._forget(endpoint.exposure)  # its route may point to the endpoint, which is no longer swept
                     self._gone = True
             elif endpoint.health.ejected:
                 self._ejected += 1

@@ -11,10 +11,14 @@ from __future__ import annotations
 import os
 import resource
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway import telemetry
 from gateway.config import Limits
+from gateway.counters import RESIDENT_BYTES, SHEDDING
+
+if TYPE_CHECKING:
+    from gateway.door.worker import Door
 
 RESERVED: Final = 64  # descriptors that neither clients nor upstreams get: audit segments, links, files of settings
 CLIENTS_PART: Final = 0.75  # of the descriptors; the rest is for the way upstream
@@ -22,6 +26,9 @@ RECOVERED_PART: Final = 0.9  # of `limits.memory`: below it, requests are served
 DESCRIPTORS: Final = Path("/proc/self/fd")
 STATM: Final = Path("/proc/self/statm")
 PAGE_BYTES: Final = resource.getpagesize()
+SHEDDING_SAID: Final[dict[bool, tuple[str, telemetry.Level]]] = {
+    True: ("memory_short", "error"), False: ("memory_recovered", "info")
+}  # fmt: skip
 
 
 class Room:
@@ -75,3 +82,14 @@ def room_of_process(limits: Limits) -> Room:
 def resident_bytes() -> int:
     """The physical memory of this process (Linux: the second number of `/proc/self/statm`, in pages)."""
     return int(STATM.read_bytes().split()[1]) * PAGE_BYTES
+
+
+def look_at_room(door: Door) -> None:
+    """Measure the memory in use, and say so when the worker begins to refuse what comes new, or ends it."""
+    room = door.room
+    changed = room.measure(resident_bytes())
+    door.values[RESIDENT_BYTES] = room.resident
+    door.values[SHEDDING] = int(room.shedding)
+    if changed:
+        event, level = SHEDDING_SAID[room.shedding]
+        telemetry.log(event, level=level, resident_bytes=room.resident, limit_bytes=room.memory)

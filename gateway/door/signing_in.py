@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SIGN_IN: Final = "/.stagedoor/sign-in"
 LASTS_S: Final = 600
 TOGETHER: Final = 10  # sign-ins of one browser on one host that may be under way
+FORGOTTEN: Final = 30  # of older ones in one answer: a BIG-IP takes 64 fields
 LATELY_S: Final = 30  # a newer sign-in than this one is not asked for
 NEEDS_HTTPS: Final = "signing in needs https: put https:// in front of the address"
 NOTHING_SENT: Final = "nothing of this request was sent on; sign in with another tab, then send it again"
@@ -111,7 +112,7 @@ def _send(exchange: Exchange, strengths: tuple[str, ...], max_age: int) -> None:
     ticket = Ticket(name, authority, target, proof_of(proof), door.now, strengths, max_age)
     sealed = seal_ticket(ticket, door.sessions.keys, os.urandom(NONCE_BYTES))
     under_way = [each for each in names_of(head.own_cookies, TO_COOKIE) if _NAME.fullmatch(each)]
-    lines = [forget_line(each) for each in under_way[: max(0, len(under_way) - TOGETHER + 1)]]
+    lines = [forget_line(each) for each in under_way[: min(max(0, len(under_way) - TOGETHER + 1), FORGOTTEN)]]
     lines.append(cookie_line(TO_COOKIE + name[:8].encode("ascii"), proof.encode("ascii"), LASTS_S))
     if exchange.gone is not None and exchange.gone.anew_s < 0:
         lines.append(FORGET_SESSION)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from gateway.door.answering import over_bigip_limits
 from gateway.door.balance import CONNECT_FAILURES
 from gateway.door.ending import left_of
 from gateway.door.faults import can_repeat, upstream_failed
 from gateway.door.holds import FULL_READ, HOLD_UPSTREAM
 from gateway.door.limits import upload_resumes
-from gateway.errors import Refused
 from gateway.http1.forward import Answer, AnswerRules, read_answer
 from gateway.http1.trailers import are_too_large
 from gateway.http1.values import idle_seconds
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 UNTIL_CLOSE: Final = -2
 INTERIMS: Final = 16  # 1xx answers before one that is final
 HEAD_BYTES: Final = 64 * 1024  # of an answer's head that is still arriving
+FEW_FIELDS: Final = 48  # of an answer; with more it is looked at whether a BIG-IP would take it, ours come on top
+FEW_BYTES: Final = 24 * 1024  # likewise
 RAW_BODY_BYTES: Final = 16 * 1024  # answers with at least this much to come bypass the parser by counting
 
 
@@ -45,8 +47,8 @@ class Upstream:
 
     __slots__ = (
         "endpoint", "rules", "transport", "adopted", "retire_s", "idle_limit_s", "idle_since_s", "exchange", "parser",
-        "fields", "answer", "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "eof",
-        "paused", "aside",
+        "fields", "answer", "pieces", "head_bytes", "raw_left", "complete", "surplus", "begun", "interims", "is_11",
+        "eof", "paused", "aside",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, rules: AnswerRules) -> None:
@@ -69,6 +71,7 @@ class Upstream:
         self.begun = False
         self.complete = False
         self.surplus = False
+        self.is_11 = False  # the piece that is being read begins with a status line of HTTP/1.1
         self.interims = 0
         self.eof = False
         self.paused = False
@@ -198,6 +201,9 @@ class Upstream:
         parser = self.parser
         if parser is None:
             parser = self.parser = HttpResponseParser(self)
+        # -- shortcut: the parser says the same, formatting a text for it (0.15 us)
+        self.is_11 = self.answer is None and not self.head_bytes and data.startswith(b"HTTP/1.1 ")
+        # -- end of shortcut
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as stop:
@@ -315,11 +321,18 @@ class Upstream:
         if exchange is None or self.complete:
             return
         parser = cast(HttpResponseParser, self.parser)
+        version = "1.1" if self.is_11 else parser.get_http_version()
+        self.is_11 = False  # another head in the same piece may say otherwise
         answer = read_answer(
-            parser.get_status_code(), parser.get_http_version(), fields, exchange.method, self.rules, exchange.upgrade
+            parser.get_status_code(), version, fields, exchange.method, self.rules, exchange.upgrade
         )
-        if isinstance(answer, Refused):
+        if not isinstance(answer, Answer):
             self._fail(exchange, answer.detail)
+            return
+        if (len(fields) > FEW_FIELDS or len(answer.lines) > FEW_BYTES) and (why := over_bigip_limits(exchange, answer)):
+            self.exchange = None
+            self.transport.abort()
+            upstream_failed(exchange, "upstream_malformed", why)  # no fault of the endpoint: others can read it
             return
         if answer.status >= 200 or answer.upgrade:
             if answer.upgrade and not parser.should_upgrade():

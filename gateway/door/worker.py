@@ -1,8 +1,9 @@
 """The door role: one worker process, its event loop, and what all its connections share.
 
 Start: read the last good base from disk, hear control's keys, then accept. Serve: follow the engine's bases and
-control's overlays, swap one reference. End: stop accepting, let running exchanges finish with `Connection:
-close`, leave. Nothing here is on a request's way but the values it reads (`snapshot`, `tick_s`, `now`, `values`).
+control's overlays, swap one reference. End: once the node announces it, answer with `Connection: close`; then stop
+accepting, let running exchanges finish, leave. Nothing here is on a request's way but the values it reads (`snapshot`,
+`tick_s`, `now`, `values`).
 
 One timer, the tick, does everything periodic: the clock that requests read, the sweep over deadlines (a
 sixteenth of the connections each time), pool and cache upkeep, counters to control, and the lag gauge, which is
@@ -26,16 +27,18 @@ import uvloop
 
 from gateway import counters, telemetry
 from gateway.audit.writer import AuditWriter
+from gateway.child import DRAINING
 from gateway.config import Settings
 from gateway.door.arrivals import Arrivals
 from gateway.door.callers import Callers
-from gateway.door.downstream import Downstream, Peer
+from gateway.door.downstream import Downstream
 from gateway.door.errands import Errands
 from gateway.door.following import Following
 from gateway.door.limits import Guard, Paced
 from gateway.door.listener import Listening
+from gateway.door.peer import Peer
 from gateway.door.pool import Pool
-from gateway.door.room import resident_bytes, room_of_process
+from gateway.door.room import look_at_room, room_of_process
 from gateway.door.sessions import Sessions
 from gateway.door.tuning import settle
 from gateway.door.tunnels import Tunnels
@@ -48,9 +51,7 @@ TICK_S: Final = 0.02
 SWEEP_SLICES: Final = 16  # every connection is looked at each 320 ms
 MEMORY_TICKS: Final = 12  # every 240 ms the memory in use is looked at
 FIRST_S: Final = 3.0  # an accept queue waits this long for the first base and overlay
-SHEDDING_SAID: Final[dict[bool, tuple[str, telemetry.Level]]] = {
-    True: ("memory_short", "error"), False: ("memory_recovered", "info")
-}  # fmt: skip
+NEVER: Final = float("inf")
 LAST_TURNS: Final = 100  # of the loop, in which cut connections say that they are lost
 
 
@@ -111,7 +112,7 @@ class Door:
         self._ids = 0
         self.following = Following(self)
         self._stopped = asyncio.Event()
-        self._finish_by_s = float("inf")
+        self._finish_by_s = NEVER
 
     # === life ===
 
@@ -177,13 +178,17 @@ class Door:
         telemetry.log("settings_taken", name=name)
 
     def _drain(self) -> None:
-        """Stop accepting; idle connections end now, busy ones after their answer."""
-        if self.draining:
-            return
+        """Stop accepting, and finish what runs."""
+        if self._finish_by_s == NEVER:
+            self._finish_by_s = self.tick_s + self.timeouts.drain_finish_s
+            for listening in self._listening:
+                listening.stop()
+            self._wind_down()
+
+    def _wind_down(self) -> None:
+        """Every answer is the last of its connection from here on, and what idles ends: a load balancer that keeps
+        connections would go on sending requests over them."""
         self.draining = True
-        self._finish_by_s = self.tick_s + self.timeouts.drain_finish_s
-        for listening in self._listening:
-            listening.stop()
         for connection in self.connections():
             connection.drain()
 
@@ -270,22 +275,16 @@ class Door:
         self.pool.sweep(tick_s)
         self.paced.release(tick_s)
         if self._ticks % MEMORY_TICKS == 0:
-            self._look_at_room()
+            look_at_room(self)
         if self._ticks % 50 == 0:
             self._each_second()
-        if self.draining and (not self._clients or tick_s >= self._finish_by_s):
-            self._stopped.set()
-            return
+        if self.draining:
+            if self._finish_by_s < NEVER and (not self._clients or tick_s >= self._finish_by_s):
+                self._stopped.set()
+                return
+        elif self.node.value == DRAINING:
+            self._wind_down()  # the node has announced its end, and still accepts
         self.loop.call_later(TICK_S, self._tick)
-
-    def _look_at_room(self) -> None:
-        room = self.room
-        changed = room.measure(resident_bytes())
-        self.values[counters.RESIDENT_BYTES] = room.resident
-        self.values[counters.SHEDDING] = int(room.shedding)
-        if changed:
-            event, level = SHEDDING_SAID[room.shedding]
-            telemetry.log(event, level=level, resident_bytes=room.resident, limit_bytes=room.memory)
 
     def _each_second(self) -> None:
         self.callers.sweep()

@@ -77,7 +77,8 @@ def client_address(forwarded_for: bytes, peer: str, is_trusted: Callable[[str], 
 
     The list is walked from the right, where the nearest hop wrote, past every address that is trusted itself; the
     first that is not is the client. An element that is no address ends the walk: what stands left of it was
-    written by somebody who can't be told from the client. BIG-IP may add a port, IPv6 may stand in brackets.
+    written by somebody who can't be told from the client. BIG-IP may add a port or a route domain (`%2`), IPv6 may
+    stand in brackets.
     """
     client = peer
     for element in reversed(forwarded_for.split(b",")):
@@ -99,8 +100,9 @@ def _address_of(element: bytes) -> str:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        return str(ip_address(text))
+    text, routed, domain = text.partition("%")
+    try:  # not the scope of a link-local address, which means nothing on another machine
+        return "" if routed and not domain.isdecimal() else str(ip_address(text))
     except ValueError:
         return ""
 
@@ -139,12 +141,10 @@ def request_head(
         framing = b"\r\n\r\n"
     authority = head.authority
     trace = head.traceparent or traceparent
-    return b"".join((
-        _STARTS[head.method], raw_target or head.target.raw, b" HTTP/1.1\r\nHost: ", authority, b"\r\n",
-        *head.passed, identity, forwarded,
-        b"X-Forwarded-Host: ", authority, b"\r\nVia: 1.1 stagedoor\r\nX-Request-Id: ", request_id,
-        b"\r\ntraceparent: " + trace if trace else b"", framing,
-    ))  # fmt: skip
+    return b"%b%b HTTP/1.1\r\nHost: %b\r\n%b%b%bX-Forwarded-Host: %b\r\nVia: 1.1 stagedoor\r\nX-Request-Id: %b%b%b" % (
+        _STARTS[head.method], raw_target or head.target.raw, authority, b"".join(head.passed), identity, forwarded,
+        authority, request_id, b"\r\ntraceparent: " + trace if trace else b"", framing,
+    )  # fmt: skip
 
 
 # === the answer ===
@@ -202,7 +202,7 @@ def read_answer(
         if kind is None:
             kind = rules.names.judge(name)
         if not kind:
-            lines.append(name + b": " + value + b"\r\n")
+            lines.append(b"%b: %b\r\n" % (name, value))
         elif kind == _LENGTH:
             if length is not None:
                 return _malformed("the answer has two lengths")

@@ -31,7 +31,7 @@ from gateway.errors import Refused
 from gateway.http1.cookies import sorted_cookies
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, is_token, request_names
 from gateway.http1.request import Head
-from gateway.http1.target import read_target
+from gateway.http1.target import Target, read_target
 from gateway.http1.values import (
     UNCLEAR,
     bearer_of,
@@ -122,7 +122,7 @@ def read_head(
     if len(target) > rules.target_bytes:
         return Refused("path_too_long")
     what = read_target(target, verb)
-    if isinstance(what, Refused):
+    if not isinstance(what, Target):
         return what
     sorted_out = _sort_out(fields, rules, len(target))
     if isinstance(sorted_out, Refused):
@@ -157,7 +157,7 @@ def _sort_out(
         if kind is None:
             kind = rules.names.judge(name)
         if not kind:
-            passed.append(name + b": " + value + b"\r\n")
+            passed.append(b"%b: %b\r\n" % (name, value))
         elif kind > 0:
             before = values[kind]
             if before is None:
@@ -213,7 +213,7 @@ def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes]) ->
     """What says who is asking, and with what in mind."""
     authorization, cookie, origin, accept = values[_AUTHORIZATION], values[_COOKIE], values[_ORIGIN], values[_ACCEPT]
     if authorization is not None:
-        passed.append(b"Authorization: " + authorization + b"\r\n")
+        passed.append(b"Authorization: %b\r\n" % authorization)
         token = bearer_of(authorization)
         if token:
             head.bearer = token
@@ -222,11 +222,11 @@ def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes]) ->
     if cookie is not None:
         cookie, head.own_cookies, head.session = sorted_cookies(cookie)
         if cookie:
-            passed.append(b"Cookie: " + cookie + b"\r\n")
+            passed.append(b"Cookie: %b\r\n" % cookie)
     if origin is not None:
-        passed.append(b"Origin: " + origin + b"\r\n")
+        passed.append(b"Origin: %b\r\n" % origin)
     if accept is not None:
-        passed.append(b"Accept: " + accept + b"\r\n")
+        passed.append(b"Accept: %b\r\n" % accept)
     head.origin = origin or b""
     head.accept = accept or b""
     return None
@@ -242,17 +242,21 @@ def _read_hops(
     if trace is not None and is_traceparent(trace):
         head.traceparent = trace
         if trace_state is not None:  # W3C Trace Context: without a valid traceparent it means nothing
-            passed.append(b"tracestate: " + trace_state + b"\r\n")
+            passed.append(b"tracestate: %b\r\n" % trace_state)
     if via is not None:
         if via_names(via, rules.via):
             return Refused("loop_detected")
-        passed.append(b"Via: " + via + b"\r\n")
+        passed.append(b"Via: %b\r\n" % via)
     if upgrade is not None:
         head.upgrade = upgrade.rstrip(b" \t").lower()
         head.tunnel = _tunnel_of(head, connection)
     if trusted:
         head.forwarded_for = forwarded_for or b""
-        head.client_certificate = certificate or b""
+        if certificate is not None:
+            # Two lines were joined, and no form of a certificate holds a comma: one of them may be the client's own.
+            if b"," in certificate:
+                return Refused("request_malformed", "the field with the client's certificate came twice")
+            head.client_certificate = certificate
         if forwarded_proto is not None:
             head.forwarded_proto = nearest_scheme(forwarded_proto)
         if request_id is not None and _REQUEST_ID_SHAPE.fullmatch(request_id):

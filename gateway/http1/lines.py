@@ -32,13 +32,14 @@ _EMPTY_LINES: Final = re.compile(rb"(?:\r\n){2,}")
 _LF: Final = 10
 _CR: Final = 13
 _SP: Final = 32
+_1: Final = 49
 _H: Final = 72
 
 
 class Lines:
     """Where the requests of one connection begin, in what its parser is being fed."""
 
-    __slots__ = ("at", "ended", "held", "least", "length", "piece")
+    __slots__ = ("at", "ended", "held", "is_11", "least", "length", "piece")
 
     def __init__(self) -> None:
         self.held = b""  # of a head that is not whole yet: all; of a chunked body: the last three octets
@@ -47,6 +48,7 @@ class Lines:
         self.length = UNREAD  # of that message's body, or `CHUNKED`; `UNREAD`: no head was read in this piece
         self.least = 0  # octets of that message's head, if it has a body, or fewer
         self.ended = False  # the body that was being fed
+        self.is_11 = False  # the line that `is_plain` looked at last says HTTP/1.1
 
     def feed(self, parser: HttpRequestParser, data: bytes, missing: int) -> bytes:
         """Feed ``data``, of which the first ``missing`` octets belong to a body; `CHUNKED`: as many as its chunks say.
@@ -88,7 +90,16 @@ class Lines:
         last = first + target + 2
         self.at = first - method
         self.length = self.least = 0
-        return last < size and piece[first] == _SP and piece[first + 1] != _SP and piece[last] == _H
+        plain = last < size and piece[first] == _SP and piece[first + 1] != _SP and piece[last] == _H
+        # -- shortcut: the parser says the same, formatting a text for it (0.15 us)
+        self.is_11 = plain and last + 7 < size and piece[last + 5] == piece[last + 7] == _1
+        # -- end of shortcut
+        return plain
+
+    def is_simple(self, method: bytes, target: bytes) -> bool:
+        """Whether the line that `is_plain` looked at last is one of HTTP/0.9, to the octet: no version, no second
+        space (RFC 1945, 5: Simple-Request)."""
+        return self.piece.startswith(method + b" " + target + b"\r\n", self.at)
 
     def has_body(self, length: int, fields: list[tuple[bytes, bytes]]) -> None:
         """The head that was just read says so: of ``length`` octets, or `CHUNKED`."""

@@ -8,7 +8,8 @@ that only folds to one of ours is an alias. An alias of a name that matters is d
 What stops here, from every peer:
 
 * identity headers: ours, those of the usual proxies (``X-Forwarded-User``, ``X-Auth-Request-*``,
-  ``Remote-User`` …), and what the settings add;
+  ``Remote-User`` …), of TLS in front (``X-SSL-*``, ``SSLClientCert…`` as mod_ssl and BIG-IP write them), and what the
+  settings add;
 * what restates the method, the path, the host or the client's address that the decision was made on:
   ``X-HTTP-Method-Override``, ``X-Original-URL``, ``X-Forwarded-*``, ``Forwarded``, ``X-Real-IP`` … An upstream
   that honoured one of them would act on something nobody has permitted;
@@ -32,11 +33,12 @@ NAME_BYTES: Final = 128
 HOP_BY_HOP: Final = frozenset((
     b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
     b"proxy-authenticate", b"proxy-authorization", b"proxy-authentication-info", b"http2-settings",
+    b"x-connection", b"xonnection", b"x-cnection",  # a Connection that a load balancer took out of force
 ))  # fmt: skip
 
 _IDENTITY: Final = frozenset((
     b"remote-user", b"remote-groups", b"remote-group", b"remote-email", b"remote-name",
-    b"client-cert", b"client-cert-chain", b"x-client-cert", b"x-ssl-client-cert", b"ssl-client-cert", b"proxy",
+    b"client-cert", b"client-cert-chain", b"x-client-cert", b"ssl-client-cert", b"x-f5-auth-token", b"proxy",
 ))  # fmt: skip
 
 _RESTATED: Final = frozenset((
@@ -46,7 +48,7 @@ _RESTATED: Final = frozenset((
     b"x-host", b"x-envoy-original-path", b"x-envoy-original-method",
 ))  # fmt: skip
 
-_PREFIXES: Final = (b"x-stagedoor", b"x-forwarded-", b"x-auth-request-", b"x-remote-")
+_PREFIXES: Final = (b"x-stagedoor", b"x-forwarded-", b"x-auth-request-", b"x-remote-", b"x-ssl-", b"sslclient")
 
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _FOLD: Final = bytes.maketrans(b"!#$%&'*+.^_`|~", b"-" * 14)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from sys import intern
 from typing import Final, NamedTuple
 
 CHUNKED: Final = -1
@@ -17,6 +18,7 @@ NOTHING: Final[frozenset[bytes]] = frozenset()
 
 _HEXADECIMAL: Final = b"0123456789abcdef"
 _DASH: Final = 45
+_SPACE: Final = 32
 _NO_TRACE: Final = b"0" * 32
 _NO_PARENT: Final = b"0" * 16
 
@@ -41,7 +43,8 @@ def host_of(authority: bytes) -> str:
     host = form[1].decode("ascii").lower()
     if len(_hosts) >= _MEMO_ENTRIES:
         _hosts.clear()
-    _hosts[authority] = host
+    # INVARIANT: interned, as all texts of the table are: equal ones are the same object and need no comparing.
+    host = _hosts[authority] = intern(host)
     return host
 
 
@@ -63,6 +66,10 @@ def body_length(length: bytes | None, coding: bytes | None, version: int) -> int
 
 def bearer_of(authorization: bytes) -> bytes | None:
     """The token of a bearer scheme: b"" for a bearer scheme without one, None for any other scheme."""
+    if authorization.startswith(b"Bearer ") and len(authorization) > 7:  # as nearly everybody writes it: one copy
+        token = authorization[7:]
+        if token[0] > _SPACE and token[-1] > _SPACE:
+            return token
     if authorization[:6].lower() != b"bearer" or authorization[6:7] not in (b"", b" ", b"\t"):
         return None
     return authorization[6:].strip(b" \t")

@@ -6,7 +6,10 @@ common name counts for nothing (RFC 9525 section 6.3); neither do wildcards, add
 one program. An X509-SVID has exactly one URI; one with more names nobody.
 
 There are two ways here. A certificate that TLS verified is only read. One that a trusted peer passes on is verified
-against the listener's authorities: it is public, and what the peer vouches for is that its client held the key.
+against the listener's authorities: it is public, and what the peer vouches for is that its client held the key. How it
+is written differs: PEM with percent-encoding (nginx, `URI::encode`), PEM whose lines a header made one (BIG-IP's
+`X509::whole` and the field `SSLClientCert` of `X509::cert_fields`), base64 of DER alone, or that between colons
+(RFC 9440, 2.1). Each holds the octets of certificates and nothing else.
 
 Pure: bytes and a time in, a value out. Whatever cannot be read is nothing, and never an error.
 """
@@ -14,7 +17,7 @@ Pure: bytes and a time in, a value out. Whatever cannot be read is nothing, and 
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -32,9 +35,11 @@ from gateway.identity.strict import is_clean
 FIELD_BYTES: Final = 16 * 1024
 CHAIN_LIMIT: Final = 4  # certificates that a peer passes on: the client's, then those between it and its authority
 NAMES_LIMIT: Final = 16
-_PEM: Final = re.compile(
-    rb"(?:-----BEGIN CERTIFICATE-----\r?\n[A-Za-z0-9+/=\r\n]{1,12288}-----END CERTIFICATE-----(?:\r?\n)*)+"
-)
+_SPACES: Final = b" \t\r\n"
+_BLOCK: Final = rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/= \t\r\n]{1,12288})-----END CERTIFICATE-----[ \t\r\n]*"
+_PEM: Final = re.compile(rb"(?:" + _BLOCK.replace(b"(", b"(?:", 1) + rb")+")
+_CERTIFICATE: Final = re.compile(_BLOCK)
+_BASE64: Final = re.compile(rb"(:?)([A-Za-z0-9+/]{1,16384}={0,2})\1")
 _UNREADABLE: Final = (
     ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType
 )  # fmt: skip
@@ -74,11 +79,11 @@ class Authorities:
 
     def verify(self, field: bytes, now: int) -> ClientCertificate | str:
         """A certificate that a trusted peer passes on in a field, or why it does not count."""
-        pem = unquote_to_bytes(field) if len(field) <= FIELD_BYTES else b""
-        if not _PEM.fullmatch(pem):
-            return "it is not percent-encoded PEM"
+        chain_der = _passed_on(field) if len(field) <= FIELD_BYTES else []
+        if not chain_der:
+            return "it is neither PEM nor base64 of a certificate"
         try:
-            leaf, *between = x509.load_pem_x509_certificates(pem)
+            leaf, *between = map(x509.load_der_x509_certificate, chain_der)
             if len(between) >= CHAIN_LIMIT:
                 return f"it comes with more than {CHAIN_LIMIT - 1} others"
             names = _names(leaf)
@@ -89,6 +94,19 @@ class Authorities:
             return str(fault)
         except _UNREADABLE:
             return "it is no certificate that can be read"
+
+
+def _passed_on(field: bytes) -> list[bytes]:
+    """The certificates in DER; [] where ``field`` is none of the forms."""
+    text = (unquote_to_bytes(field) if b"%" in field else field).strip(_SPACES)
+    alone = _BASE64.fullmatch(text)
+    if alone is None and not _PEM.fullmatch(text):
+        return []
+    written = [alone[2]] if alone is not None else _CERTIFICATE.findall(text)
+    try:
+        return [b64decode(each.translate(None, _SPACES), validate=True) for each in written]
+    except ValueError:
+        return []
 
 
 def _client_certificate(

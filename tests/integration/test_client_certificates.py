@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,8 @@ from tests.support.wire import Client, Got
 
 PAYMENTS = "spiffe://marlow.example/ns/money/sa/payments"
 ORDERS = "dns:orders.example"
+# However busy the machine is.
+PATIENT = config.Timeouts(handshake_s=60, head_s=60, connect_s=60, drain_finish_s=1.0)
 
 
 class Certificates:
@@ -51,7 +54,7 @@ class Certificates:
         if shown is not None:
             self._written += 1
             files = shown.write(self.folder, f"client-{self._written}")
-        client = Client(door.port)
+        client = Client(door.port, 30)
         context = client_context(str(self.folder / "servers.pem"), files)
         client.sock = context.wrap_socket(client.sock, server_hostname="echo.test")
         return client
@@ -75,7 +78,9 @@ def listening(
     with running_door(
         state,
         publish=lambda folder: publish(folder, catalog(upstream.url), policy),
-        settings=settings_for(state, listeners=(listener,), issuers=(replace(ISSUER, clients="ours"),)),
+        settings=settings_for(
+            state, listeners=(listener,), issuers=(replace(ISSUER, clients="ours"),), timeouts=PATIENT
+        ),
     ) as door:
         yield door
 
@@ -276,7 +281,7 @@ def test_what_a_peer_passes_on_is_verified_here(
     stranger = ClientAuthority("clients", now=time.time()).leaf(uri(PAYMENTS))
     expired = certificates.clients.leaf(uri(PAYMENTS), ends_s=-10)
     fields = [
-        passed(stranger), passed(expired), passed(good) * 2, b"X-Client-Cert: " + good.der.hex().encode() + b"\r\n",
+        passed(stranger), passed(expired), b"X-Client-Cert: " + good.der.hex().encode() + b"\r\n",
         b"X-Client-Cert: \r\n", b"X-Client_Cert: " + good.field + b"\r\n",
     ]  # fmt: skip
     with listening(certificates, upstream, behind(certificates)) as door, certificates.client(door, good) as client:
@@ -287,13 +292,48 @@ def test_what_a_peer_passes_on_is_verified_here(
     assert len(said) == 1, "said once in a while, not for every request"
 
 
+def flattened(shown: Certified) -> bytes:
+    """As an iRule writes it that puts `X509::whole` into a field: a header has no lines."""
+    return shown.pem.replace(b"\n", b" ").strip()
+
+
+def test_a_certificate_comes_in_the_form_that_a_load_balancer_writes(
+    certificates: Certificates, upstream: Upstream
+) -> None:
+    """PEM in one line, base64 alone, percent-encoded; under mod_ssl's names, of which the others stop here."""
+    listener = replace(behind(certificates), client_certificate_header="sslclientcert")
+    orders = certificates.clients.leaf(dns("orders.example"))
+    status = b"SSLClientCertStatus: ok\r\nSSLClientCertSubject: CN=root\r\n"
+    with listening(certificates, upstream, listener) as door, certificates.client(door, orders) as client:
+        for written in (flattened(orders), b64encode(orders.der), orders.field):
+            assert client.send(asked(b"SSLClientCert: " + written + b"\r\n" + status)).answer().status == 200
+        assert client.send(asked(passed(orders) + status)).answer().code == "identity_required"
+    assert {seen.header("x-stagedoor-user") for seen in upstream.seen} == {"component:default/orders"}
+    assert not [name for seen in upstream.seen for name, _ in seen.headers if "ssl" in name or "cert" in name]
+
+
+def test_two_certificates_are_a_request_that_nobody_answers_for(certificates: Certificates, upstream: Upstream) -> None:
+    """An iRule that inserts, where it should replace, leaves the client's copy beside its own: which is which?"""
+    good, other = certificates.clients.leaf(uri(PAYMENTS)), certificates.clients.leaf(dns("orders.example"))
+    joined = b"X-Client-Cert: " + flattened(good) + b", " + flattened(other) + b"\r\n"
+    with listening(certificates, upstream, behind(certificates)) as door:
+        for lines in (passed(good) * 2, passed(good) + passed(other), passed(good) + b"X-Client-Cert: \r\n", joined):
+            for bearer in (b"", token()):
+                with certificates.client(door, good) as client:
+                    got = client.send(asked(lines, bearer=bearer)).answer()
+                    assert (got.status, got.code, got.headers["connection"]) == (400, "request_malformed", "close")
+                    assert got.problem["detail"] == "the field with the client's certificate came twice"
+    assert upstream.seen == []
+
+
 def test_a_peer_that_is_not_trusted_passes_on_nothing(certificates: Certificates, upstream: Upstream) -> None:
     good = certificates.clients.leaf(uri(PAYMENTS))
     listener = replace(behind(certificates), trusted_peers=("192.0.2.0/24",))
     with listening(certificates, upstream, listener) as door, certificates.client(door, good) as client:
-        assert client.send(asked(passed(good))).answer().code == "identity_required"
-        assert client.send(asked(passed(good), bearer=token())).answer().status == 200
-    assert upstream.seen[0].header("x-client-cert") is None
+        for lines in (passed(good), passed(good) * 2):
+            assert client.send(asked(lines)).answer().code == "identity_required"
+            assert client.send(asked(lines, bearer=token())).answer().status == 200
+    assert not any(seen.header("x-client-cert") for seen in upstream.seen)
 
 
 def test_on_a_direct_listener_no_field_is_read(

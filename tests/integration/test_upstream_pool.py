@@ -16,7 +16,8 @@ import pytest
 
 from gateway.config import Environment, Listener, ServiceSettings, Timeouts, UpstreamTls
 from gateway.door.connect import STAGGER_S, why_unconnected
-from gateway.door.endpoint import WAITING_PER_CONNECTION, Endpoint
+from gateway.door.endpoint import UNUSED_S, WAITING_PER_CONNECTION, Endpoint
+from gateway.door.pool import Route
 from gateway.door.upstream import Upstream as UpstreamConnection
 from gateway.resolve import Resolver
 from tests.integration.conftest import request
@@ -493,3 +494,25 @@ def test_services_behind_one_ingress_share_its_idle_connections(door: RunningDoo
             assert client.send(request(host=host)).answer().status == 200
     assert upstream.connections == 1
     assert {seen.connection for seen in upstream.seen} == {1}
+
+
+def test_a_route_is_kept_until_table_or_settings_change_or_nobody_uses_it(door: RunningDoor) -> None:
+    """The exposure has it at hand, and lets go of it: a stale one would lead to endpoints that nobody looks after."""
+    pool, exposure = door.door.pool, door.door.snapshot.table.exposures[ECHO]
+
+    def route() -> Route:
+        return pool.route(exposure)
+
+    first = door.thread.call(route)
+    assert door.thread.call(route) is first
+    door.thread.call(pool.table_changed)
+    second = door.thread.call(route)
+    assert second is not first
+    assert second.endpoints == first.endpoints
+    door.thread.call(lambda: pool.configure(door.door.settings))
+    assert exposure.at_hand is None
+    third = door.thread.call(route)
+    assert third.endpoints != second.endpoints
+    door.thread.call(lambda: setattr(third.endpoints[0], "used_s", -2 * UNUSED_S))
+    until(lambda: exposure.at_hand is None)
+    assert ECHO not in pool.routes

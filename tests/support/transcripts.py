@@ -108,6 +108,8 @@ BY_CHOICE = (
     ("An absolute form whose authority is not the one in `Host`", "refused, 400",
      "RFC 9112 §3.2.2 lets the target win; another reader may look at `Host`."),
     ("HTTP/1.2 and above", "refused, 505", "It may be answered as 1.1; nobody sends it but to find out who does."),
+    ("HTTP/0.9 for the health path", "answered with a head, as everybody is",
+     "RFC 1945 §5 wants the text alone. A BIG-IP, which asks so, searches octets and knows no versions."),
     ("Empty lines before a request", "ignored", "RFC 9112 §2.2. A lone CR or LF is no empty line: refused, 400."),
     ("Several spaces between the parts of a request line", "refused, 400",
      "RFC 9112 §3 would let them be read as one. Another reader may find an empty target, or none."),

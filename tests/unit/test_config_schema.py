@@ -46,7 +46,22 @@ limits: {head: 16KiB, connections: 5, body: 1GiB}
 timeouts: {connect: 250ms, idle: 1.5h, drain: {finish: 1d, announce: 0s}}
 audit: {sync: batch, folder: audit}
 log: {format: text}
+devices:
+  bigip:
+    - name: dc1
+      units: ["https://BigIP.example:8443/"]
+      username: stagedoor
+      password_file: secrets/bigip
+      device_group: /Common/pair
+      members: ["10.20.0.11:9443", "[2001:db8::1]:9443"]
+      health_port: 8081
+      removed_share: 1
+      environments:
+        prod: {virtual_address: "2001:DB8::10", networks: [10.200.0.0/24, 10.9.9.9], client_tls: /Common/apps/clients,
+               trust_ca: /Common/ca.crt, server_name: Door.example.com, mode: observe, access_profile: /Common/people,
+               windows: ["mon 00:00-24:00", "sat-sun 22:00-04:00"], required_claims: [groups], ticket: true}
 """
+DEVICE = "{name: dc1, units: ['https://b'], username: s, password_file: p, members: ['10.0.0.1:1'], member_tls: false"
 
 
 def document(text: str) -> Any:
@@ -116,6 +131,14 @@ def test_what_the_loader_takes_is_valid(tmp_path: Path, text: str) -> None:
         ("state:", "timeouts: {drain: {announc: 1s}}\nstate:"),
         ("state:", "audit: {sync: sometimes}\nstate:"),
         ("state:", "workers: 0\nstate:"),
+        ("state:", "devices: {bigip: [{name: dc1}]}\nstate:"),
+        ("state:", "devices: {bigip: {dc1: {}}}\nstate:"),
+        ("state:", f"devices: {{bigip: [{DEVICE}, enviroments: {{}}}}]}}\nstate:"),
+        ("state:", f"devices: {{bigip: [{DEVICE}, environments: {{prod: {{client_tls: clients}}}}}}]}}\nstate:"),
+        (
+            "state:",
+            f"devices: {{bigip: [{DEVICE}, environments: {{prod: {{client_tls: /C/c, windows: [now]}}}}}}]}}\nstate:",
+        ),
         ("state:", "issuers: [{name: a, issuer: 'ftp://x', audiences: [y]}]\nstate:"),
         ("state:", "issuers: [{name: a, issuer: 'https://x', audiences: []}]\nstate:"),
         ("state:", "issuers: [{name: a, issuer: 'https://x', audiences: [y], match: {sub: {feld: x}}}]\nstate:"),

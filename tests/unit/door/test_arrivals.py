@@ -18,8 +18,8 @@ from gateway import telemetry
 from gateway.config import Limits, Timeouts
 from gateway.counters import ARRIVALS_WAITING, DOWNSTREAM_REFUSED, TLS_HANDSHAKES_FAILED, Counters
 from gateway.door.arrivals import GIVE_WAY_S, IN_LINE, REST_TURNS, UNDER_WAY, Arrival, Arrivals
-from gateway.door.downstream import Peer
 from gateway.door.hello import HELLO_BYTES
+from gateway.door.peer import Peer
 from gateway.door.turns import Turns
 from tests.support.door import until
 from tests.unit.door.test_hello import client_hello, record

@@ -23,12 +23,14 @@ class Told:
         self.parser = httptools.HttpRequestParser(self)
         self.target = b""
         self.plain: list[bool] = []
+        self.is_11: list[tuple[bool, str]] = []  # and what the parser says
 
     def on_url(self, url: bytes) -> None:
         self.target += url
 
     def on_headers_complete(self) -> None:
         self.plain.append(self.lines.is_plain(len(self.parser.get_method()), len(self.target)))
+        self.is_11.append((self.lines.is_11, self.parser.get_http_version()))
         self.target = b""
 
 
@@ -36,6 +38,21 @@ def test_every_line_of_a_piece_is_judged_at_its_place() -> None:
     told = Told()
     assert told.lines.feed(told.parser, GET + WIDE + GET + b"\r\n\r\n" + GET + WIDE, 0) == b""
     assert told.plain == [True, False, True, True, False]
+
+
+def test_the_version_is_the_one_of_its_own_line() -> None:
+    """An HTTP/1.0 client behind others on one connection, in one piece or in two, is never taken for a newer one."""
+    old = b"GET /a HTTP/1.0\r\nHost: app.test\r\nConnection: keep-alive\r\n\r\n"
+    whole = GET + old + b"\r\n" + GET + old
+    for at in range(len(whole)):
+        told = Told()
+        for piece in (whole[:at], whole[at:]):
+            told.lines.feed(told.parser, piece, 0)
+            if told.target:
+                told.lines.hold_head()
+            else:
+                assert told.lines.hold()
+        assert told.is_11 == [(True, "1.1"), (False, "1.0")] * 2, at
 
 
 def test_bodies_are_passed_over() -> None:

@@ -139,17 +139,56 @@ def good() -> Certified:
     return authority().leaf(uri(SPIFFE_ID))
 
 
+FORMS: dict[str, Callable[[Certified], bytes]] = {
+    "percent-encoded": lambda each: each.field,
+    "percent-encoded-lower-case": lambda each: each.field.replace(b"%2B", b"%2b").replace(b"%0A", b"%0a"),
+    "plus-as-it-is": lambda each: each.field.replace(b"%2B", b"+").replace(b"%2F", b"/"),
+    "carriage-returns": lambda each: passed_on(each.pem.replace(b"\n", b"\r\n")),
+    "spaces-for-newlines": lambda each: each.pem.replace(b"\n", b" ").strip(),
+    "spaces-kept-at-the-ends": lambda each: b" " + each.pem.replace(b"\n", b"  "),
+    "tabs-for-newlines": lambda each: each.pem.replace(b"\n", b"\t").strip(),
+    "no-newlines": lambda each: each.pem.replace(b"\n", b""),
+    "base64": lambda each: base64.b64encode(each.der),
+    "rfc-9440": lambda each: b":" + base64.b64encode(each.der) + b":",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_certificate_is_read_in_each_form_that_load_balancers_write(form: str) -> None:
+    shown = good()
+    found = authorities().verify(FORMS[form](shown), NOW)
+    assert isinstance(found, ClientCertificate), found
+    assert found == authorities().verify(shown.field, NOW)
+
+
+def test_a_chain_is_read_flattened_too() -> None:
+    between = ClientAuthority("between", now=NOW, parent=authority())
+    leaf = between.leaf(uri(SPIFFE_ID))
+    flattened = (leaf.pem + between.own.pem).replace(b"\n", b" ")
+    found = authorities().verify(flattened, NOW)
+    assert isinstance(found, ClientCertificate), found
+    assert found.names == (SPIFFE_ID,)
+    assert refused(leaf.pem.replace(b"\n", b" ")), "without what lies between there is no way to the authority"
+
+
 BROKEN: dict[str, Callable[[Certified], bytes]] = {
     "empty": lambda each: b"",
     "text": lambda each: b"x",
     "percent": lambda each: b"%",
     "octets": lambda each: b"%FF%FE",
-    "one-line": lambda each: each.pem.replace(b"\n", b""),
+    "base64-alone-of-text": lambda each: base64.b64encode(each.pem),
+    "base64-without-its-end": lambda each: base64.b64encode(each.der).rstrip(b"=")[:-1],
+    "base64-twice": lambda each: base64.b64encode(each.der) + b" " + base64.b64encode(each.der),
+    "base64-in-one-colon": lambda each: b":" + base64.b64encode(each.der),
+    "base64-url": lambda each: base64.urlsafe_b64encode(each.der) + b"-_",
+    "flattened-with-text": lambda each: b"subject=x " + each.pem.replace(b"\n", b" "),
+    "flattened-with-text-behind": lambda each: each.pem.replace(b"\n", b" ") + b"x",
+    "flattened-twice-by-comma": lambda each: b", ".join([each.pem.replace(b"\n", b" ")] * 2),
+    "encoded-twice": lambda each: passed_on(each.field),
     "hex": lambda each: each.der.hex().encode(),
     "another-proxys-form": lambda each: b"Subject%3D%22x%22;" + each.field,
     "two-fields": lambda each: each.field + b", " + each.field,
     "nul-behind": lambda each: each.field + b"%00",
-    "space-before": lambda each: b" " + each.field,
     "half": lambda each: each.field[: len(each.field) // 2],
     "key": lambda each: passed_on(each.pem.replace(b"CERTIFICATE", b"PRIVATE KEY")),
     "other-octets": lambda each: passed_on(each.pem.replace(b"\nM", b"\nN", 1)),
@@ -160,7 +199,7 @@ BROKEN: dict[str, Callable[[Certified], bytes]] = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_what_is_no_percent_encoded_pem_is_nothing(broken: str) -> None:
+def test_what_is_none_of_the_forms_is_nothing(broken: str) -> None:
     """A second line of the field is joined by a comma, and then there is no certificate."""
     assert isinstance(authorities().verify(good().field, NOW), ClientCertificate)
     assert refused(BROKEN[broken](good()))

@@ -8,6 +8,7 @@ from policy.exposure import Exposure, crowd_of, holds_one, missing_scopes
 from policy.facts import ANONYMOUS, Operation, Permit, Principal, Refusal
 from policy.frames import PermitFrame
 from policy.statements import AccessPolicy, EnvironmentPolicy
+from policy.table import Match
 from tests.support.policy_worlds import catalog, exposure, person, service, team, world
 
 ENTRIES: tuple[PermitFrame, ...] = tuple(
@@ -40,7 +41,7 @@ def test_where_hundreds_may_come_each_is_found() -> None:
     jane = Principal("person", "user:default/jane", table.subjects_of("user:default/jane"))
     first = min(ids["group:default/g7"], ids["group:default/g250"])
     assert table.decide(match, "GET", jane, 0) == Permit("rule", first, "GET /b")
-    assert table.decide(match._replace(segments=("a",)), "GET", jane, 0) == Refusal(
+    assert table.decide(Match(match.exposure, ("a",)), "GET", jane, 0) == Refusal(
         "scope_missing", first, "GET /a", ("s",)
     )
     joe = Principal("person", "user:default/joe", table.subjects_of("user:default/joe"))

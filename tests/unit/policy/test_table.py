@@ -233,6 +233,36 @@ def test_a_builder_leaves_the_previous_table_alone() -> None:
     assert second.ready
 
 
+def test_an_exposure_that_was_alone_on_its_host_gets_company_and_is_alone_again() -> None:
+    """Whichever of the two leaves; and the tables before say what they said."""
+    alone = places("/")
+    frames = compile_frames(*_facts(_at("s0", "/"), _at("s1", "/v1")), ())
+    both = table_of(frames, alone)
+    for gone, left, path in (("s0", "s1", "/v1/x"), ("s1", "s0", "/v1/x")):
+        builder = TableBuilder(both)
+        builder.drop(f"exposure/component:default/{gone}@prod")
+        assert key_at(builder.finish(), "a.example.com", path) == f"component:default/{left}@prod"
+    assert [key_at(both, "a.example.com", path) for path in ("/", "/v1")] == [
+        "component:default/s0@prod", "component:default/s1@prod"
+    ]  # fmt: skip
+    assert key_at(alone, "a.example.com", "/v1") == "component:default/s0@prod"
+
+
+@pytest.mark.parametrize("order", [("s0", "s1"), ("s1", "s0")])
+def test_a_place_that_two_claim_is_the_last_ones_until_it_goes(order: tuple[str, str]) -> None:
+    frames = compile_frames(*_facts(_at("s0", "/")), ()) | compile_frames(*_facts(_at("s1", "/")), ())
+    first, last = (f"exposure/component:default/{name}@prod" for name in order)
+    builder = TableBuilder(Table.allow_none())
+    for name in (first, last):
+        builder.put(name, frames[name])
+    builder.drop(first)
+    table = builder.finish()
+    assert key_at(table, "a.example.com", "/") == last.removeprefix("exposure/")
+    builder = TableBuilder(table)
+    builder.drop(last)
+    assert key_at(builder.finish(), "a.example.com", "/") == "host_unknown"
+
+
 def test_a_host_goes_with_its_last_exposure() -> None:
     builder = TableBuilder(places("/"))
     builder.drop("exposure/component:default/s0@prod")

@@ -1,0 +1,275 @@
+"""The key `devices` of `stagedoor.yaml`: BIG-IP device groups, and what each environment is on them.
+
+Certificates, keys, profiles and iRules of the device are named, never described: they exist there before Stagedoor
+comes, and stay in the hands of who made them. What settings mean together is `config_bigip_faults`' business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices, Mode
+from gateway.config_values import MAPPING, Address, Host, Name, Network, Some, Text, not_empty, written
+
+MINUTES_OF_DAY: Final = 24 * 60
+MINUTES_OF_WEEK: Final = 7 * MINUTES_OF_DAY
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_FORM: Final = "(?:" + "|".join(_DAYS) + ")"
+_WINDOW: Final = re.compile(
+    rf"({_DAY_FORM})(?:-({_DAY_FORM}))? ([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00))\Z"
+)
+_OBJECT: Final = re.compile(r"(?:/[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}){2,3}\Z")
+_PREFIX: Final = re.compile(r"[A-Za-z][0-9A-Za-z]{0,31}\Z")
+_CLAIM: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,128}\Z")
+
+
+def _unit(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        sound = parts.scheme == "https" and bool(parts.hostname) and (parts.port or 443) > 0
+    except ValueError:
+        sound = False
+    if not sound or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"`{value}` is no management address; write `https://192.0.2.10`, without path and user")
+    return value.rstrip("/").lower()
+
+
+def _virtual_address(value: str) -> str:
+    try:
+        address = ip_address(value)
+    except ValueError:
+        raise ValueError(f"`{value}` is no address; write `203.0.113.10`, without port and network") from None
+    if address.is_unspecified or address.is_multicast or "%" in value:
+        raise ValueError(f"`{value}` is no address of a virtual server; write one that clients reach")
+    return str(address)
+
+
+def _object(value: str) -> str:
+    if not _OBJECT.match(value):
+        raise ValueError(f"`{value}` names nothing on a BIG-IP; write the whole path, `/Common/name`")
+    return value
+
+
+def _tenant_prefix(value: str) -> str:
+    if not _PREFIX.match(value):
+        raise ValueError(f"`{value}` begins no tenant; write letters and digits, a letter first, at most 32")
+    if value.lower() == "common":
+        raise ValueError("`Common` is the device's own; write another")
+    return value
+
+
+def _claim(value: str) -> str:
+    if not _CLAIM.match(value):
+        raise ValueError(f"`{value[:60]}` is no name of a claim")
+    return value
+
+
+def windows_of(text: str) -> tuple[ChangeWindow, ...]:
+    """`mon-fri 20:00-23:00`, `sat 22:00-04:00` (until the next morning), UTC; in minutes of the week, none of them
+    across its end. Raises `ValueError` for anything else."""
+    match = _WINDOW.match(text)
+    if match is None:
+        raise ValueError(f"`{text}` is no change window; write `mon-fri 20:00-23:00` or `sat 22:00-04:00`, in UTC")
+    first, last = _DAYS.index(match[1]), _DAYS.index(match[2] or match[1])
+    begins = int(match[3]) * 60 + int(match[4])
+    ends = int(match[5] or match[7]) * 60 + int(match[6] or match[8])
+    if begins == ends:
+        raise ValueError(f"`{text}` ends when it begins; for a whole day write `00:00-24:00`")
+    length = (ends - begins) % MINUTES_OF_DAY or MINUTES_OF_DAY
+    return tuple(
+        window
+        for day in range((last - first) % 7 + 1)
+        for window in _unwrapped((first + day) % 7 * MINUTES_OF_DAY + begins, length)
+    )
+
+
+def _unwrapped(begins: int, length: int) -> Iterator[ChangeWindow]:
+    ends = begins + length
+    yield ChangeWindow(begins, min(ends, MINUTES_OF_WEEK))
+    if ends > MINUTES_OF_WEEK:
+        yield ChangeWindow(0, ends - MINUTES_OF_WEEK)
+
+
+def _window(value: str) -> str:
+    windows_of(value)
+    return value
+
+
+_HOURS = "[0-2][0-9]:[0-5][0-9]"
+Unit = Annotated[
+    str, AfterValidator(_unit), written("A management address.", r"[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@]+/*", "https://192.0.2.10")
+]  # fmt: skip
+VirtualAddress = Annotated[
+    str, AfterValidator(_virtual_address), written("An IP address.", "[0-9A-Fa-f:.]+", "203.0.113.10")
+]
+DeviceObject = Annotated[
+    str, AfterValidator(_object), written("An object that exists on the BIG-IP.", r"(/[0-9A-Za-z_][0-9A-Za-z_.-]*)+",
+                                          "/Common/name")
+]  # fmt: skip
+TenantPrefix = Annotated[str, AfterValidator(_tenant_prefix), written("Letters and digits.", "[A-Za-z][0-9A-Za-z]*")]
+Claim = Annotated[str, AfterValidator(_claim), written("A claim.", "[A-Za-z0-9_.:/-]+", "groups")]
+Window = Annotated[
+    str, AfterValidator(_window), written("Days and hours of UTC.", rf"[a-z]{{3}}(-[a-z]{{3}})? {_HOURS}-{_HOURS}",
+                                          "mon-fri 20:00-23:00")
+]  # fmt: skip
+
+
+def _named_once(values: list[Any]) -> list[Any]:
+    names = [value.name for value in values]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"name `{twice[0]}` is used twice; give each its own")
+    return values
+
+
+class Keys(BaseModel):
+    model_config = MAPPING
+
+
+class BigipEnvironmentModel(Keys):
+    mode: Mode = "plan"
+    """`observe`: look and tell. `plan`: make plans, and apply those that people approve. `enforce`: apply what passes
+    the guards."""
+    addresses: Literal["shared", "pool"] = "shared"
+    """What services without `virtual-address` get: `shared`, one virtual server for all of them, or `pool`, an address
+    each out of `networks`."""
+    virtual_address: VirtualAddress | None = None
+    """Of `shared`: where the environment's virtual server listens."""
+    networks: list[Network] = []
+    """What `pool` takes addresses from, and where the annotation `virtual-address` may point."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    """Of the virtual servers."""
+    redirect: bool = False
+    """Port 80 of their addresses sends who comes there to HTTPS."""
+    client_tls: DeviceObject
+    """The client SSL profile of the virtual servers: the certificate that clients see. It exists already."""
+    trust_ca: DeviceObject | None = None
+    """The certificate, or bundle, that signs what the doors show BIG-IP. It exists already."""
+    server_name: Host | None = None
+    """The name that the doors' certificate must carry."""
+    client_certificate: DeviceObject | None = None
+    """The certificate that BIG-IP shows the doors, with its key; the listener's `client_ca` signs it."""
+    proxy_protocol: bool = False
+    """Clients' addresses come in PROXY lines, and no connection is shared: instead of OneConnect."""
+    access_profile: DeviceObject | None = None
+    """An APM access profile to attach. It exists already."""
+    per_request_policy: DeviceObject | None = None
+    """An APM per-request policy to attach. It exists already; needs `access_profile`."""
+    required_claims: list[Claim] = []
+    """Claims that the branches of these are expected to test."""
+    windows: list[Window] = []
+    """When changes may be applied. Default: always."""
+    frozen: Text | None = None
+    """Why nothing is applied for now; what is said here is shown to who asks."""
+    ticket: bool = False
+    """Whoever applies a plan has to name a ticket."""
+    rules: list[DeviceObject] = []
+    """iRules to attach, in this order. They exist already."""
+
+
+class BigipModel(Keys):
+    name: Name
+    """How commands, logs and metrics call this device group, or single device."""
+    units: Some[Unit]
+    """Management addresses of its units; changes go to the active one."""
+    username: Text
+    """As whom Stagedoor comes; it needs the role Administrator, which AS3 wants."""
+    password_file: Text
+    """File with that user's password and nothing else, readable by Stagedoor's user alone."""
+    ca: Text | None = None
+    """PEM file with the authorities of the units' certificates. Default: the system's."""
+    login_provider: Text = "tmos"
+    """Who checks the password, in the device's words."""
+    device_group: DeviceObject | None = None
+    """Where the device does not synchronise by itself: the group that is told to, after each change."""
+    tenant_prefix: TenantPrefix = "stagedoor"
+    """Of the AS3 tenants; an environment's is `stagedoor_prod`."""
+    members: Some[Address]
+    """Addresses and ports of the listeners of Stagedoor's nodes, as BIG-IP reaches them."""
+    member_tls: bool = True
+    """BIG-IP speaks TLS to them. Needs `trust_ca` and `server_name`."""
+    health_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Where the monitor asks, in plain HTTP, when not at the members' own port: a listener with `health_only`."""
+    as3_schema: Text | None = None
+    """File with AS3's JSON schema; what is sent is held against it."""
+    removed_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """What share of an environment's services one plan may remove without being approved."""
+    removed_most: Annotated[int, Field(ge=0, le=100_000)] = 5
+    """How many services one plan may remove without being approved."""
+    environments: Annotated[
+        dict[Name, BigipEnvironmentModel], AfterValidator(not_empty), Field(json_schema_extra={"minProperties": 1})
+    ]
+    """The environments that it serves."""
+
+
+class DevicesModel(Keys):
+    bigip: Annotated[list[BigipModel], AfterValidator(_named_once)] = []
+    """F5 BIG-IP: device groups, or single devices."""
+
+
+# ---- settings ----
+
+
+def devices_settings(model: DevicesModel, absolute: Callable[[str | None], str]) -> Devices:
+    """``absolute`` makes a path of the file's folder whole."""
+    return Devices(tuple(_bigip(each, absolute) for each in model.bigip))
+
+
+def virtual_networks(devices: Devices, environment: str) -> tuple[str, ...] | None:
+    """Where a service's own address may lie; None where no BIG-IP serves the environment."""
+    served = [each for device in devices.bigip for each in device.environments if each.environment == environment]
+    return tuple(sorted({network for each in served for network in each.networks})) if served else None
+
+
+def _bigip(model: BigipModel, absolute: Callable[[str | None], str]) -> Bigip:
+    return Bigip(
+        name=model.name,
+        units=tuple(model.units),
+        username=model.username,
+        password_file=absolute(model.password_file),
+        ca=absolute(model.ca),
+        login_provider=model.login_provider,
+        device_group=model.device_group or "",
+        tenant_prefix=model.tenant_prefix,
+        members=tuple(model.members),
+        member_tls=model.member_tls,
+        health_port=model.health_port or 0,
+        as3_schema=absolute(model.as3_schema),
+        removed_share=model.removed_share,
+        removed_most=model.removed_most,
+        environments=tuple(_environment(name, each) for name, each in sorted(model.environments.items())),
+    )
+
+
+def _environment(name: str, model: BigipEnvironmentModel) -> BigipEnvironment:
+    return BigipEnvironment(
+        environment=name,
+        mode=model.mode,
+        addresses=model.addresses,
+        virtual_address=model.virtual_address or "",
+        networks=tuple(model.networks),
+        port=model.port,
+        redirect=model.redirect,
+        client_tls=model.client_tls,
+        trust_ca=model.trust_ca or "",
+        server_name=model.server_name or "",
+        client_certificate=model.client_certificate or "",
+        proxy_protocol=model.proxy_protocol,
+        access_profile=model.access_profile or "",
+        per_request_policy=model.per_request_policy or "",
+        required_claims=tuple(model.required_claims),
+        windows=_windows(model.windows),
+        frozen=model.frozen or "",
+        ticket=model.ticket,
+        rules=tuple(model.rules),
+    )
+
+
+def _windows(said: Sequence[str]) -> tuple[ChangeWindow, ...]:
+    found = {window for text in said for window in windows_of(text)}
+    return tuple(sorted(found, key=lambda window: (window.begins, window.ends)))
