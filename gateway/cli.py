@@ -26,13 +26,17 @@ from gateway.errors import ConfigError, StagedoorError, Unauthorized
 READS_SETTINGS: Final = "pydantic"  # of the extra `server`
 # Name to the module whose `command` it is.
 COMMANDS: Final[Mapping[str, str]] = {
+    "adopt": "gateway.commands.adopt",
+    "apply": "gateway.commands.apply",
     "audit": "gateway.commands.audit",
+    "bigip": "gateway.commands.bigip",
     "catalog": "gateway.commands.catalog",
     "check": "gateway.commands.check",
     "config": "gateway.commands.config",
     "curl": "gateway.commands.curl",
     "cut": "gateway.commands.cut",
     "doctor": "gateway.commands.doctor",
+    "drift": "gateway.commands.drift",
     "entity": "gateway.commands.entity",
     "explain": "gateway.commands.explain",
     "init": "gateway.commands.init",
@@ -41,6 +45,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "logout": "gateway.commands.logout",
     "people": "gateway.commands.people",
     "pin": "gateway.commands.pin",
+    "plan": "gateway.commands.plan",
     "status": "gateway.commands.status",
     "test": "gateway.commands.test",
     "token": "gateway.commands.token",
@@ -107,7 +112,26 @@ def _without_its_extra(name: str, missing: click.ClickException) -> click.Comman
     return command
 
 
+def _versions() -> tuple[str, str]:
+    """The installed version, and whether the door is compiled."""
+    try:
+        number = installed_version("stagedoor")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        number = "unknown"
+    hot = find_spec("gateway.door.downstream")
+    return number, "interpreted" if hot is None or str(hot.origin).endswith(".py") else "compiled"
+
+
+def _say_version(ctx: click.Context, option: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo("stagedoor {} (door {})".format(*_versions()))
+        ctx.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Same as `version`."
+)
 def main() -> None:
     """The identity-aware door in front of the services of a Backstage catalog."""
 
@@ -129,12 +153,7 @@ def serve(file: Path) -> None:
 @json_option
 def version(as_json: bool) -> None:
     """Print the version, and whether the files that every request runs through are compiled."""
-    try:
-        number = installed_version("stagedoor")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        number = "unknown"
-    hot = find_spec("gateway.door.downstream")
-    door = "interpreted" if hot is None or str(hot.origin).endswith(".py") else "compiled"
+    number, door = _versions()
     if as_json:
         write_json({"stagedoor": number, "python": platform.python_version(), "door": door})
     else:

@@ -6,11 +6,13 @@ shown all the same. Answers are read with care: a role of another version may sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from gateway.asking import CONTROL, ENGINE, Away, ask
+from gateway.careful import amount_in, number_in, objects_in, text_in, texts_of
+from gateway.device_status import DeviceStanding, standing_of
 from gateway.errors import StagedoorError
 from gateway.link import Message
 
@@ -104,12 +106,14 @@ class NodeStatus(NamedTuple):
     catalog: Catalog | None
     away: Mapping[str, str]
     store_fault: str = ""  # why control cannot reach its database
+    devices: tuple[DeviceStanding, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The stable form: every key is always there."""
         plain = self._asdict()
         plain["workers"] = [{"snapshot": each.snapshot, **each._asdict()} for each in self.workers]
         plain["issuers"] = [each._asdict() for each in self.issuers]
+        plain["devices"] = [each._asdict() for each in self.devices]
         plain["catalog"] = None
         if self.catalog is not None:
             plain["catalog"] = {
@@ -133,6 +137,7 @@ class NodeStatus(NamedTuple):
                 yield f"issuer {issuer.name} is away, the keys of {issuer.age_s} s ago hold: {issuer.fault}"
         if self.catalog is not None:
             yield from _catalog_findings(self.catalog)
+        yield from (finding for device in self.devices for finding in device.findings())
 
     def _node_findings(self) -> Iterator[str]:
         if self.node != "up":
@@ -203,96 +208,75 @@ def _catalog_findings(catalog: Catalog) -> Iterator[str]:
 
 def _read(control: Message, engine: Message | None, away: Mapping[str, str]) -> NodeStatus:
     return NodeStatus(
-        node=_text(control, "node") or "unknown",
-        version=_text(control, "version"),
-        control_pid=_number(control, "pid") or 0,
-        supervisor_pid=_number(control, "supervisor_pid") or 0,
-        wanted=_number(control, "workers") or 0,
-        seq=_number(control, "seq") or 0,
-        live_seq=_number(control, "live_seq") or 0,
-        workers=tuple(_worker(each) for each in _objects(control, "roles") if each.get("role") == "door"),
+        node=text_in(control, "node") or "unknown",
+        version=text_in(control, "version"),
+        control_pid=number_in(control, "pid") or 0,
+        supervisor_pid=number_in(control, "supervisor_pid") or 0,
+        wanted=number_in(control, "workers") or 0,
+        seq=number_in(control, "seq") or 0,
+        live_seq=number_in(control, "live_seq") or 0,
+        workers=tuple(_worker(each) for each in objects_in(control, "roles") if each.get("role") == "door"),
         issuers=tuple(
-            Issuer(_text(each, "name"), _number(each, "keys") or 0, _number(each, "age_s"), _text(each, "fault"))
-            for each in _objects(control, "issuers")
+            Issuer(
+                text_in(each, "name"), number_in(each, "keys") or 0, number_in(each, "age_s"), text_in(each, "fault")
+            )
+            for each in objects_in(control, "issuers")
         ),
         catalog=None if engine is None else _catalog(engine),
         away=dict(away),
-        store_fault=_text(control, "store_fault"),
+        store_fault=text_in(control, "store_fault"),
+        devices=tuple(standing_of(each) for each in objects_in(engine or {}, "devices")),
     )
 
 
 def _worker(said: Message) -> Worker:
     return Worker(
-        slot=_number(said, "slot") or 0,
-        pid=_number(said, "pid") or 0,
-        base=_text(said, "base"),
-        seq=_number(said, "seq") or 0,
-        snapshot_age_s=_number(said, "snapshot_age_s"),
-        overlay_age_s=_number(said, "overlay_age_s"),
-        connections=_number(said, "connections"),
-        audit_queued=_number(said, "audit_queued"),
+        slot=number_in(said, "slot") or 0,
+        pid=number_in(said, "pid") or 0,
+        base=text_in(said, "base"),
+        seq=number_in(said, "seq") or 0,
+        snapshot_age_s=number_in(said, "snapshot_age_s"),
+        overlay_age_s=number_in(said, "overlay_age_s"),
+        connections=number_in(said, "connections"),
+        audit_queued=number_in(said, "audit_queued"),
         audit_failing=said.get("audit_failing") is True,
-        longest_stall_ms=_amount(said, "longest_stall_ms"),
-        heard_age_s=_amount(said, "heard_age_s"),
+        longest_stall_ms=amount_in(said, "longest_stall_ms"),
+        heard_age_s=amount_in(said, "heard_age_s"),
     )
 
 
 def _catalog(said: Message) -> Catalog:
     held = said.get("held")
     return Catalog(
-        pid=_number(said, "pid") or 0,
-        base=_text(said, "base"),
-        published_age_s=_number(said, "published_age_s"),
-        read_age_s=_number(said, "read_age_s"),
-        failure=_text(said, "failure"),
-        services=_number(said, "services") or 0,
-        errors=_number(said, "errors") or 0,
-        warnings=_number(said, "warnings") or 0,
-        faults=_texts(said.get("faults")),
+        pid=number_in(said, "pid") or 0,
+        base=text_in(said, "base"),
+        published_age_s=number_in(said, "published_age_s"),
+        read_age_s=number_in(said, "read_age_s"),
+        failure=text_in(said, "failure"),
+        services=number_in(said, "services") or 0,
+        errors=number_in(said, "errors") or 0,
+        warnings=number_in(said, "warnings") or 0,
+        faults=texts_of(said.get("faults")),
         held=tuple(
-            Lost(str(kind), _number(each, "count") or 0, _texts(each.get("first")))
+            Lost(str(kind), number_in(each, "count") or 0, texts_of(each.get("first")))
             for kind, each in (held.items() if isinstance(held, dict) else ())
             if isinstance(each, dict)
         ),
-        mark=_text(said, "mark"),
-        followed=tuple(_followed(each) for each in _objects(said, "catalogs")),
+        mark=text_in(said, "mark"),
+        followed=tuple(_followed(each) for each in objects_in(said, "catalogs")),
     )
 
 
 def _followed(said: Message) -> Followed:
     return Followed(
-        name=_text(said, "name"),
-        url=_text(said, "url"),
-        entities=_number(said, "entities") or 0,
-        age_s=_amount(said, "age_s"),
-        wait_s=_amount(said, "wait_s") or 0.0,
-        took_ms=_number(said, "took_ms") or 0,
-        full_took_ms=_number(said, "full_took_ms") or 0,
-        delay_s=_amount(said, "delay_s"),
-        fault=_text(said, "fault"),
-        fix=_text(said, "fix"),
+        name=text_in(said, "name"),
+        url=text_in(said, "url"),
+        entities=number_in(said, "entities") or 0,
+        age_s=amount_in(said, "age_s"),
+        wait_s=amount_in(said, "wait_s") or 0.0,
+        took_ms=number_in(said, "took_ms") or 0,
+        full_took_ms=number_in(said, "full_took_ms") or 0,
+        delay_s=amount_in(said, "delay_s"),
+        fault=text_in(said, "fault"),
+        fix=text_in(said, "fix"),
     )
-
-
-def _text(said: Message, name: str) -> str:
-    value = said.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _number(said: Message, name: str) -> int | None:
-    value = said.get(name)
-    return value if type(value) is int else None
-
-
-def _amount(said: Message, name: str) -> float | None:
-    value = said.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _texts(said: object) -> tuple[str, ...]:
-    return tuple(each for each in said if isinstance(each, str)) if isinstance(said, Sequence) else ()
-
-
-def _objects(said: Message, name: str) -> list[Message]:
-    value = said.get(name)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

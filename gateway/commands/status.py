@@ -22,6 +22,7 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from gateway.device_status import DeviceStanding
     from gateway.status import Catalog, Followed, NodeStatus, Worker
 
 _COLUMNS: Final = (
@@ -30,6 +31,7 @@ _COLUMNS: Final = (
 
 
 _FOLLOWED: Final = ("followed", "entities", "read", "looked at every", "a look, all of it", "its own delay")
+_DEVICES: Final = ("device", "environment", "mode", "state", "as wanted", "looked at", "steps", "drift", "policy")
 
 
 @click.command("status")
@@ -71,6 +73,10 @@ def _show(status: NodeStatus) -> None:
         rows = [(each.name, str(each.keys), _ago(each.age_s), each.fault) for each in status.issuers]
         for line in _table(("issuer", "keys", "confirmed", ""), rows):
             screen.print(Text(plain(line)))
+    if status.devices:
+        screen.print()
+        for line in _table(_DEVICES, [_device_row(each) for each in status.devices]):
+            screen.print(Text(plain(line)))
     if status.workers:
         screen.print()
         for line in _table(_COLUMNS, [_row(each) for each in status.workers]):
@@ -101,6 +107,20 @@ def _followed_row(each: Followed) -> tuple[str, ...]:
         f"{each.wait_s:.0f}s",
         f"{each.took_ms} ms, {each.full_took_ms} ms",
         "-" if each.delay_s is None else f"{each.delay_s:.0f}s",
+    )
+
+
+def _device_row(each: DeviceStanding) -> tuple[str, ...]:
+    return (
+        each.device,
+        each.environment,
+        each.mode,
+        f"{each.state} by {each.applying}" if each.applying else each.state,
+        _ago(None if each.synced_age_s is None else int(each.synced_age_s)),
+        _ago(None if each.looked_age_s is None else int(each.looked_age_s)),
+        str(each.steps),
+        str(each.drift),
+        (each.applied_version or "-") + (" (not the doors')" if each.version_off else ""),
     )
 
 

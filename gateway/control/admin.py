@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway import counters, telemetry
+from gateway.control.device_gauges import device_gauges
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -61,6 +62,7 @@ class AdminView(NamedTuple):
     live_seq: Callable[[], int]
     version: Callable[[], dict[str, Any]]
     catalogs: Callable[[], list[CatalogState]] = list
+    devices: Callable[[], list[dict[str, Any]]] = list
 
 
 def make_app(view: AdminView, merged: counters.Merged) -> web.Application:
@@ -121,6 +123,7 @@ class _ControlGauges(Collector):
             up.add_metric([issuer.name], 0.0 if issuer.fault else 1.0)
         yield from (age, count, up)
         yield from _catalog_gauges(self._view.catalogs())
+        yield from device_gauges(self._view.devices())
 
 
 def _catalog_gauges(catalogs: list[CatalogState]) -> Iterator[Metric]:

@@ -44,6 +44,7 @@ class Follower:
     values: list[int] = field(default_factory=list)  # its newest counters; none before the first
     stalls_us: deque[int] = field(default_factory=lambda: deque(maxlen=STALLS_KEPT))
     catalogs: list[dict[str, Any]] = field(default_factory=list)  # of the engine: how its catalogs are
+    devices: list[dict[str, Any]] = field(default_factory=list)  # of the engine: how its network devices stand
     heard_s: float = 0.0  # when the newest counters came, on the monotonic clock
 
 
@@ -90,6 +91,11 @@ class Doors:
     def catalogs(self) -> list[dict[str, Any]]:
         """What the engine that is connected says of its catalogs."""
         return [each for follower in self._followers.values() for each in follower.catalogs]
+
+    @property
+    def devices(self) -> list[dict[str, Any]]:
+        """What the engine that is connected says of its network devices."""
+        return [each for follower in self._followers.values() for each in follower.devices]
 
     @property
     def connected(self) -> int:
@@ -142,8 +148,8 @@ class Doors:
             case "save_sightings":
                 self._start(self._save_sightings(link))
             case "catalogs" if follower is not None and follower.role == "engine":
-                said = message.get("catalogs")
-                follower.catalogs = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
+                follower.catalogs = _objects(message, "catalogs")
+                follower.devices = _objects(message, "devices")
             case unknown:
                 telemetry.log("message_ignored", level="warning", type=unknown, peer_pid=link.peer.pid)
 
@@ -235,3 +241,8 @@ def _introspected(message: Message, answer: Answer) -> Message:
 def _number(message: Message, name: str) -> int:
     value = message.get(name)
     return value if type(value) is int and 0 <= value <= LARGEST else 0
+
+
+def _objects(message: Message, name: str) -> list[dict[str, Any]]:
+    value = message.get(name)
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

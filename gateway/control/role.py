@@ -29,6 +29,7 @@ from gateway.control.doors import Doors
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
 from gateway.control.introspection import NONE, Answer, Introspector
 from gateway.control.keys import IssuerKeys
+from gateway.control.lead import Lead
 from gateway.control.sessions.messages import SessionMessages
 from gateway.control.signin.assembly import SignIn
 from gateway.control.signin.people import Keys
@@ -101,6 +102,7 @@ class Control:
         self._central.pins.connect(self._sign_in.context.pins)
         self._cuts = Cuts(ctx.state_folder, self._doors.overlay, store, time.time)
         self._doors.acts = Acts(self._cuts, self._sign_in.context.pins, self._doors, ctx.settings.workers).answer
+        self._lead = Lead(store, ctx.state_folder) if ctx.settings.database else None
         self._keys: dict[str, IssuerKeys] = {}
         self._introspectors: dict[str, Introspector] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
@@ -114,6 +116,8 @@ class Control:
         await self._doors.start()
         self._saving = asyncio.get_running_loop().create_task(self._doors.sightings.keep_saved())
         self._sign_in.start()
+        if self._lead is not None:
+            self._lead.start()
         app = make_app()
         self._central.add_to(app, begins=pages is None)
         self._sign_in.add_to(app)
@@ -124,6 +128,8 @@ class Control:
         await self._start_admin()
 
     async def close(self) -> None:
+        if self._lead is not None:
+            await self._lead.close()
         for loop in self._loops.values():
             loop.cancel()
         for keys in self._keys.values():
@@ -198,7 +204,7 @@ class Control:
     async def _start_admin(self) -> None:
         view = admin.AdminView(
             self._checks, self._issuers, lambda: self._doors.overlay.seq, lambda: self._doors.live_seq, self._version,
-            self._catalogs,
+            self._catalogs, lambda: self._doors.devices,
         )  # fmt: skip
         self._admin = web.AppRunner(admin.make_app(view, self._merged), access_log=None, shutdown_timeout=1.0)
         await self._admin.setup()
@@ -233,6 +239,9 @@ class Control:
             detail += f", away: {catalog.fault}" if catalog.fault else ""
             good = not catalog.fault and catalog.age_s is not None
             checks.append(admin.Check(f"catalog {catalog.name}", good, detail, False))
+        for each in self._doors.devices:
+            name, fault = f"device {each.get('device')} {each.get('environment')}", str(each.get("fault") or "")
+            checks.append(admin.Check(name, not fault, fault or str(each.get("state")), False))
         checks.append(admin.Check("store", not self._store.fault, self._store.fault or "answers", False))
         for name, asked in sorted(self._introspectors.items()):
             checks.append(admin.Check(f"introspection {name}", not asked.fault, asked.fault or "answers", False))

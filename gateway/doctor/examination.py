@@ -1,7 +1,7 @@
 """The whole examination: every check of the closed list, all at once, told in one order.
 
-    dns          central host, issuers, names of services
-    tls          what listeners show
+    dns          central host, issuers, names of services; published hosts, where a BIG-IP is before them
+    tls          what listeners show; what a BIG-IP shows
     clock        this machine's against each issuer's
     issuer       discovery and keys; whether sessions can be asked about again, and tokens be asked about
     catalog      readable, and something published
@@ -10,8 +10,9 @@
     disk         state and audit folder
     descriptors  the limit against `limits.connections`
     ports        listening addresses
+    monitor      whether a load balancer's monitors are answered, where there is one
 
-The catalog is compiled once, for three of them.
+The catalog is compiled once, for all that need it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from gateway.config import Issuer, Settings
 from gateway.config_sources import Backstage
-from gateway.doctor import catalogs, database, issuers, listeners, machine, names, upstreams
+from gateway.doctor import catalogs, database, fronts, issuers, listeners, machine, monitors, names, upstreams
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.names import Names
 from gateway.doctor.running import Check, in_thread, run_checks
@@ -33,7 +34,7 @@ from gateway.explain import OWN_SERVICE
 CATALOG: Final = "catalog"
 CHECKS: Final = (
     names.DNS, listeners.TLS, issuers.CLOCK, issuers.ISSUER, CATALOG, upstreams.UPSTREAM, database.DATABASE,
-    machine.DISK, machine.DESCRIPTORS, listeners.PORTS,
+    machine.DISK, machine.DESCRIPTORS, listeners.PORTS, monitors.MONITOR,
 )  # fmt: skip
 COMPILE_S: Final = 120.0
 
@@ -63,6 +64,12 @@ def checks_of(settings: Settings) -> list[Check]:
         used = upstreams.endpoints_of(settings, compiled.table)
         return await names.upstream_hosts((urlsplit(each.url).hostname or "" for each in used), known)
 
+    async def published_hosts() -> Sequence[Line]:
+        return await fronts.host_lines(settings, await asyncio.shield(compiling), known)
+
+    async def published_certificates() -> Sequence[Line]:
+        return await fronts.certificate_lines(settings, await asyncio.shield(compiling))
+
     async def service_endpoints() -> Sequence[Line]:
         compiled = await asyncio.shield(compiling)
         return await upstreams.upstreams(settings, compiled.table)
@@ -81,7 +88,10 @@ def checks_of(settings: Settings) -> list[Check]:
         Check(names.DNS, "central host", lambda: names.central_host(settings, known)),
         *(Check(names.DNS, issuer.name, host_of(issuer)) for issuer in settings.issuers),
         Check(names.DNS, "upstreams", service_names, COMPILE_S),
+        *([Check(names.DNS, "virtual servers", published_hosts, COMPILE_S)] if settings.devices.bigip else []),
         Check(listeners.TLS, "listeners", blocking(listeners.certificates)),
+        *([Check(listeners.TLS, "virtual servers", published_certificates, COMPILE_S + fronts.BUDGET_S)]
+          if settings.devices.bigip else []),
         *(Check(issuers.CLOCK, issuer.name, about(issuers.clock, issuer)) for issuer in settings.issuers),
         *(Check(issuers.ISSUER, issuer.name, about(issuers.keys, issuer), 30.0) for issuer in settings.issuers),
         *(Check(issuers.ISSUER, f"{issuer.name} sessions", about(issuers.refresh, issuer))
@@ -95,6 +105,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check(machine.DISK, "folders", blocking(machine.folders)),
         Check(machine.DESCRIPTORS, "workers", blocking(machine.descriptors)),
         Check(listeners.PORTS, "listeners", blocking(listeners.addresses)),
+        *([Check(monitors.MONITOR, "listeners", blocking(monitors.monitors))] if monitors.concerns(settings) else []),
     ]
 
 

@@ -99,11 +99,14 @@ class Sources:
 
 
 class Reports:
-    """Tells control each second how the catalogs are, for its metrics. Without control nobody is told."""
+    """Tells control each second how catalogs and devices are, for its metrics. Without control nobody is told."""
 
-    def __init__(self, folder: Path, status: Callable[[], list[dict[str, Any]]]) -> None:
+    def __init__(
+        self, folder: Path, status: Callable[[], list[dict[str, Any]]], devices: Callable[[], list[dict[str, Any]]]
+    ) -> None:
         hello = {"t": "hello", "role": "engine", "slot": 0, "pid": os.getpid(), "base": "", "seq": 0}
         self._status = status
+        self._devices = devices
         self._client = LinkClient(folder / "control.sock", lambda: hello, lambda message: None)
         self._telling: asyncio.Task[None] | None = None
 
@@ -118,7 +121,7 @@ class Reports:
 
     async def _tell(self) -> None:
         while True:
-            self._client.send({"t": "catalogs", "catalogs": self._status()})
+            self._client.send({"t": "catalogs", "catalogs": self._status(), "devices": self._devices()})
             await asyncio.sleep(REPORT_S)
 
 

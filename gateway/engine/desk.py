@@ -56,10 +56,12 @@ class _Numbered:
 
 
 class Desk:
-    """``rounds`` and ``catalogs`` are set before the first question; ``hint`` starts a round."""
+    """``rounds``, ``catalogs`` and ``devices`` (how they stand) are set before the first question; ``hint`` starts a
+    round."""
 
     rounds: Rounds
     catalogs: Catalogs
+    devices: Callable[[], list[dict[str, Any]]]
 
     def __init__(self, worker: Executor, hint: asyncio.Event, folder: Path, base: Callable[[], str]) -> None:
         self._worker = worker
@@ -103,6 +105,16 @@ class Desk:
             link.send({"t": "catalogs_hurried", "catalogs": names})
             return
         self._errand(self._accept(link, str(message.get("mark", ""))))
+
+    @property
+    def held(self) -> Held:
+        """What the last round holds."""
+        return self._outcome.held
+
+    @property
+    def failure(self) -> str:
+        """Why the last round failed; "" when it did not."""
+        return self._failure
 
     # === told by the role ===
 
@@ -181,6 +193,7 @@ class Desk:
             "held": {kind: {"count": len(refs), "first": sorted(refs)[:NAMED]} for kind, refs in outcome.held.items()},
             "mark": mark_of(outcome.held),
             "catalogs": self.catalogs.status(),
+            "devices": self.devices(),
         }
 
     def _published_age_s(self) -> int | None:

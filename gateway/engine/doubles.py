@@ -1,7 +1,8 @@
-"""Entities that one key finds: two Users with one address, two teams of one name, two Components with one client id.
+"""Entities that one key finds: two Users with one address, two teams of one name, two Components with one client id,
+or with one address on BIG-IP.
 
-A door finds neither of them (`identity_ambiguous`), whatever else is well with either, so both are told. Kept up from
-round to round: only keys of entities that changed are looked at.
+A door finds neither of them (`identity_ambiguous`), whatever else is well with either, so both are told; an address
+stays with who had it first. Kept up from round to round: only keys of entities that changed are looked at.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from policy.reading import Fault
 from policy.tracking import differing
 
 CLIENT: Final = "client-id"
+ADDRESS: Final = "virtual-address"
 
 Fact = Person | Team | Service
 
 
 class Key(NamedTuple):
-    """``field``: of a User or Group, or `client-id`."""
+    """``field``: of a User or Group, `client-id`, or `virtual-address`, whose value begins with the environment."""
 
     kind: str
     field: str
@@ -44,8 +46,7 @@ class Doubles:
         """A warning for each entity and key that it shares."""
         self._take("person", catalog.people)
         self._take("team", catalog.teams)
-        if self._with_clients:
-            self._take("service", catalog.services)
+        self._take("service", catalog.services)
         return [self._fault(key, ref, sorted(self._holders[key])) for key in sorted(self._shared)
                 for ref in sorted(self._holders[key])]  # fmt: skip
 
@@ -70,7 +71,9 @@ class Doubles:
 
     def _keys(self, kind: str, fact: Fact | None) -> Iterable[Key]:
         if isinstance(fact, Service):
-            return {Key(kind, CLIENT, client_id) for client_id in fact.client_ids.values() if client_id}
+            clients = fact.client_ids.values() if self._with_clients else ()
+            keys = {Key(kind, CLIENT, client_id) for client_id in clients if client_id}
+            return keys | {Key(kind, ADDRESS, " ".join(each)) for each in fact.virtual_addresses.items()}
         found = []
         for of_kind, field in self._issuers:
             value = fact.fields.get(field, "") if fact is not None and of_kind == kind else ""
@@ -81,6 +84,12 @@ class Doubles:
     def _fault(self, key: Key, ref: str, holders: list[str]) -> Fault:
         facts = self._known[key.kind]
         others = listed(each for each in holders if each != ref)
+        if key.field == ADDRESS:
+            environment, _, address = key.value.partition(" ")
+            message = (
+                f"`{ADDRESS}` {address} of `{ref}` in {environment} is that of {others}, too: the first one has it"
+            )
+            return Fault(facts[ref].source, message, "each needs one of its own", "warning", environment)
         issuers = sorted(self._issuers.get((key.kind, key.field), ()))
         tokens = f"tokens of {listed(issuers)}" if issuers else "tokens"
         message = f"`{key.field}` of `{ref}` is that of {others}, too: {tokens} with it mean nobody"

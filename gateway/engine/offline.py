@@ -36,6 +36,7 @@ class Compilation(NamedTuple):
     entities: Mapping[str, Entity]
     catalog: Catalog
     published: tuple[Published, ...]
+    base: str = ""  # that a node would publish it under; "" without an access policy
 
     @property
     def faults(self) -> list[Fault]:
@@ -53,7 +54,9 @@ def compile_offline(settings: config.Settings) -> Compilation:
     if access.policy is None:
         nothing = Catalog({}, {}, {})
         return Compilation(Table.allow_none(), {}, kinds, access, tuple(pull.faults), pull.entities, nothing, ())
-    compiled = Compiler(settings).compile(pull.entities, access.policy, no_past())
+    compiler = Compiler(settings)
+    base = compiler.base(pull.entities, access.digest)
+    compiled = compiler.compile(pull.entities, access.policy, no_past())
     builder = TableBuilder(Table.allow_none())
     why = {}
     for name, frame in compiled.frames.items():
@@ -63,7 +66,7 @@ def compile_offline(settings: config.Settings) -> Compilation:
             builder.put(name, frame)
     faults = (*pull.faults, *compiled.faults)
     table = builder.finish()
-    return Compilation(table, why, kinds, access, faults, pull.entities, compiled.catalog, compiled.published)
+    return Compilation(table, why, kinds, access, faults, pull.entities, compiled.catalog, compiled.published, base)
 
 
 def _sources(catalog: config.Catalog, state: Path) -> Sources:

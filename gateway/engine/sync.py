@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,10 @@ from gateway.engine.catalogs import Catalogs, Reports
 from gateway.engine.checks import Checks
 from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
+from gateway.engine.network.controller import Controller
+from gateway.engine.network.news import controller_of, news_of, trouble_of
+from gateway.engine.network.requests import TAKEN as OF_DEVICES
+from gateway.engine.network.requests import Requests
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.engine.sources.sharing import Held
@@ -29,6 +33,7 @@ from policy.reading import Fault
 
 CONFIRM_S = 0.3  # between two readings that must agree on a loss
 RETRY_S = 2.0  # after a round that failed
+UNLED_S = 10.0  # without who says whether this node leads, it does not
 
 
 def run(ctx: RoleContext) -> None:
@@ -45,7 +50,7 @@ class Sync:
         self._hint = asyncio.Event()
         self._stop = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, "engine")
-        self._server = LinkServer(ctx.state_folder / "engine.sock", self._on_message, lambda link: None)
+        self._server = LinkServer(ctx.state_folder / "engine.sock", self._on_message, self._on_close)
         self._loop: asyncio.AbstractEventLoop
         self._publisher: Publisher
         self._journal: Journal
@@ -54,6 +59,8 @@ class Sync:
         self._watch: Watch | None = None
         self._checks: Checks
         self._catalogs: Catalogs
+        self._network: Controller
+        self._leader: Link | None = None  # who told last whether this node leads
         self._known_faults: set[Fault] = set()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -65,8 +72,10 @@ class Sync:
             telemetry.log("state_fault", level="error", why=why)
         self._checks = Checks(self._server.broadcast)
         self._catalogs = self._desk.catalogs = Catalogs(self._hint.set)
+        self._network = controller_of(self._settings, self._ctx.state_folder, self._trouble)
+        self._desk.devices = self._network.standings
         self._adopt(self._settings)
-        reports = Reports(self._ctx.state_folder, self._catalogs.status)
+        reports = Reports(self._ctx.state_folder, self._catalogs.status, self._network.standings)
         self._ctx.parent.on_line = self._on_line
         self._ctx.parent.start()
         await self._server.start()
@@ -80,6 +89,7 @@ class Sync:
             reports.close()
             await self._checks.close()
             await self._catalogs.close()
+            await self._network.close()
             self._desk.close()
             self._server.close()
             self._ctx.parent.close()
@@ -111,8 +121,14 @@ class Sync:
         self._report(outcome)
         self._desk.round_ended(outcome)
         self._checks.follow(self._rounds.routes)
+        if (news := news_of(self._rounds, self._publisher.base, outcome.services)) is not None:
+            self._network.follow(news)
         await self._desk.chronicle()
         return CONFIRM_S if outcome.confirm else None
+
+    def _trouble(self) -> str:
+        """Why what is missing from the catalog may be there."""
+        return trouble_of(self._rounds, self._desk.held, self._desk.failure, self._catalogs.status())
 
     def _round(self) -> Outcome:
         with self._desk.precedence.claimed():
@@ -143,6 +159,7 @@ class Sync:
         sources = self._catalogs.adopt(settings.catalog, Held(self._journal.sections["entities"]))
         self._rounds = self._desk.rounds = Rounds(settings, self._publisher, self._journal, sources, self._tell_doors)
         self._checks.configure(settings)
+        self._network.adopt(settings)
         if self._watch is not None:
             self._watch.close()
 
@@ -191,13 +208,31 @@ class Sync:
                 self._desk.take(link, message)
             case "question":
                 self._desk.question(link, message)
+            case "lead":
+                self._leader = link
+                fence = message.get("fence")
+                self._network.lead(fence if type(fence) is int else None)
+            case asked if asked in OF_DEVICES:
+                self._errand(self._about_devices(link, message))
+
+    def _on_close(self, link: Link) -> None:
+        """Without control nobody knows for long whether this node still leads."""
+        if link is self._leader:
+            self._leader = None
+            self._loop.call_later(UNLED_S, lambda: self._network.lead(None) if self._leader is None else None)
+
+    async def _about_devices(self, link: Link, message: dict[str, Any]) -> None:
+        link.send(await Requests(self._network).answer(message, link.peer))
 
     def _send_whole(self, link: Link, *, mend: bool) -> None:
         """``mend``: a door that has nothing while there is a base is new, or could not read it."""
         link.send(self._publisher.whole())
         if not mend:
             return
-        errand = asyncio.get_running_loop().create_task(self._mend_and_send(link))
+        self._errand(self._mend_and_send(link))
+
+    def _errand(self, work: Coroutine[Any, Any, None]) -> None:
+        errand = asyncio.get_running_loop().create_task(work)
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
 

@@ -7,6 +7,7 @@ still in one trial may show them in another, so each has a few.
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -212,6 +213,30 @@ def test_who_is_pinned_at_one_node_is_at_the_other(nodes: TwoNodes) -> None:
     assert "<code>pinned</code>" in turned_away.text
     nodes.api("jane", "DELETE", at_sso, OTHER)
     nodes.signed_in("joe", ONE)
+
+
+# === one acts for both ===
+
+
+def states(nodes: TwoNodes) -> list[str]:
+    """What each node does about the device that both are to keep in step."""
+    found = []
+    for node in nodes.nodes:
+        asked = [sys.executable, "-P", "-m", "gateway.cli", "status", "--json", "--config", "stagedoor.yaml"]
+        done = subprocess.run(asked, cwd=node.folder, capture_output=True, text=True, timeout=60, check=False)
+        found.append("".join(each["state"] for each in json.loads(done.stdout)["devices"]))
+    return found
+
+
+def test_one_node_alone_acts_on_devices_and_another_takes_over_when_it_loses_the_database(nodes: TwoNodes) -> None:
+    """The first node's way to the database is never cut, so it leads in the end, whoever led before."""
+    until(lambda: sorted(state == "standby" for state in states(nodes)) == [False, True], 60)
+    nodes.cable.pull()
+    try:
+        until(lambda: [state == "standby" for state in states(nodes)] == [False, True], 60)
+    finally:
+        nodes.cable.plug()
+    assert [state == "standby" for state in states(nodes)] == [False, True]  # nobody takes it from who has it
 
 
 # === without its database ===

@@ -30,6 +30,18 @@ from tests.support.whole_node import WholeNode, whole_node
 
 REFRESH_S = 3
 REACHED_S = 20.0
+# Where nobody answers: who leads is known by who tries.
+DEVICE = """\
+devices:
+  bigip:
+    - name: lb
+      units: [https://127.0.0.1:9]
+      username: stagedoor
+      password_file: {password}
+      members: ["192.0.2.21:8443"]
+      environments:
+        prod: {{virtual_address: 203.0.113.10, client_tls: /Common/c, trust_ca: /Common/ca.crt, server_name: d.test}}
+"""
 ENDED_S = 120.0  # a test says how soon a tunnel has to end; this is when its wait does
 
 
@@ -182,11 +194,14 @@ def two_nodes(folder: Path, server: Postgres) -> Iterator[TwoNodes]:
     keys = folder / "session.keys"
     keys.touch(0o600)
     keys.write_text(f"k1 {b64encode(secrets.token_bytes(32)).decode()}\n")
+    password = folder / "device.password"
+    password.touch(0o600)
+    password.write_text("a-secret\n")
 
     def more(text: str) -> str:
         said = text.replace("state: {folder: state}", f'state: {{folder: state, database: "{url}"}}')
         said = re.sub(r"(name: idp, .*audiences: )\[api\]", r"\1[api, stagedoor]", said)
-        return said + "administrators: [group:default/team]\n"
+        return said + "administrators: [group:default/team]\n" + DEVICE.format(password=password)
 
     sessions = f"idle: 1h, refresh: {REFRESH_S}s, keys_file: {keys}"
     first = folder / "first"

@@ -296,6 +296,7 @@ def test_serve_names_what_is_wrong_with_the_configuration(tmp_path: Path) -> Non
 
 def test_version_is_data() -> None:
     assert re.fullmatch(r"stagedoor \S+ \(door (compiled|interpreted)\)\n", run("version").stdout)
+    assert run("--version").stdout == run("version").stdout
     assert run("version", "--json").exit_code == 0
     assert set(json.loads(run("version", "--json").stdout)) == {"stagedoor", "python", "door"}
     is_python = isinstance(Downstream.data_received, FunctionType)

@@ -152,3 +152,36 @@ def test_a_followed_catalog_that_is_well_is_none_and_stands_in_the_stable_form(m
 @pytest.mark.parametrize("catalogs", [None, 5, [5], [{}], [{"age_s": "x", "entities": "y"}]])
 def test_what_another_version_says_of_catalogs_breaks_nothing(monkeypatch: pytest.MonkeyPatch, catalogs: Any) -> None:
     assert told(monkeypatch, engine=ENGINES | {"catalogs": catalogs}).as_json()
+
+
+DEVICE = {
+    "device": "lb1", "environment": "prod", "mode": "plan", "state": "in-step", "looked_age_s": 3.0, "fault": "",
+    "synced_age_s": 3.0, "steps": 0, "removes": 0, "waits": [], "drift": 0, "drifts": [], "version": "abc",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"state": "fault", "fault": "lb1 is away: look at it"}, "prod on lb1: lb1 is away: look at it"),
+        ({"state": "waiting", "steps": 2, "waits": ["no change window is open: later"]},
+         "prod on lb1: 2 steps wait: no change window is open: later"),
+        ({"looked_age_s": 4000.0}, "prod on lb1 was last looked at 4000 s ago"),
+        ({"drift": 2, "drifts": ["edited: The pool changed."]},
+         "prod on lb1 differs from what was applied (2): edited: The pool changed. … (`stagedoor drift`)"),
+    ],
+)  # fmt: skip
+def test_a_device_that_is_not_as_wanted_is_a_finding(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str | None
+) -> None:
+    assert findings(monkeypatch, engine={"devices": [DEVICE | changes]}) == ([said] if said else [])
+
+
+@pytest.mark.parametrize("devices", [None, 7, [7], [{}], [{"device": 7, "steps": "x", "waits": "text"}]])
+def test_what_an_engine_of_another_version_says_of_devices_is_survived(
+    monkeypatch: pytest.MonkeyPatch, devices: Any
+) -> None:
+    found = told(monkeypatch, engine=ENGINES | {"devices": devices})
+    assert all(each.device == "" and each.waits == () for each in found.devices)
+    assert found.as_json()["devices"] == [each._asdict() for each in found.devices]

@@ -228,8 +228,7 @@ class _Reader:
     def _exposure(self, environment: str) -> Exposure | None:
         before = self._complaints.errors
         host_key, host = self._value("host", environment)
-        host = host.lower()
-        if not host:
+        if not (host := host.lower()):
             self._break(environment, "environments", "annotation `host` is missing", "say the public host name")
         elif not values.is_host(host):
             self._break(environment, host_key, f"`{host[:SHOWN]}` is no host name", "without scheme, port and path")
@@ -272,14 +271,15 @@ class _Reader:
         """By environment the addresses within the networks that the operator lists for it; others are left out."""
         single = key == "virtual-address"
         for environment in published:
-            chosen, text = self._value(key, environment)
-            found = set()
+            (chosen, text), found = self._value(key, environment), set[str]()
+            bounds = self._environments[environment]
+            within = bounds.upstreams if bounds.virtual_networks is None or not single else bounds.virtual_networks
             for part in self._items(chosen, text):
                 network = values.network_of(part, single=single)
                 if network is None:
                     hint = "write `10.20.30.40`" if single else "write `10.20.30.40, 10.20.40.0/24`"
                     self._warn(chosen, f"`{part[:SHOWN]}` in `{chosen}` is no address", hint, environment)
-                elif not network_listed(network, self._environments[environment].upstreams):
+                elif not network_listed(network, within):
                     message = f"`{part}` in `{chosen}` is outside the networks of this environment"
                     self._warn(chosen, message, UNLISTED, environment)
                 else:

@@ -27,7 +27,7 @@ def prepared(folder: Path, **changes: object) -> config.Settings:
     write(folder, "catalog/all.yaml", *people("team"), service("a", upstream=f"http://127.0.0.1:{free_port()}"))
     environment = config.Environment("prod", (".example.com",), ("127.0.0.0/8",))
     issuer = config.Issuer("idp", f"http://127.0.0.1:{free_port()}", ("api",))
-    listener = config.Listener("main", f"127.0.0.1:{free_port()}")
+    listener = config.Listener("main", f"127.0.0.1:{free_port()}", bigip=True)
     usual: dict[str, object] = {
         "environments": {"prod": environment}, "issuers": (issuer,), "listeners": (listener,),
         "admin_address": f"127.0.0.1:{free_port()}",

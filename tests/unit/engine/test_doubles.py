@@ -51,6 +51,20 @@ def test_two_components_with_one_client_id_are_told_unless_client_ids_find_nobod
     assert messages(Doubles([], with_clients=False), facts) == []
 
 
+def test_two_components_with_one_address_on_a_big_ip_are_told_environment_by_environment() -> None:
+    facts = catalog(
+        service("a", virtual_addresses={"prod": "10.0.0.9", "dev": "10.0.0.8"}),
+        service("b", virtual_addresses={"prod": "10.0.0.9", "dev": "10.0.0.9"}),
+    )
+    doubles = Doubles([], with_clients=False)
+    assert [(fault.source.entity, fault.environment) for fault in doubles.faults(facts)] == [
+        (facts.services[f"component:default/{name}"].source.entity, "prod") for name in "ab"
+    ]
+    start = "`virtual-address` 10.0.0.9 of `component:default/a` in prod is that of `component:default/b`, too"
+    assert messages(doubles, facts)[0].startswith(start)
+    assert messages(doubles, catalog(service("a", virtual_addresses={"prod": "10.0.0.9"}))) == []
+
+
 def test_of_very_many_under_one_key_a_few_are_named() -> None:
     facts = catalog(*(person(f"p{number}", "none@example.com") for number in range(500)))
     said = messages(Doubles([EMAIL], with_clients=True), facts)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 
+from gateway import config
 from gateway.engine.sources.annotations import MAX_ITEMS, Said, read_annotations
 from gateway.engine.sources.complaints import TOLD
 from gateway.engine.sources.entities import read_entity
@@ -13,13 +17,15 @@ from tests.support.catalogs import PREFIX, entity, environments
 BASE = {"environments": "prod", "host": "a.example.com", "upstream": "http://10.0.0.1:8080"}
 
 
-def said(changes: dict[str, str | None] | None = None, *names: str) -> Said:
+def said(
+    changes: dict[str, str | None] | None = None, *names: str, bounds: Mapping[str, config.Environment] | None = None
+) -> Said:
     annotations = {key: text for key, text in (BASE | (changes or {})).items() if text is not None}
     reading = read_entity(
         entity("Component", "shop/a", annotations=annotations), lambda path: Source("f.yaml", 1), PREFIX
     )
     assert reading.entity is not None
-    return read_annotations(reading.entity, environments(*(names or ("dev", "prod"))), "door.example.com")
+    return read_annotations(reading.entity, bounds or environments(*(names or ("dev", "prod"))), "door.example.com")
 
 
 def test_nothing_is_exposed_without_the_annotation_environments() -> None:
@@ -170,6 +176,16 @@ def test_addresses_lie_inside_the_networks_of_the_environment(outside: str) -> N
         assert [fault.severity for fault in found.faults] == ["warning"]
         assert found.exposures == said().exposures
     assert said({"virtual-address": "10.9.9.9"}).virtual_addresses == {"prod": "10.9.9.9"}
+
+
+def test_where_a_big_ip_serves_the_environment_its_networks_count_for_an_address_of_its_own() -> None:
+    """And where it has none, nobody has one; `addresses` are where the service runs, and lie in `upstreams`."""
+    for networks, expected in ((("10.200.0.0/24",), {"prod": "10.200.0.9"}), ((), {}), (("10.201.0.0/24",), {})):
+        bounds = {"prod": replace(environments("prod")["prod"], virtual_networks=networks)}
+        found = said({"virtual-address": "10.200.0.9", "addresses": "10.9.0.1"}, bounds=bounds)
+        assert found.virtual_addresses == expected
+        assert found.addresses == {"prod": ("10.9.0.1",)}
+        assert ["outside the networks" in fault.message for fault in found.faults] == [True] * (not expected)
 
 
 @pytest.mark.parametrize("wide", ["10.0.0.0/7", "0.0.0.0/0", "::/0", "10.255.255.0/23, 11.0.0.0/24"])

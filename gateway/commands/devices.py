@@ -1,0 +1,212 @@
+"""How `plan`, `apply`, `drift` and `adopt` ask about devices: the running node's engine, which lets one thing at a time
+happen to a device, or the files alone where no node runs. And what their answers have in common.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gateway.commands.terminal import FOUND, PARTLY, plain, settings_at, state_folder_at
+from gateway.errors import StagedoorError, StateError
+
+if TYPE_CHECKING:
+    from gateway.engine.network.requests import Requests
+    from gateway.link import Message
+
+COMPILE_S: Final = 30.0  # an engine that compiles a whole company answers late
+READ_S: Final = 120.0  # a device in trouble is asked for some time before it is given up
+APPLY_S: Final = 1000.0  # a device may work on one change for ten minutes
+
+device_option = click.option("--device", default="", help="Of which device. Default: the only one, or all.")
+environment_option = click.option("--env", "environment", default="", help="Of which environment. Default: all.")
+
+
+class NotDone(StagedoorError):
+    """Refused, or nobody knows whether it was done."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
+
+
+class Devices:
+    """Where the questions go: ``here`` is there when no node runs."""
+
+    def __init__(self, state: Path, here: Requests | None = None, runner: asyncio.Runner | None = None) -> None:
+        self._state = state
+        self._here = here
+        self._runner = runner
+
+    def ask(self, question: Message, within_s: float = READ_S) -> Message:
+        """The answer. Ends the command where it is a fault, with the exit code that goes with it."""
+        try:
+            return self._answered(question, within_s)
+        except NotDone as fault:
+            for line in str(fault).splitlines():
+                click.echo(f"error: {line}", err=True)
+            sys.exit(fault.exit_code)
+
+    def ask_each(self, found: list[tuple[str, str]], question: Message) -> tuple[list[Message], bool]:
+        """The answers for all devices and environments, and whether some did not answer: those are told on stderr.
+        Raises `StagedoorError` when none did."""
+        answers, faults = [], []
+        for device, environment in found:
+            try:
+                answers.append(self._answered({**question, "device": device, "environment": environment}, READ_S))
+            except StagedoorError as fault:
+                faults.append(f"{environment} on {device}: {fault}")
+        if not answers:
+            raise StagedoorError("\n".join(faults))
+        for fault_text in faults:
+            click.echo(f"error: {fault_text}", err=True)
+        return answers, bool(faults)
+
+    def named(self, device: str, environment: str) -> list[tuple[str, str]]:
+        """The devices and environments that are meant. Ends the command when there are none."""
+        standings = self.ask({"t": "devices"})["devices"]
+        known = [(str(each["device"]), str(each["environment"])) for each in standings]
+        found = [each for each in known if device in ("", each[0]) and environment in ("", each[1])]
+        if not found:
+            there = ", ".join(f"{name} in {where}" for name, where in known)
+            wanted = f"`{device or 'any'}` in `{environment or 'any environment'}`"
+            raise click.UsageError(
+                f"there is no device {wanted}; there is: {there}" if there else "no device is set: see `devices`"
+            )
+        return found
+
+    def _answered(self, question: Message, within_s: float) -> Message:
+        from gateway.engine.network import requests
+
+        answer = self._asked(question, within_s)
+        why = "\n".join(map(plain, str(answer.get("why", "")).splitlines()))
+        match answer.get("fault"):
+            case None:
+                return answer
+            case requests.UNKNOWN_DEVICE:
+                raise click.UsageError(why)
+            case requests.REFUSED:
+                raise NotDone(why, FOUND)
+            case requests.PARTLY:
+                raise NotDone(why, PARTLY)
+            case _:
+                raise StagedoorError(why)
+
+    def _asked(self, question: Message, within_s: float) -> Message:
+        if self._here is not None and self._runner is not None:
+            from gateway.engine.network.alone import OWN
+
+            return self._runner.run(self._here.answer(question, OWN))
+        from gateway.asking import ENGINE, ask
+        from gateway.engine.network.requests import ANSWER
+
+        return ask(self._state, ENGINE, question, ANSWER, within_s=within_s)
+
+
+@contextmanager
+def devices_of(file: Path | None, folder: Path | None) -> Iterator[Devices]:
+    """Those of the node that runs, else of the configuration. Raises `StagedoorError`."""
+    state = state_folder_at(file, folder)
+    if _is_listening(state):
+        yield Devices(state)
+        return
+    if folder is not None:
+        raise StagedoorError(f"no node runs in `{folder}`; without one, say --config instead of --state")
+    with ExitStack() as stack:
+        settings = settings_at(file)
+        stack.enter_context(_state_held(state))
+        runner = stack.enter_context(asyncio.Runner())
+        from gateway.engine.network.alone import requests_alone
+
+        alone = requests_alone(settings)
+        here = runner.run(alone.__aenter__())
+        stack.callback(lambda: runner.run(alone.__aexit__(None, None, None)))
+        click.echo("note: no node runs here, the files are asked", err=True)
+        yield Devices(state, here, runner)
+
+
+def _is_listening(state: Path) -> bool:
+    from gateway.asking import ENGINE, Away, ask
+
+    try:
+        ask(state, ENGINE, {"t": "status"}, "status", within_s=COMPILE_S)
+    except Away:
+        return False
+    return True
+
+
+@contextmanager
+def _state_held(state: Path) -> Iterator[None]:
+    from gateway.sockets import lock_state
+
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = lock_state(state)
+    except StateError as fault:
+        raise StagedoorError(f"the node runs and its engine does not answer, so nothing is asked: {fault}") from None
+    except OSError as fault:
+        raise StagedoorError(f"state folder `{state}` cannot be used: {fault.strerror}") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# === how a plan reads ===
+
+_HEADS: Final = {"remove": "removes", "change": "changes", "add": "adds"}
+_SHORT: Final = 100
+_HOSTS: Final = 5
+
+
+def plan_lines(answer: dict[str, Any]) -> Iterator[str]:
+    """A plan for a reader: removals first, one sentence for each step, then what stands in its way."""
+    plan = answer["plan"]
+    steps = plan["steps"]
+    yield f"{plan['environment']} on {plan['device']}: {_counted(steps)}"
+    state = plan["fingerprint"][:12] or "with nothing of ours"
+    yield f"policy {plan['version'] or '-'}, made {plan['made']}, the device being {state}"
+    number = 0
+    for kind, head in _HEADS.items():
+        of_kind = [step for step in steps if step["kind"] == kind]
+        if of_kind:
+            yield f"\n{head}"
+        for step in of_kind:
+            number += 1
+            yield from _step_lines(number, step)
+    for title, lines in (
+        ("the device's own dry run", answer["dry_run"]),
+        ("to know", plan["remarks"]),
+        ("drift", [f"{each['difference']}: {each['sentence']}" for each in answer["drift"]]),
+        ("before it can be applied", [f"{each['why']}: {each['todo']}" for each in answer["hindrances"]]),
+    ):
+        if lines and (steps or title != "before it can be applied"):
+            yield f"\n{title}"
+            yield from (f"  - {line}" for line in lines)
+
+
+def _counted(steps: list[dict[str, Any]]) -> str:
+    if not steps:
+        return "nothing to do"
+    counts = [f"{sum(step['kind'] == kind for step in steps)} {head}" for kind, head in _HEADS.items()]
+    cautions = sum(bool(step["caution"]) for step in steps)
+    look = f"; {cautions} to look at twice (!)" if cautions else ""
+    return f"{len(steps)} step{'' if len(steps) == 1 else 's'} ({', '.join(counts)}){look}"
+
+
+def _step_lines(number: int, step: dict[str, Any]) -> Iterator[str]:
+    sentence = step["sentence"]
+    yield f"{number:>4}. {sentence}"
+    hosts = [host for host in step["hosts"] if host not in sentence]
+    if hosts:
+        more = f" and {len(hosts) - _HOSTS} more" if len(hosts) > _HOSTS else ""
+        yield f"      affects {', '.join(hosts[:_HOSTS])}{more}"
+    if step["caution"]:
+        yield f"      ! {step['caution']}"

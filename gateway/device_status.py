@@ -1,0 +1,84 @@
+"""How the network devices of a node stand, as its engine tells it, and what an operator should look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from gateway.careful import amount_in, number_in, text_in, texts_of
+from gateway.link import Message
+
+SILENT_S: Final = 600.0  # a device is looked at each minute, and asked again within four where it is in trouble
+
+
+class DeviceStanding(NamedTuple):
+    """One environment on one device. Ages are seconds, None: never. ``version``: what the doors serve;
+    ``version_off``: the device names another one."""
+
+    device: str
+    environment: str
+    mode: str
+    state: str
+    looked_age_s: float | None
+    synced_age_s: float | None
+    steps: int
+    removes: int
+    cautions: int
+    first: tuple[str, ...]
+    waiting_age_s: float | None
+    waits: tuple[str, ...]
+    fault: str
+    drift: int
+    drifts: tuple[str, ...]
+    version: str
+    version_off: bool
+    applied_age_s: float | None
+    applied_version: str
+    applied_by: str
+    applying: str
+    unit: str
+    sync: str
+    remarks: tuple[str, ...]
+
+    def findings(self) -> Iterator[str]:
+        """What is not as it should be, each in a sentence."""
+        name = f"{self.environment} on {self.device}"
+        if self.fault:
+            yield f"{name}: {self.fault}"
+        elif self.state != "standby" and (self.looked_age_s or 0.0) > SILENT_S:
+            yield f"{name} was last looked at {self.looked_age_s:.0f} s ago"
+        if self.steps and self.waits and self.state == "waiting":
+            yield f"{name}: {self.steps} step{'' if self.steps == 1 else 's'} wait: {self.waits[0]}"
+        if self.drift:
+            more = " …" if self.drift > 1 else ""
+            first = f": {self.drifts[0]}{more}" if self.drifts else ""
+            yield f"{name} differs from what was applied ({self.drift}){first} (`stagedoor drift`)"
+
+
+def standing_of(said: Message) -> DeviceStanding:
+    return DeviceStanding(
+        device=text_in(said, "device"),
+        environment=text_in(said, "environment"),
+        mode=text_in(said, "mode"),
+        state=text_in(said, "state"),
+        looked_age_s=amount_in(said, "looked_age_s"),
+        synced_age_s=amount_in(said, "synced_age_s"),
+        steps=number_in(said, "steps") or 0,
+        removes=number_in(said, "removes") or 0,
+        cautions=number_in(said, "cautions") or 0,
+        first=texts_of(said.get("first")),
+        waiting_age_s=amount_in(said, "waiting_age_s"),
+        waits=texts_of(said.get("waits")),
+        fault=text_in(said, "fault"),
+        drift=number_in(said, "drift") or 0,
+        drifts=texts_of(said.get("drifts")),
+        version=text_in(said, "version"),
+        version_off=said.get("version_off") is True,
+        applied_age_s=amount_in(said, "applied_age_s"),
+        applied_version=text_in(said, "applied_version"),
+        applied_by=text_in(said, "applied_by"),
+        applying=text_in(said, "applying"),
+        unit=text_in(said, "unit"),
+        sync=text_in(said, "sync"),
+        remarks=texts_of(said.get("remarks")),
+    )

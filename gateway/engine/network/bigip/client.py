@@ -1,0 +1,210 @@
+"""One unit's iControl REST, as a careful stranger asks it: reads that are tried again, writes that never are in doubt.
+
+Only the address that the operator wrote is asked, over verified TLS, without redirects, cookies and proxies of the
+environment; every answer has a deadline and a size. A call carries the process's one token; a 401 is answered by one
+other login and the call once more, whatever the method: a refused call did nothing. What may be tried again is:
+
+    nothing was done (AS3's lock, AS3 not there yet, no connection)   again, reads and writes
+    perhaps it was done (5xx, HTML, cut off, too late)                reads again; of a write: `Unknown`
+    400, 409, 422, any other 4xx, a redirect                          never
+
+always with full jitter and an end. No message holds the password or a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from gateway.config import UpstreamTls
+from gateway.config_devices import Bigip
+from gateway.engine.network.bigip.answers import (
+    Answer,
+    Lost,
+    Meaning,
+    answer_of,
+    is_locked,
+    meaning_of,
+    message_of,
+    shown,
+)
+from gateway.engine.network.bigip.patience import Limits, Patience, Time
+from gateway.engine.network.bigip.tokens import Tokens
+from gateway.engine.network.faults import Busy, Rejected, Unknown, Unreachable
+from gateway.trust import TrustFault, made
+
+ANSWER_BYTES: Final = 32 * 1024 * 1024
+AT_ONCE: Final = 4  # connections: the management plane is small
+IDLE_S: Final = 4.0  # the device closes idle connections soon; a write must not meet that
+_REACH_FIX: Final = "make it reachable from here, or correct `units`"
+_TLS_FIX: Final = "say in `ca` who signs its certificate, and reach it by a name or address that it carries"
+
+
+class Client:
+    """Made inside the running loop. ``unit``: its address, `https://192.0.2.10`."""
+
+    def __init__(self, device: Bigip, unit: str, time: Time, limits: Limits) -> None:
+        self.unit = unit
+        self.time = time
+        self.limits = limits
+        self.requests = 0
+        self._device = device
+        self._session: aiohttp.ClientSession | None = None
+        self._context: ssl.SSLContext | None = None
+        self.where = f"`{device.name}` ({urlsplit(unit).netloc})"
+        self.tokens = Tokens(device, self.where, self._asked_for_token, self.time)
+
+    async def close(self) -> None:
+        """Gives the token back."""
+        try:
+            async with asyncio.timeout(self.limits.goodbye):
+                await self.tokens.close()
+        except TimeoutError:
+            pass
+        await self._drop_session()
+
+    async def read(
+        self, path: str, *, missing: Callable[[Answer], bool] = lambda _: False, patient: bool = True
+    ) -> Any:
+        """The answer to a GET, None for 204 and where a refusal says, by ``missing``, that nothing is there. Tried once
+        where it is not ``patient``. Raises `DeviceFault`."""
+        patience = Patience(self.time, self.limits.read if patient else 0.0)
+        while True:
+            try:
+                answer = await self._with_token("GET", path, None)
+            except Lost as lost:
+                if await patience.pause():
+                    continue
+                raise Unreachable(f"{self.where} cannot be reached: {lost}") from None
+            meaning = meaning_of(answer)
+            if meaning is Meaning.GOOD and (answer.body is not None or answer.status == 204):
+                return answer.body
+            if meaning is Meaning.NO:
+                if missing(answer):
+                    return None
+                raise self.refusal("GET", path, answer)
+            if answer.status == 408 or not await patience.pause(locked=is_locked(answer)):
+                raise Busy(f"{self.where} cannot answer now: {self.words(answer)}")
+
+    async def write(self, method: str, path: str, body: Any) -> Answer:
+        """The answer, whatever it says, once the device has understood the call. Raises `Unknown` where it may have
+        been carried out, `DeviceFault` where it was not."""
+        patience = Patience(self.time, self.limits.write)
+        while True:
+            try:
+                answer = await self._with_token(method, path, body)
+            except Lost as lost:
+                if lost.sent:
+                    raise Unknown(f"{self.where} gave no answer to a change: {lost}") from None
+                if await patience.pause():
+                    continue
+                raise Unreachable(f"{self.where} cannot be reached: {lost}") from None
+            meaning = meaning_of(answer)
+            if meaning is Meaning.DOUBT:
+                raise Unknown(f"{self.where} answered a change with {self.words(answer)}")
+            if meaning is not Meaning.LATER:
+                return answer
+            if not await patience.pause(locked=is_locked(answer)):
+                raise Busy(f"{self.where} cannot take a change now: {self.words(answer)}")
+
+    def refusal(self, method: str, path: str, answer: Answer) -> Rejected | Unreachable:
+        if 300 <= answer.status < 400:
+            return Unreachable(f"{self.where} leads elsewhere ({answer.status}), which is not followed")
+        if answer.status in (401, 403):
+            return Rejected(
+                f"{self.where} does not let `{self._device.username}` {method} `{path.partition('?')[0]}`: "
+                "give that user the role `administrator`, or `resource-admin`"
+            )
+        return Rejected(f"{self.where} refused {method} `{path.partition('?')[0]}`: {self.words(answer)}")
+
+    def words(self, answer: Answer) -> str:
+        said = shown(message_of(answer), self.tokens.known())
+        return f"{answer.status}, `{said}`" if said else f"{answer.status} without a word"
+
+    # === one call ===
+
+    async def _with_token(self, method: str, path: str, body: Any) -> Answer:
+        for repeatable in (True, False):
+            token = await self.tokens.token()
+            answer = await self._ask(method, path, body, token)
+            if answer.status != 401 or not repeatable:
+                return answer
+            self.tokens.refused(token)
+        raise AssertionError("the second answer was given back")
+
+    async def _asked_for_token(self, method: str, path: str, body: Any, token: str) -> Answer:
+        """A login in doubt is at worst a token that nobody uses: it may be asked for again by whoever asked."""
+        try:
+            return await self._ask(method, path, body, token)
+        except Lost as lost:
+            raise Lost(str(lost), sent=False) from None
+
+    async def _ask(self, method: str, path: str, body: Any, token: str) -> Answer:
+        """One request. Raises `Lost`, and `Unreachable` where trying again would not help."""
+        try:
+            return await self._answered(method, path, body, token)
+        except TrustFault as fault:
+            raise Unreachable(f"{self.where}: {fault}; {_TLS_FIX}") from None
+        except aiohttp.ClientSSLError as error:
+            await self._drop_session()  # authorities are read anew next time
+            why = getattr(getattr(error, "certificate_error", error), "verify_message", "") or "the handshake failed"
+            raise Unreachable(f"the TLS of {self.where} cannot be trusted: {why}; {_TLS_FIX}") from None
+        except aiohttp.ClientConnectorError as error:
+            number = error.errno or 0  # negative where a name could not be looked up
+            why = os.strerror(number).lower() if number > 0 else "its name leads nowhere"
+            raise Lost(f"{why}; {_REACH_FIX}", sent=False) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise Lost(f"no connection within {self.limits.connect:g} s; {_REACH_FIX}", sent=False) from None
+        except TimeoutError:
+            raise Lost(f"no whole answer within {self.limits.call:g} s", sent=True) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Lost(f"the connection broke ({type(error).__name__})", sent=True) from None
+
+    async def _answered(self, method: str, path: str, body: Any, token: str) -> Answer:
+        session = await self._opened()
+        headers = {"X-F5-Auth-Token": token} if token else {}
+        content = None
+        if body is not None:
+            content = orjson.dumps(body)
+            headers["Content-Type"] = "application/json"
+        self.requests += 1
+        async with session.request(
+            method, self.unit + path, data=content, headers=headers, allow_redirects=False, ssl=self._context or True
+        ) as answer:
+            return answer_of(answer.status, await self._bounded(answer))
+
+    async def _bounded(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > ANSWER_BYTES:
+                answer.close()
+                raise Lost(f"an answer has more than {ANSWER_BYTES // 1024 // 1024} MiB", sent=True)
+        return bytes(body)
+
+    async def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            context = await asyncio.to_thread(made, UpstreamTls(ca=self._device.ca))
+            if self._session is None:  # somebody else may have been quicker
+                self._context = context
+                self._session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=AT_ONCE, keepalive_timeout=IDLE_S),
+                    timeout=aiohttp.ClientTimeout(total=self.limits.call, sock_connect=self.limits.connect),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={"User-Agent": "stagedoor", "Accept": "application/json", "Accept-Encoding": "identity"},
+                    auto_decompress=False,  # a small answer stays one
+                    trust_env=False,
+                )
+        return self._session
+
+    async def _drop_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()

@@ -1,0 +1,171 @@
+"""One vocabulary for what a declaration makes and what a device has: objects by full path, with the properties that
+Stagedoor sets and an operator may change by hand.
+
+`declared` says what AS3 makes of a declaration (3.56, seen at work), `found` in `icontrol.py` what a device shows.
+Both give the same values for the same thing, so a difference is an edit. A pool member is an object of its own,
+`/tenant/application/pool 192.0.2.21:8443`; whether an operator took it out is no property of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Parts = dict[str, dict[str, Any]]
+
+_BASIC: Final = "/Common/http"  # what AS3 calls `basic`
+
+
+def declared(name: str, tenant: Mapping[str, Any]) -> Parts:
+    """The objects of the tenant ``name``. Classes that are none of ours are there by path alone."""
+    parts: Parts = {}
+    for application, members in tenant.items():
+        if isinstance(members, dict) and members.get("class") == "Application":
+            folder = f"/{name}/{application}"
+            for own, value in members.items():
+                if isinstance(value, dict) and isinstance(value.get("class"), str):
+                    _declare(parts, folder, own, value)
+    return parts
+
+
+def _declare(parts: Parts, folder: str, own: str, value: Mapping[str, Any]) -> None:
+    kind = value["class"]
+    path = f"{folder}/{own}"
+    make = _DECLARED.get(kind)
+    parts[path] = make(folder, value) if make else {"kind": ""}
+    if kind == "Service_HTTPS" and value.get("redirect80", True):
+        parts[f"{path}-Redirect-"] = {"kind": "virtual"}
+    if kind == "Pool":
+        for member in members_of(value):
+            parts[f"{path} {member}"] = {"kind": "member"}
+
+
+def _service(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = {"kind": "virtual", "enabled": value.get("enable", True) is not False}
+    addresses = value.get("virtualAddresses")
+    port = value.get("virtualPort", 443 if value["class"] == "Service_HTTPS" else 80)
+    if isinstance(addresses, list) and len(addresses) == 1 and isinstance(addresses[0], str):
+        part["destination"] = at_port(addresses[0].partition("%")[0], port)
+    if "pool" in value:
+        part["pool"] = pointed(folder, value["pool"])
+    part["rules"] = [pointed(folder, each) for each in listed(value.get("iRules"))]
+    part["profiles"] = sorted(
+        _BASIC if each == "basic" else pointed(folder, each)
+        for key in ("profileHTTP", "profileMultiplex", "serverTLS", "clientTLS", "profileAccess")
+        for each in listed(value.get(key))
+    )
+    if "policyPerRequestAccess" in value:
+        part["access policy"] = pointed(folder, value["policyPerRequestAccess"])
+    part["metadata"] = _stamps(value.get("metadata"))
+    return part
+
+
+def _pool(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    monitors = sorted(_monitor_path(folder, each) for each in listed(value.get("monitors")))
+    balance = value.get("loadBalancingMode", "round-robin")
+    return {"kind": "pool", "balance": balance, "monitors": monitors, "metadata": _stamps(value.get("metadata"))}
+
+
+def _monitor(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "monitor",
+        "send": line_of(value.get("send", "HEAD / HTTP/1.0\\r\\n\\r\\n")),
+        "receive": line_of(value.get("receive", "HTTP/1.")),
+        "receive down": line_of(value.get("receiveDown", "")),
+        "interval": value.get("interval", 5),
+        "timeout": value.get("timeout", 16),
+    }
+
+
+def _tls_client(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = {"kind": "server-ssl", "checks": value.get("validateCertificate", False) is True}
+    if "trustCA" in value:
+        part["authorities"] = pointed(folder, value["trustCA"])
+    if value.get("serverName"):
+        part["server name"] = value["serverName"]
+    return part
+
+
+def _data_group(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    records = {
+        str(each.get("key", "")): str(each.get("value", ""))
+        for each in listed(value.get("records"))
+        if isinstance(each, dict)
+    }
+    return {"kind": "data-group", "records": records}
+
+
+def _http(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": "http", "forwarded for": value.get("xForwardedFor", True) is not False}
+
+
+def _one_connect(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": "one-connect"} | ({"mask": mask_of(value["sourceMask"])} if "sourceMask" in value else {})
+
+
+_DECLARED: Final[Mapping[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]]] = {
+    "Service_HTTPS": _service,
+    "Service_HTTP": _service,
+    "Pool": _pool,
+    "Monitor": _monitor,
+    "TLS_Client": _tls_client,
+    "Data_Group": _data_group,
+    "HTTP_Profile": _http,
+    "Multiplex_Profile": _one_connect,
+    "iRule": lambda _, __: {"kind": "rule"},
+}
+
+
+def members_of(pool: Mapping[str, Any]) -> dict[str, str]:
+    """Member name -> `adminState` of a declared pool."""
+    found = {}
+    for entry in listed(pool.get("members")):
+        if isinstance(entry, dict):
+            for address in listed(entry.get("serverAddresses")):
+                found[at_port(str(address), entry.get("servicePort"))] = str(entry.get("adminState", "enable"))
+    return found
+
+
+def at_port(address: str, port: object) -> str:
+    """As TMOS writes it: `192.0.2.1:443`, `2001:db8::1.443`."""
+    return f"{address}.{port}" if ":" in address else f"{address}:{port}"
+
+
+def pointed(folder: str, pointer: object) -> str:
+    """The full path that a declaration's reference leads to."""
+    if isinstance(pointer, dict):
+        if isinstance(pointer.get("bigip"), str):
+            return str(pointer["bigip"])
+        pointer = pointer.get("use")
+    said = str(pointer)
+    return said if said.startswith("/") else f"{folder}/{said}"
+
+
+def _monitor_path(folder: str, pointer: object) -> str:
+    """A bare word that AS3 knows (`http`) is the device's own."""
+    return f"/Common/{pointer}" if isinstance(pointer, str) and "/" not in pointer else pointed(folder, pointer)
+
+
+def _stamps(metadata: object) -> dict[str, str]:
+    """Ours alone: what else is written there is the device's, or AS3's."""
+    pairs = metadata.items() if isinstance(metadata, dict) else ()
+    return {
+        name: str(each.get("value", ""))
+        for name, each in pairs
+        if isinstance(each, dict) and name.startswith("stagedoor.")
+    }
+
+
+def line_of(said: object) -> str:
+    """A monitor's text with its escapes as TMOS shows them; `none` is none."""
+    text = str(said).replace("\r", "\\r").replace("\n", "\\n")
+    return "" if text == "none" else text
+
+
+def mask_of(said: object) -> str:
+    return {"any": "0.0.0.0", "any6": "::"}.get(str(said), str(said))
+
+
+def listed(value: object) -> list[Any]:
+    """One is a list of one, none is an empty one."""
+    return value if isinstance(value, list) else [] if value is None else [value]

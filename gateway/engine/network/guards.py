@@ -1,0 +1,144 @@
+"""What a plan has to pass before it is applied, by whoever wants that. Pure: values in, sentences out.
+
+A hindrance names its code, says why, and what to do. All of them are found at once. Three no consent lifts: a catalog
+that holds nothing or cannot be read takes nothing off a device, a tenant that is not ours is not touched without being
+adopted, and a frozen device is not written to. The others ask for a person, a word or a time.
+
+What a plan takes away is counted in services: those of its removals that nothing else in the plan puts back, and each
+removed object that belongs to none. One may always go; more than `removed_most`, or than `removed_share` of what the
+device holds for us, is a catastrophe until a person says that it is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from gateway.config_devices import ChangeWindow, Mode
+from gateway.engine.network.desired import Desired
+from gateway.engine.network.plan import Difference, Drift, Kind, Observed, Plan, Step
+from gateway.engine.network.windows import is_open, next_begin
+
+ENGINE: Final = "engine"
+NAMED: Final = 5
+# What another hand did to a device that a plan would undo for good: a person looks first.
+_FOREIGN: Final = frozenset((Difference.FOREIGN, Difference.REPLACED))
+
+
+class Terms(NamedTuple):
+    """What an operator allows on one environment of one device."""
+
+    mode: Mode
+    windows: tuple[ChangeWindow, ...] = ()
+    frozen: str = ""
+    ticket: bool = False
+    removed_share: float = 0.2
+    removed_most: int = 5
+
+
+class Basis(NamedTuple):
+    """What the catalog is worth now. ``trouble``: why something may be missing from it that is there; "" if nothing."""
+
+    services: int  # published, in all environments together
+    trouble: str = ""
+
+
+class Consent(NamedTuple):
+    """Who wants a plan applied, and what they said to it."""
+
+    by: str
+    ticket: str = ""
+    removals: bool = False
+
+    @property
+    def is_person(self) -> bool:
+        return self.by != ENGINE
+
+
+class Hindrance(NamedTuple):
+    code: str
+    why: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.todo}" if self.todo else self.why
+
+
+def removed(steps: Sequence[Step]) -> tuple[str, ...]:
+    """What a plan takes away: services that lose a place and get none back for it, and objects of no service."""
+    back = {host for step in steps if step.kind is not Kind.REMOVE for host in step.hosts}
+    lost: dict[str, None] = {}
+    for step in steps:
+        if step.kind is Kind.REMOVE and not (step.hosts and back.issuperset(step.hosts)):
+            lost.update(dict.fromkeys(step.entities or (step.object,)))
+    return tuple(lost)
+
+
+def present(plan: Plan, observed: Observed, desired: Desired) -> int:
+    """How many services the device holds for us: as it says, else as far as wishes and steps tell."""
+    if observed.entities:
+        return len(observed.entities)
+    added = {ref for step in plan.steps if step.kind is Kind.ADD for ref in step.entities}
+    kept = {place.entity for place in desired.places} - added
+    return len(kept.union(removed(plan.steps)))
+
+
+def hindrances(
+    plan: Plan, observed: Observed, drifts: Sequence[Drift], held: int, terms: Terms, basis: Basis, consent: Consent,
+    now_s: float,
+) -> tuple[Hindrance, ...]:  # fmt: skip
+    """Everything that stands against applying the plan now. ``held``: see `present`. ``now_s``: epoch seconds."""
+    return (
+        *_of_ownership(plan, observed, consent),
+        *_of_terms(terms, consent, now_s),
+        *_of_removals(plan, held, terms, basis, consent),
+        *(() if consent.is_person else _of_drift(drifts)),
+    )
+
+
+def _of_ownership(plan: Plan, observed: Observed, consent: Consent) -> Iterator[Hindrance]:
+    if observed.content is not None and not observed.ours and not (plan.adopts and consent.is_person):
+        todo = f"`stagedoor adopt --device {plan.device} --env {plan.environment}` takes it over"
+        yield Hindrance("not_ours", "what is on the device does not carry our mark and is not touched", todo)
+
+
+def _of_terms(terms: Terms, consent: Consent, now_s: float) -> Iterator[Hindrance]:
+    if terms.frozen:
+        yield Hindrance("frozen", f"the environment is frozen on this device: {terms.frozen}", "take `frozen` back")
+    if terms.mode == "observe":
+        yield Hindrance("mode", "the mode is `observe`, nothing is ever written", "set `mode: plan` or `enforce`")
+    elif terms.mode == "plan" and not consent.is_person:
+        yield Hindrance("mode", "the mode is `plan`, a person applies", "`stagedoor plan --out FILE`, `apply FILE`")
+    if not is_open(terms.windows, now_s):
+        _, begins = next_begin(terms.windows, now_s)
+        yield Hindrance("window", "no change window is open", f"the next begins {begins}")
+    if terms.ticket and not consent.ticket:
+        yield Hindrance("ticket", "a ticket is required", "`stagedoor apply FILE --ticket ID`")
+
+
+def _of_removals(plan: Plan, held: int, terms: Terms, basis: Basis, consent: Consent) -> Iterator[Hindrance]:
+    lost = removed(plan.steps)
+    if not lost:
+        return
+    if not basis.services:
+        todo = "look at the catalog (`stagedoor status`)"
+        yield Hindrance("catalog_empty", "the catalog publishes nothing, and an empty catalog removes nothing", todo)
+        return
+    if basis.trouble:
+        why = f"removals wait while the catalog cannot be believed: {basis.trouble}"
+        yield Hindrance("catalog_away", why, "mend that, nothing else lifts it")
+    if consent.removals:
+        return
+    too_many = len(lost) > terms.removed_most or (len(lost) > 1 and len(lost) > terms.removed_share * held)
+    if too_many or len(lost) >= held:
+        named = ", ".join(lost[:NAMED]) + (", …" if len(lost) > NAMED else "")
+        why = f"the plan takes away {len(lost)} of {held} ({named})"
+        yield Hindrance("removals", why, "if it is meant, `stagedoor apply FILE --approve-removals`")
+
+
+def _of_drift(drifts: Sequence[Drift]) -> Iterator[Hindrance]:
+    found = [drift for drift in drifts if drift.difference in _FOREIGN]
+    if found:
+        named = "; ".join(drift.sentence for drift in found[:NAMED])
+        todo = "read `stagedoor plan`, then apply it or take the other hand's work away"
+        yield Hindrance("foreign", f"somebody else wrote here: {named}", todo)

@@ -1,0 +1,206 @@
+"""Addresses: one component each, for as long as it is there, nobody's for 30 days after, over restarts and losses."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.engine.network.bigip.assignment import REST_S, Assignment
+from gateway.engine.network.desired import Desired
+from gateway.engine.network.faults import DeviceFault
+from tests.support.declarations import desired, device, environment, place
+
+POOL = environment(addresses="pool", virtual_address="", networks=("10.200.0.0/28",))
+SHARED = environment(networks=("10.200.0.0/28",))
+ON = device(POOL)
+NOW = 1_800_000_000
+DAY = 86_400
+
+
+def of(*names: str, **addresses: str) -> Desired:
+    return desired(*(place(name, address=addresses.get(name, "")) for name in names))
+
+
+def ref(name: str) -> str:
+    return f"component:default/{name}"
+
+
+def test_everybody_gets_an_address_of_the_pool_and_keeps_it(tmp_path: Path) -> None:
+    assignment = Assignment(tmp_path)
+    found = assignment.assign(ON, POOL, of("a", "b", "c"), NOW)
+    assert set(found) == {ref("a"), ref("b"), ref("c")}
+    assert len(set(found.values())) == 3
+    hosts = {str(address) for address in ip_network("10.200.0.0/28").hosts()}
+    assert set(found.values()) <= hosts  # neither .0 nor .15
+    more = assignment.assign(ON, POOL, of("a", "b", "c", "d", "0"), NOW + 1)
+    assert {entity: more[entity] for entity in found} == found
+
+
+def test_a_restart_changes_nothing(tmp_path: Path) -> None:
+    found = Assignment(tmp_path).assign(ON, POOL, of(*"abcdef"), NOW)
+    assert Assignment(tmp_path).assign(ON, POOL, of(*"abcdef"), NOW + DAY) == found
+
+
+def test_an_address_is_nobodys_for_thirty_days(tmp_path: Path) -> None:
+    """The pool has 14 addresses: with one resting, the fourteenth newcomer waits."""
+    assignment = Assignment(tmp_path)
+    gone = assignment.assign(ON, POOL, of("gone"), NOW)[ref("gone")]
+    crowd = [f"n{number}" for number in range(14)]
+    found = assignment.assign(ON, POOL, of(*crowd), NOW + 1)
+    assert len(found) == 13
+    assert gone not in found.values()
+    assert assignment.assign(ON, POOL, of(*crowd), NOW + REST_S) == found
+    later = Assignment(tmp_path).assign(ON, POOL, of(*crowd), NOW + 1 + REST_S)
+    assert len(later) == 14
+    assert gone in later.values()
+
+
+def test_who_comes_back_finds_their_own_address(tmp_path: Path) -> None:
+    """A catalog that was empty for a day moves nobody."""
+    assignment = Assignment(tmp_path)
+    found = assignment.assign(ON, POOL, of(*"abc"), NOW)
+    assert assignment.assign(ON, POOL, of(), NOW + 1) == {}
+    assert assignment.assign(ON, POOL, of(*"abcxyz"), NOW + DAY).items() >= found.items()
+
+
+def test_a_lost_file_gives_the_same_addresses_again(tmp_path: Path) -> None:
+    wide = environment(addresses="pool", virtual_address="", networks=("10.0.0.0/16",))
+    names = [f"n{number}" for number in range(100)]
+    before = Assignment(tmp_path / "one").assign(ON, wide, of(*names), NOW)
+    after = Assignment(tmp_path / "two").assign(ON, wide, of(*reversed(names)), NOW)
+    assert after == before
+
+
+def test_an_owners_word_counts_unless_somebody_has_the_address(tmp_path: Path) -> None:
+    assignment = Assignment(tmp_path)
+    first = assignment.assign(ON, POOL, of("pay"), NOW)
+    taken = first[ref("pay")]
+    found = assignment.assign(ON, POOL, of("pay", "a", a=taken), NOW + 1)
+    assert found[ref("pay")] == taken
+    assert ref("a") not in found
+    found = assignment.assign(
+        ON, POOL, of("pay", "a", a="10.200.0.14" if taken != "10.200.0.14" else "10.200.0.13"), NOW + 2
+    )
+    assert found[ref("a")] in ("10.200.0.14", "10.200.0.13")
+
+
+def test_who_comes_back_to_an_address_that_an_owner_has_said_meanwhile_gets_another(tmp_path: Path) -> None:
+    assignment = Assignment(tmp_path)
+    had = assignment.assign(ON, POOL, of("gone", "b"), NOW)[ref("gone")]
+    assert assignment.assign(ON, POOL, of("b", b=had), NOW + 1) == {ref("b"): had}
+    found = assignment.assign(ON, POOL, of("b", "gone", b=had), NOW + 2)
+    assert found[ref("b")] == had != found[ref("gone")]
+
+
+def test_of_two_that_say_the_same_the_first_one_keeps_it(tmp_path: Path) -> None:
+    assignment = Assignment(tmp_path)
+    assert assignment.assign(ON, SHARED, of("b", b="10.200.0.9"), NOW) == {ref("b"): "10.200.0.9"}
+    both = of("a", "b", a="10.200.0.9", b="10.200.0.9")
+    assert assignment.assign(ON, SHARED, both, NOW) == {ref("b"): "10.200.0.9"}
+    assert Assignment(tmp_path).assign(ON, SHARED, both, NOW) == {ref("b"): "10.200.0.9"}
+    assert assignment.assign(ON, SHARED, of("a", "b", a="10.200.0.9"), NOW) == {ref("a"): "10.200.0.9"}
+
+
+def test_with_a_shared_address_only_those_who_say_one_have_one(tmp_path: Path) -> None:
+    said = of("a", "b", "c", a="10.200.0.9", b="10.99.0.1", c=SHARED.virtual_address)
+    assert Assignment(tmp_path).assign(ON, SHARED, said, NOW) == {ref("a"): "10.200.0.9"}
+
+
+def test_an_address_outside_of_the_networks_is_given_up(tmp_path: Path) -> None:
+    assignment = Assignment(tmp_path)
+    assignment.assign(ON, POOL, of("a"), NOW)
+    moved = environment(addresses="pool", virtual_address="", networks=("10.201.0.0/30",))
+    assert ip_address(assignment.assign(ON, moved, of("a"), NOW)[ref("a")]) in ip_network("10.201.0.0/30")
+
+
+@pytest.mark.parametrize(
+    ("networks", "room"),
+    [(("10.0.0.0/30",), 2), (("10.0.0.0/31",), 2), (("10.0.0.7/32",), 1), (("2001:db8::/126",), 3),
+     (("10.0.0.0/30", "10.1.0.0/30"), 4), (("2001:db8::/64",), 20)],
+)  # fmt: skip
+def test_a_pool_is_used_to_its_last_address(tmp_path: Path, networks: tuple[str, ...], room: int) -> None:
+    at = environment(addresses="pool", virtual_address="", networks=networks)
+    found = Assignment(tmp_path).assign(ON, at, of(*(f"n{number}" for number in range(20))), NOW)
+    assert len(set(found.values())) == len(found) == room
+    assert all(any(ip_address(each) in ip_network(network) for network in networks) for each in found.values())
+
+
+def test_asking_keeps_nothing(tmp_path: Path) -> None:
+    asked = Assignment(tmp_path).assign(ON, POOL, of("a"), NOW, keep=False)
+    assert set(asked) == {ref("a")}
+    assert not list(tmp_path.rglob("*.addresses"))
+
+
+def test_devices_and_environments_have_their_own(tmp_path: Path) -> None:
+    assignment = Assignment(tmp_path)
+    assignment.assign(ON, POOL, of("a"), NOW)
+    assert assignment.assign(device(POOL, name="dc2"), POOL, of(), NOW) == {}
+    assert len(list(tmp_path.rglob("*.addresses"))) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"stagedoor-addresses 2 x\n{}"])
+def test_a_damaged_file_is_not_taken_for_none(tmp_path: Path, damage: bytes) -> None:
+    Assignment(tmp_path).assign(ON, POOL, of("a"), NOW)
+    (file,) = tmp_path.rglob("*.addresses")
+    file.write_bytes(file.read_bytes()[:-3] if damage == b"x" else damage)
+    with pytest.raises(DeviceFault, match="put back a copy"):
+        Assignment(tmp_path).assign(ON, POOL, of("a"), NOW)
+
+
+def test_an_address_that_somebody_edited_is_not_believed(tmp_path: Path) -> None:
+    found = Assignment(tmp_path).assign(ON, POOL, of("a"), NOW)[ref("a")]
+    (file,) = tmp_path.rglob("*.addresses")
+    file.write_bytes(file.read_bytes().replace(found.encode(), b"10.200.0.250"))
+    with pytest.raises(DeviceFault, match="it is damaged"):
+        Assignment(tmp_path).assign(ON, POOL, of("a"), NOW)
+
+
+def test_a_disk_that_cannot_be_written_gives_nobody_an_address(tmp_path: Path) -> None:
+    (tmp_path / "devices").write_text("no folder")
+    with pytest.raises(DeviceFault):
+        Assignment(tmp_path).assign(ON, POOL, of("a"), NOW)
+
+
+def test_the_file_is_private(tmp_path: Path) -> None:
+    Assignment(tmp_path).assign(ON, POOL, of("a"), NOW)
+    (file,) = tmp_path.rglob("*.addresses")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 20 * DAY),
+            st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["", "10.0.0.1", "10.0.0.5"]), max_size=8),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from(["pool", "shared"]),
+)
+def test_over_any_history_nobody_gets_what_was_anothers_a_moment_ago(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, dict[str, str]]], plan: str
+) -> None:
+    at = environment(addresses=plan, virtual_address="", networks=("10.0.0.0/28",))
+    folder, now = tmp_path_factory.mktemp("state"), NOW
+    last_of: dict[str, tuple[str, int]] = {}  # address → who had it, and when last
+    before: dict[str, str] = {}
+    for pause, said in history:
+        now += pause
+        found = dict(Assignment(folder).assign(ON, at, of(*said, **said), now))
+        assert len(set(found.values())) == len(found)
+        wanted = {ref(name): address for name, address in said.items()}
+        for entity, address in found.items():
+            assert entity in wanted
+            whose, when = last_of.get(address, (entity, 0))
+            assert whose == entity or wanted[entity] == address or when <= now - REST_S
+            if before.get(entity) and not wanted[entity] and plan == "pool" and before[entity] not in wanted.values():
+                assert address == before[entity]
+        for entity, address in before.items():  # they had it until now
+            last_of[address] = (entity, now)
+        last_of.update({address: (entity, now) for entity, address in found.items()})
+        before = found

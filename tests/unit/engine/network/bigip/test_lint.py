@@ -1,0 +1,173 @@
+"""The linter of declarations: each trap that a device takes without a word is found, and F5's own examples pass."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.engine.network.bigip.classes import MONITORS, POOL_MEMBER, PROPERTIES
+from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.lint import faults_of, structural_faults
+from tests.support.declarations import AS3, desired, device, environment, needs_as3, place
+
+AT = environment(redirect=True, client_certificate="/Common/bigip.crt")
+SOUND = declaration_of(desired(place("a", address="10.200.0.9"), place("b")), device(AT), AT, {})
+OWN = next(name for name in SOUND["stagedoor_prod"] if name.startswith("a_"))
+
+# Examples of F5 that have a property which their class has not: AS3 takes them, and leaves it out.
+MISPLACED = {
+    "example-endpoint-policy-http-method-condition.json": "/name:",
+    "example-endpoint-policy-http-status-code-condition.json": "/name:",
+    "example-endpoint-policy-with-client-accepted-option.json": "/name:",
+    "example-http2-notls.json": "Service_HTTP",
+    "example-mcp-irule.json": "did you mean `profileSSE`?",
+    "example-tls-server-forwardProxyBypassAllowList.json": "/name:",
+    "example-using-fix-profile-and-data-groups.json": "/name:",
+}
+
+Edit = Callable[[dict[str, Any], dict[str, Any]], Any]
+
+
+def after(edit: Edit) -> list[str]:
+    declaration = copy.deepcopy(SOUND)
+    edit(declaration, declaration["stagedoor_prod"]["Shared"])
+    return faults_of(declaration)
+
+
+def test_what_we_write_is_without_fault() -> None:
+    assert faults_of(SOUND) == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "where", "what"),
+    [
+        (lambda d, s: s["vs"].update(slowRampTime=5), "/Shared/vs/slowRampTime", "no property of Service_HTTPS"),
+        (lambda d, s: s["vs"].update(virtualPortt=5), "/Shared/vs/virtualPortt", "did you mean `virtualPort`"),
+        (lambda d, s: s["pool"]["members"][0].update(port=5), "/members/0/port", "no property of Pool_Member"),
+        (lambda d, s: s["mon"].update(method="GET"), "/Shared/mon/method", "no property of Monitor"),
+        (lambda d, s: d.update(updatemode="x"), "/updatemode", "did you mean `updateMode`"),
+        (lambda d, s: d.update(updateMode="complete"), "/updateMode", "would be deleted"),
+        (lambda d, s: d.pop("updateMode"), "/updateMode", "would be deleted"),
+        (lambda d, s: d.update(Common={"class": "Tenant"}), "/Common", "never written"),
+        (lambda d, s: d.update(other={"class": "Tenant", "label": "stagedoor"}), "/:", "2 tenants"),
+        (lambda d, s: d.pop("stagedoor_prod"), "/:", "0 tenants"),
+        (lambda d, s: d["stagedoor_prod"].pop("label"), "/stagedoor_prod/label", "would be nobody's"),
+        (lambda d, s: d.update(id="a b"), "/id", "has a space"),
+        (lambda d, s: s["mon"].update(timeout=15), "/Shared/mon", "needs 16"),
+        (lambda d, s: s["mon"].update(interval=0), "/Shared/mon", "needs 1"),
+        (lambda d, s: s["mon"].pop("receive"), "/Shared/mon", "takes an error for health"),
+        (lambda d, s: s["mon"].update(receive="HTTP/1."), "/Shared/mon", "takes an error for health"),
+        (lambda d, s: s["mon"].update(receive="("), "/Shared/mon", "is no pattern"),
+        (lambda d, s: s["mon"].update(receiveDown="stagedoor-state: up too"), "/Shared/mon", "cannot tell"),
+        (lambda d, s: s["mon"].update(reverse=True), "/Shared/mon", "ignores `receiveDown`"),
+        (lambda d, s: s["mon"].update(monitorType="tcp"), "/Shared/mon", "ours are http and https"),
+        (lambda d, s: s["mon"].update(send="GET `x` HTTP/1.1"), "/Shared/mon/send", "a backquote"),
+        (lambda d, s: s["pool"].update(monitors=[]), "/Shared/pool", "has no monitor"),
+        (lambda d, s: s["pool"].update(members=[]), "/Shared/pool", "has no member"),
+        (lambda d, s: s["pool"]["members"].append(s["pool"]["members"][0]), "/Shared/pool", "192.0.2.21:8443 twice"),
+        (lambda d, s: s["pool"]["members"][0].pop("shareNodes"), "/Shared/pool", "without `shareNodes`"),
+        (lambda d, s: s["vs"].pop("persistenceMethods"), "/Shared/vs", "cookies of its own"),
+        (lambda d, s: s["vs"].pop("redirect80"), "/Shared/vs", "opens port 80"),
+        (lambda d, s: s["vs"].pop("serverTLS"), "/Shared/vs", "would see no certificate"),
+        (lambda d, s: s["vs"].update(virtualAddresses=["10.0.0.0/8"]), "/Shared/vs", "which is no address"),
+        (lambda d, s: s["vs"].update(virtualAddresses=[]), "/Shared/vs", "no `virtualAddresses`"),
+        (lambda d, s: s["vs"].update(policyPerRequestAccess={"bigip": "/a/b"}), "/vs", "without `profileAccess`"),
+        (lambda d, s: s["vs"].update(iRules=[{"use": "proxy"}]), "/Shared/vs", "OneConnect gives that connection"),
+        (lambda d, s: s["vs"].update(pool={"use": "pol"}), "/Shared/vs", "points to `pol`, where there is no Pool"),
+        (lambda d, s: s["vs"].update(pool={"use": "mon"}), "/Shared/vs", "points to `mon`, where there is no Pool"),
+        (lambda d, s: s["vs"].update(pool={"use": "/Common/Shared/pool"}), "/Shared/vs", "where there is no Pool"),
+        (lambda d, s: (s.update(p=s["pool"]), s["vs"].update(pool="p")), "/Shared/vs", "one character"),
+        (lambda d, s: s["redirect"].update(virtualPort=443), "/Shared/redirect", "as /stagedoor_prod/Shared/vs does"),
+        (lambda d, s: d["stagedoor_prod"][OWN]["vs"].update(virtualAddresses=["203.0.113.10"]), OWN, "listens at"),
+        (lambda d, s: s["tls_out"].update(validateCertificate=False), "/Shared/tls_out", "any certificate"),
+        (lambda d, s: s["tls_out"].update(trustCA="generic"), "/Shared/tls_out", "any certificate"),
+        (lambda d, s: s["tls_out"].pop("serverName"), "/Shared/tls_out", "says no `serverName`"),
+        (lambda d, s: s["tls_out"].update(ignoreExpired=True), "/Shared/tls_out", "looks away"),
+        (lambda d, s: s["client_crt"].update(privateKey="-----BEGIN"), "/Shared/client_crt/privateKey", "is a secret"),
+        (lambda d, s: s["client_crt"].update(passphrase={"ciphertext": "x"}), "/client_crt/passphrase", "is a secret"),
+        (lambda d, s: s["hosts"]["records"].append(s["hosts"]["records"][0]), "/Shared/hosts", "`a.example.com` twice"),
+        (lambda d, s: s["hosts"]["records"][0].update(value="x" * 65521), "/Shared/hosts", "65520 bytes"),
+        (lambda d, s: s["hosts"]["records"][0].update(value="[exec]"), "/records/0/value", "means something to Tcl"),
+        (lambda d, s: s["vs"].update(label="x" * 65), "/Shared/vs/label", "64 characters"),
+        (lambda d, s: s["vs"].update(metadata={"a": "b"}), "/Shared/vs/metadata/a", "no `{value: text}`"),
+        (lambda d, s: s.update({"9x": s["http"]}), "/Shared/9x", "AS3 does not take"),
+        (lambda d, s: s.update(fw={"class": "Firewall_Policy"}), "/Shared/fw", "which we never write"),
+        (lambda d, s: s.update(note="x"), "/Shared/note", "no object"),
+        (lambda d, s: d["stagedoor_prod"].update(note="x"), "/stagedoor_prod/note", "no Application"),
+        (lambda d, s: d["stagedoor_prod"].update({"n" * 185: d["stagedoor_prod"][OWN]}), "n" * 185, "a path of"),
+        (lambda d, s: d["stagedoor_prod"].update({"n" * 191: d["stagedoor_prod"][OWN]}), "n" * 191, "does not take"),
+    ],
+)  # fmt: skip
+def test_a_trap_is_found_at_its_place(edit: Edit, where: str, what: str) -> None:
+    faults = after(edit)
+    assert any(where in fault.partition(": ")[0] + ":" and what in fault for fault in faults), faults
+
+
+def test_something_else_than_a_declaration_is_said_to_be_none() -> None:
+    assert faults_of({"class": "AS3"})[0] == "/: is no declaration: its class is not `ADC`"
+
+
+@needs_as3
+def test_the_properties_of_each_class_are_those_of_the_schema() -> None:
+    """What is missing here would be refused though AS3 knows it; what is too much would pass unseen."""
+    definitions = json.loads((AS3 / "as3-schema.json").read_bytes())["definitions"]
+
+    def properties(schema: Any, seen: tuple[str, ...] = ()) -> set[str]:
+        found = set(schema.get("properties", {}))
+        if (at := schema.get("$ref", "")) and at not in seen:
+            found |= properties(definitions[at.rpartition("/")[2]], (*seen, at))
+        for key in ("allOf", "anyOf", "oneOf"):
+            for each in schema.get(key, ()):
+                found |= properties(each, seen)
+        for key in ("if", "then", "else"):
+            found |= properties(schema[key], seen) if key in schema else set()
+        return found
+
+    for name, known in PROPERTIES.items():
+        assert known == properties(definitions["IRule" if name == "iRule" else name]), name
+    assert MONITORS["http"] == properties(definitions["Monitor_HTTP"])
+    assert MONITORS["https"] == properties(definitions["Monitor_HTTPS"])
+    assert properties(definitions["Pool_Member"]) == POOL_MEMBER
+
+
+@needs_as3
+def test_the_examples_of_f5_have_no_fault_but_their_own() -> None:
+    """275 declarations that others wrote: a linter that cries at them would not be believed."""
+    read, found = 0, {}
+    for example in json.loads((AS3 / "examples.json").read_bytes()):
+        if example["schema"] != "as3" or not example["valid"]:
+            continue
+        read += 1
+        said = example["declaration"]
+        for each in said if isinstance(said, list) else [said]:
+            inner = each.get("declaration") if each.get("class") == "AS3" else each
+            if isinstance(inner, dict) and inner.get("class") == "ADC" and (faults := structural_faults(inner)):
+                found[example["name"]] = faults
+    assert read == 275
+    assert found.keys() == MISPLACED.keys()
+    assert all(MISPLACED[name] in " ".join(faults) for name, faults in found.items())
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+JSON = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_nothing_in_a_file_that_somebody_edited_breaks_the_linter(data: st.DataObject) -> None:
+    """A plan is a file: what comes back from it is anything."""
+    declaration = copy.deepcopy(SOUND)
+    at: Any = declaration
+    while isinstance(at, (dict, list)) and at:
+        key = data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
+        if data.draw(st.booleans()) or not isinstance(at[key], (dict, list)):
+            at[key] = data.draw(JSON)
+            break
+        at = at[key]
+    assert isinstance(faults_of(declaration), list)

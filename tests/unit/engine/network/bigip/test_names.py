@@ -1,0 +1,67 @@
+"""Names on a device: no two components share one, whatever they are called and whoever wants them to."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.engine.network.bigip import names
+
+_APPLICATION = re.compile(r"[A-Za-z]([0-9A-Za-z_.-]{0,188}[0-9A-Za-z_.])?\Z")
+_REF = st.from_regex(r"component:[a-z0-9-]{1,20}/[a-z0-9][a-zA-Z0-9_.\-]{0,30}", fullmatch=True)
+
+
+@given(st.sets(st.one_of(_REF, st.text(max_size=200)), max_size=40))
+def test_every_component_has_a_name_of_its_own_that_as3_takes(refs: set[str]) -> None:
+    found = names.application_names(refs)
+    assert set(found) == refs
+    assert len({name.lower() for name in found.values()}) == len(refs)
+    assert all(_APPLICATION.match(name) and len(name) <= 64 and name != names.SHARED for name in found.values())
+
+
+def test_names_that_other_controllers_confuse_are_told_apart() -> None:
+    refs = [f"component:{space}/a{mark}b" for space in ("default", "other") for mark in "-_."]
+    assert len(set(names.application_names(refs).values())) == len(refs)
+
+
+def test_a_name_does_not_depend_on_who_else_is_there() -> None:
+    alone = names.application_names(["component:default/pay"])
+    among = names.application_names([f"component:default/{name}" for name in ("a", "pay", "z")])
+    assert among["component:default/pay"] == alone["component:default/pay"] == "pay_08a4e04b"
+
+
+def test_a_collision_that_somebody_made_on_purpose_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight digits can be met by trying: the second of the two gets more."""
+    monkeypatch.setattr(names, "_DIGITS", 1)
+    refs = [f"component:n{number}/pay" for number in range(100)]
+    found = names.application_names(refs)
+    assert len(set(found.values())) == 100
+    assert all(_APPLICATION.match(name) and len(name) <= 64 for name in found.values())
+
+
+@given(st.lists(st.text(max_size=400), min_size=2, max_size=2, unique=True))
+def test_two_texts_are_never_made_one(texts: list[str]) -> None:
+    for plain in (names.safe, names.word, names.label):
+        one, two = map(plain, texts)
+        assert one != two or "-" in texts  # a word that is missing is said as `-`
+
+
+def test_what_pretends_to_be_a_cut_text_is_no_cut_text() -> None:
+    cut = names.safe("a$b")
+    assert names.safe(cut) != cut
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("component:default/pay", "component:default/pay"), ("*.example.com", "*.example.com"), ("", "")],
+)
+def test_plain_text_stays_as_it_is(text: str, expected: str) -> None:
+    assert names.safe(text) == expected
+    assert names.word("") == "-"
+
+
+def test_an_environment_has_one_tenant() -> None:
+    assert names.tenant_name("stagedoor", "pre-prod") == "stagedoor_pre-prod"
