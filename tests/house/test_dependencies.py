@@ -25,7 +25,7 @@ def required(requirements: list[str]) -> set[str]:
 
 
 BASE = required(PROJECT["dependencies"])
-RUNTIME = BASE | required(EXTRAS["server"]) | required(EXTRAS["keyring"])
+RUNTIME = BASE | required(EXTRAS["server"]) | required(EXTRAS["keyring"]) | required(EXTRAS["as3"])
 PINS = {
     canonical(line.partition("==")[0])
     for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -64,7 +64,7 @@ def test_every_declared_package_is_pinned(extra: str) -> None:
     assert required(EXTRAS[extra] if extra else PROJECT["dependencies"]) <= PINS
 
 
-@pytest.mark.parametrize("name", ["dependencies", "server", "keyring"])
+@pytest.mark.parametrize("name", ["dependencies", "server", "keyring", "as3"])
 def test_every_runtime_package_says_why(name: str) -> None:
     lines = TEXT.partition(f"\n{name} = [\n")[2].partition("\n]")[0].splitlines()
     assert len(lines) == len(EXTRAS[name] if name in EXTRAS else PROJECT["dependencies"]) > 0
