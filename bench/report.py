@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.goals import Check
 from bench.ground import RESULTS, ROOT, WORK, Scale
-from bench.rounds import Row
+from bench.rounds import Row, now_utc
 from bench.scenarios import Result
 
 
@@ -84,10 +84,28 @@ def show(result: Result, checks: Sequence[Check]) -> None:
         print(f"fault: {fault}")
 
 
+def keep_earlier(result: Result, about: dict[str, Any]) -> None:
+    """What this run left out, as an earlier one on the same machine found it, each row with its own time."""
+    path = RESULTS / "latest.json"
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def shape(of: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in of.items() if name != "idle_at_start"}
+
+    if not known or shape(known["machine"]) != shape(about):
+        return
+    rows = {each["name"]: Row(**each) for each in known["rows"]}
+    for row in rows.values():
+        row.measured = row.measured or known["measured"]
+    result.rows = rows | result.rows
+    result.figures = known["figures"] | result.figures
+    result.versions = known["versions"] | result.versions
+
+
 def save(result: Result, checks: Sequence[Check], scale: Scale, about: dict[str, Any]) -> Path:
     """`latest.json` for a full run; a quick one stays in the work folder and never replaces what a full one found."""
     document = {
-        "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "measured": now_utc(),
         "scale": {"name": scale.name, "seconds": scale.seconds, "rounds": scale.rounds, "services": scale.services},
         "machine": about,
         "versions": result.versions,

@@ -7,6 +7,7 @@ gateway. The row keeps each round's CPU figure, so that a reader sees the spread
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,7 @@ class Row:
     mib_s: float | None = None
     rounds_cpu_us: list[float] = field(default_factory=list)
     note: str = ""
+    measured: str = ""  # when, in UTC: the rows of one scenario are of one time
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -82,4 +84,9 @@ def row_of(name: str, rounds: Sequence[Round], note: str = "") -> Row:
         mib_s=median(lambda r: r.load.body_bytes / r.load.seconds / MIB, 1),
         rounds_cpu_us=[round(one.cpu_us, 2) for one in rounds],
         note=note,
+        measured=now_utc(),
     )
+
+
+def now_utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,5 +1,7 @@
 """`python -m bench [--quick] [--only NAME …] [--skip PART …]`: set up, measure, print, write the result.
 
+A full run that skips parts keeps what an earlier one on the same machine found for them.
+
 Exit status: 0 all goals met, 1 a goal missed or a figure missing, 2 the bench itself could not run.
 """
 
@@ -17,7 +19,7 @@ from bench.goals import checks_of
 from bench.ground import FULL, LOAD_CORE, QUICK, ROOT, WORK, BenchFault, Missing, Scale, check_ports
 from bench.scenarios import STARTS, Stage
 
-PARTS = ("variants", "websocket", "new", "paced", "memory", "idle", "tunnels", "swap", "micro")
+PARTS = ("main", "variants", "websocket", "new", "paced", "memory", "idle", "tunnels", "swap", "micro")
 
 
 def _options() -> argparse.Namespace:
@@ -38,7 +40,8 @@ def _measure(stage: Stage, skip: list[str]) -> None:
     for name in STARTS:
         stage.start(name)
     _say("rows")
-    scenarios.main_rows(stage)
+    if "main" not in skip:
+        scenarios.main_rows(stage)
     if "variants" not in skip:
         scenarios.variants(stage)
     if "websocket" not in skip:
@@ -46,7 +49,7 @@ def _measure(stage: Stage, skip: list[str]) -> None:
     if "new" not in skip and "stagedoor" in stage.up:
         with stage.result.tolerating("new connections"):
             connections.newcomers(stage)
-    if "paced" not in skip:
+    if not {"main", "paced"} & set(skip):  # at a share of the saturation that was just found
         scenarios.paced(stage)
     stage.stop_all()
     alone: tuple[tuple[str, str, Callable[[], None]], ...] = (
@@ -104,6 +107,8 @@ def main() -> int:
     finally:
         stage.stop_all()
         upstream.stop()
+    if options.skip and not options.quick and options.only == list(STARTS):
+        report.keep_earlier(stage.result, about)  # ratios are between rows of one time
     checks = checks_of(stage.result.rows, stage.result.figures)
     report.show(stage.result, checks)
     _say(f"\nwritten to {report.save(stage.result, checks, scale, about).relative_to(ROOT)}")
