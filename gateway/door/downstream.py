@@ -523,7 +523,7 @@ class Downstream:
     def cut(self) -> None:
         """End with a reset: the client must never take half an answer for a whole one."""
         self.deaf = True
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() or self.transport.get_write_buffer_size():
             reset(self.transport)
 
     def on_deadline(self) -> None:
@@ -532,7 +532,10 @@ class Downstream:
         if self.exchange is not None:
             deadline_passed(self.exchange)
         elif self.lingering >= 0 or self.write_paused or self.transport.is_closing():
-            self.transport.abort()
+            if self.transport.get_write_buffer_size():
+                reset(self.transport)  # half an answer is in there
+            else:
+                self.transport.abort()
         elif self.in_head and not self.deaf:
             unreadable(self, "request_timeout")
         else:
@@ -541,5 +544,11 @@ class Downstream:
     def drain(self) -> None:
         """A busy connection ends after its answer. An idle one is given a moment, because its next request may be on
         the way and would be reset; a new one as long as any client has for its first head."""
-        if self.exchange is None and not self.in_head and self.lingering < 0 and self.requests:
+        if self.exchange is not None or self.queue or self.in_head or self.lingering >= 0 or not self.requests:
+            return
+        if self.transport.is_closing():
+            return
+        if self.write_paused:
+            self.close()
+        else:
             self.deadline_s = min(self.deadline_s, self.door.tick_s + DRAIN_IDLE_S)

@@ -94,7 +94,11 @@ class Introductions:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, said)
 
     def _introduced(self, awaited: Awaited, said: Introduction) -> None:
-        listening, sock, peer, _ = awaited
+        listening, sock, _, _ = awaited
+        peer = listening.peer_at(awaited.peer.address)
+        if not (listening.proxied and peer.trusted):  # other settings have come meanwhile
+            self._end(awaited, "it is none of `trusted_peers`")
+            return
         try:
             taken = sock.recv(said.size, socket.MSG_DONTWAIT)
         except OSError:
@@ -104,7 +108,8 @@ class Introductions:
             return
         self._let_go(awaited)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        listening.welcome(sock, listening.peer_at(said.client) if said.client else peer)
+        peer = listening.peer_at(said.client) if said.client else peer
+        listening.welcome(sock, peer._replace(trusted=False) if said.unknown else peer)
 
     def _let_go(self, awaited: Awaited) -> None:
         del self.waiting[awaited.sock]

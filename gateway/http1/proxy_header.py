@@ -41,7 +41,8 @@ class Introduction(NamedTuple):
     """A whole header."""
 
     size: int  # octets; what follows is not the header's
-    client: str  # address of who connected; "" = the load balancer speaks for itself, or does not know
+    client: str  # address of who connected; "" = the load balancer speaks for itself, or does not know for whom
+    unknown: bool = False  # it is not known who that is, or the address is one of another route domain: never trusted
 
 
 def introduction(data: bytes) -> Introduction | int | str:
@@ -65,14 +66,14 @@ def _version_1(data: bytes) -> Introduction | int | str:
     size = end + 1
     words = data[: end - 1].split(b" ")
     if words[1] == b"UNKNOWN":  # "the receiver must ignore anything presented before the CRLF"
-        return Introduction(size, "")
+        return Introduction(size, "", unknown=True)
     family = _FAMILIES.get(words[1])
     if family is None or len(words) != 6 or not (_is_port(words[4]) and _is_port(words[5])):
         return "its line is not `PROXY TCP4 address address port port`"
     client, server = _address(words[2], family), _address(words[3], family)
     if not client or not server:
         return "an address in it is none of its family"
-    return Introduction(size, client)
+    return Introduction(size, client, unknown=words[2].partition(b"%")[2].strip(b"0") != b"")
 
 
 def _is_port(word: bytes) -> bool:
@@ -117,7 +118,9 @@ def _version_2(data: bytes) -> Introduction | int | str:
         return "a TLV in it is longer than the header"
     if family == _TCP4:
         return Introduction(size, _plain(IPv4Address(data[16:20])))
-    return Introduction(size, _plain(IPv6Address(data[16:32])) if family == _TCP6 else "")
+    if family == _TCP6:
+        return Introduction(size, _plain(IPv6Address(data[16:32])))
+    return Introduction(size, "", unknown=True)
 
 
 def _are_tlvs(octets: bytes) -> bool:

@@ -490,6 +490,27 @@ def test_a_request_under_way_when_a_node_leaves_is_finished(tmp_path: Path, rest
         slow.stop()
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_reader_who_takes_his_time_gets_the_whole_answer_of_a_node_that_leaves(
+    tmp_path: Path, answering: Upstream, version: str
+) -> None:
+    """With HTTP/1.0 the end of the connection is the end of the answer: nobody could tell a part from the whole."""
+    size = 3_000_000
+    framed = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (size, b"z" * size)
+    answering.answer = lambda seen: b"HTTP/1.1 200 OK\r\n" + framed
+    with serving(tmp_path, answering, BIGIP) as door, socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(60)
+        sock.connect(("127.0.0.1", door.port))
+        asked = request("/large", lines=b"Connection: close\r\n").replace(b"HTTP/1.1", f"HTTP/{version}".encode())
+        sock.sendall(asked)
+        door.node.value = DRAINING
+        until(lambda: door.door.draining)
+        before = door.door.tick_s
+        until(lambda: door.door.tick_s > before + 2.0)  # longer than an idle connection is given
+        assert read_to_end(sock).count(b"z") == size
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_node_that_is_told_to_end_leaves_its_pool_first(tmp_path: Path) -> None:

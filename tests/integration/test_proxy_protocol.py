@@ -88,6 +88,39 @@ def is_closed_unanswered(sock: socket.socket) -> bool:
 # === who the client is ===
 
 
+FORGED = b"X-Forwarded-For: 203.0.113.66\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "client"),
+    [
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+        (v2(0x21, 0x00, b""), "127.0.0.1"),
+        (b"PROXY TCP4 198.51.100.7%2 192.0.2.1%2 5 443\r\n", "198.51.100.7"),
+        (b"PROXY TCP4 198.51.100.7 192.0.2.1 5 443\r\n", "203.0.113.66"),  # another proxy, and trusted
+        (v2(0x20, 0x00, b""), "203.0.113.66"),  # the load balancer's own words
+    ],
+)
+def test_whoever_is_not_known_is_not_trusted(
+    proxied: RunningDoor, golden_upstream: Upstream, header: bytes, client: str
+) -> None:
+    """A route domain has addresses of its own: whoever took a trusted one there is somebody else."""
+    assert client_of(proxied, golden_upstream, header, FORGED) == client
+
+
+@pytest.mark.parametrize("change", [{"trusted_peers": ("192.0.2.0/24",)}, {"proxy_protocol": False}])
+def test_settings_that_come_amid_an_introduction_count(
+    tmp_path: Path, golden_upstream: Upstream, change: dict[str, Any]
+) -> None:
+    with serving(tmp_path, golden_upstream, PROXIED) as door, door.connect(60) as sock:
+        until(lambda: len(door.door.arrivals.introductions.waiting) == 1)
+        (listening,) = door.door._listening
+        door.thread.call(lambda: listening.configure(replace(PROXIED, **change), listening.limits))
+        sock.sendall(V1 + request("/"))
+        assert is_closed_unanswered(sock)
+        until(lambda: door.door._clients == 0)
+
+
 @pytest.mark.parametrize(("header", "client"), WHOLE.items())
 def test_the_client_is_whom_the_header_names(
     proxied: RunningDoor, golden_upstream: Upstream, header: bytes, client: str
