@@ -9,7 +9,7 @@ import click
 
 from gateway.commands.apply import carry_out, tell
 from gateway.commands.devices import devices_of, plan_lines
-from gateway.commands.terminal import config_option, json_option, plain, state_option
+from gateway.commands.terminal import config_option, json_option, state_option
 
 
 @click.command("adopt")
@@ -34,7 +34,7 @@ def command(device: str, environment: str, ticket: str, file: Path | None, folde
             click.echo(f"{environment} on {device} carries our mark already, or has nothing yet: nothing to take over")
             return
         for line in plan_lines({**answer, "hindrances": []}):
-            click.echo("\n".join(map(plain, line.split("\n"))), err=True)
+            click.echo(line, err=True)
         click.echo("", err=True)
         click.confirm("Take all of this over, and remove what is named above?", abort=True, err=True)
         done = carry_out(devices, answer["plan"], approve_removals=True, ticket=ticket)

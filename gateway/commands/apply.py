@@ -58,9 +58,13 @@ def tell(answer: dict[str, Any], plan: Any, as_json: bool) -> None:
 
 def _read(path: Path) -> Any:
     try:
-        return orjson.loads(path.read_bytes())
+        said = orjson.loads(path.read_bytes())
     except OSError as fault:
         raise StagedoorError(f"`{path}` cannot be read: {fault.strerror}") from None
     except orjson.JSONDecodeError as fault:
         why = f"`{path}` is no plan: it is no JSON ({fault}); `stagedoor plan --out FILE` makes one"
         raise click.UsageError(why) from None
+    if isinstance(said, dict) and said.get("adopts"):
+        why = f"`{path}` takes over what is not ours, and no file says yes to that: `stagedoor adopt` shows it and asks"
+        raise click.UsageError(why)
+    return said

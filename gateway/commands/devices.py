@@ -167,7 +167,12 @@ _HOSTS: Final = 5
 
 
 def plan_lines(answer: dict[str, Any]) -> Iterator[str]:
-    """A plan for a reader: removals first, one sentence for each step, then what stands in its way."""
+    """A plan for a reader: removals first, one sentence for each step, then what stands in its way. Whatever a device
+    put into it, each is one line for a terminal."""
+    yield from map(plain, _plan_lines(answer))
+
+
+def _plan_lines(answer: dict[str, Any]) -> Iterator[str]:
     plan = answer["plan"]
     steps = plan["steps"]
     yield f"{plan['environment']} on {plan['device']}: {_counted(steps)}"
@@ -177,7 +182,7 @@ def plan_lines(answer: dict[str, Any]) -> Iterator[str]:
     for kind, head in _HEADS.items():
         of_kind = [step for step in steps if step["kind"] == kind]
         if of_kind:
-            yield f"\n{head}"
+            yield from ("", head)
         for step in of_kind:
             number += 1
             yield from _step_lines(number, step)
@@ -188,7 +193,7 @@ def plan_lines(answer: dict[str, Any]) -> Iterator[str]:
         ("before it can be applied", [f"{each['why']}: {each['todo']}" for each in answer["hindrances"]]),
     ):
         if lines and (steps or title != "before it can be applied"):
-            yield f"\n{title}"
+            yield from ("", title)
             yield from (f"  - {line}" for line in lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import click
 import orjson
 
 from gateway.commands.devices import Devices, device_option, devices_of, environment_option, plan_lines
-from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
+from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, state_option, write_json
 from gateway.errors import StagedoorError
 
 Form = Literal["text", "json", "as3", "tmsh"]
@@ -54,7 +55,7 @@ def command(
     else:
         for number, answer in enumerate(answers):
             for line in (*([""] if number else []), *plan_lines(answer)):
-                click.echo("\n".join(map(plain, line.split("\n"))))
+                click.echo(line)
     sys.exit(PARTLY if is_part else FOUND if any(answer["plan"]["steps"] for answer in answers) else 0)
 
 
@@ -67,14 +68,17 @@ def _found(devices: Devices, device: str, environment: str, *, is_one: bool) -> 
 
 
 def _keep(plan: dict[str, Any], out: Path) -> None:
-    """Whole or not at all: half a plan would be refused, and nobody would know why."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
+    """Whole or not at all: half a plan would be refused, and nobody would know why. Written to a file that nobody else
+    can have made or opened before."""
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
+    except OSError as fault:
+        raise StagedoorError(f"`{out}` cannot be written: {fault.strerror}") from None
+    try:
         with os.fdopen(descriptor, "wb") as kept:
             kept.write(orjson.dumps(plan, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        draft.rename(out)
+        Path(draft).rename(out)
     except OSError as fault:
-        draft.unlink(missing_ok=True)
+        Path(draft).unlink(missing_ok=True)
         raise StagedoorError(f"`{out}` cannot be written: {fault.strerror}") from None
     click.echo(f"kept in {out}; `stagedoor apply {out}` carries it out", err=True)

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from gateway import config
+from gateway import config, telemetry
 from gateway.config_sources import FILES, Backstage
 from gateway.engine.sources.backstage import BackstageSource, Standing
 from gateway.engine.sources.entities import Entity
@@ -120,8 +120,15 @@ class Reports:
         self._client.close()
 
     async def _tell(self) -> None:
+        is_told = True
         while True:
-            self._client.send({"t": "catalogs", "catalogs": self._status(), "devices": self._devices()})
+            try:
+                self._client.send({"t": "catalogs", "catalogs": self._status(), "devices": self._devices()})
+                is_told = True
+            except (TypeError, ValueError) as fault:  # a text of somebody's that is no text, or far too much of it
+                if is_told:
+                    telemetry.log("report_untold", level="error", why=str(fault))
+                is_told = False
             await asyncio.sleep(REPORT_S)
 
 

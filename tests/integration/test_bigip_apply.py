@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -23,11 +22,12 @@ from gateway.engine.network.bigip.declaration import declaration_of
 from gateway.engine.network.bigip.patience import Limits, Time
 from gateway.engine.network.bigip.target import BigipTarget
 from gateway.engine.network.bigip.units import DeviceGroup
+from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown
 from gateway.engine.network.plan import Difference, Kind, Outcome, Plan
 from gateway.lab.bigip.faults import Upset
 from tests.support.bigip import RunningDevice, official_schema, running_units
-from tests.support.declarations import desired, environment, place
+from tests.support.declarations import addresses_of, desired, environment, place
 
 NAME = "stagedoor_prod"
 LTM = "/mgmt/tm/ltm"
@@ -104,8 +104,11 @@ async def site(
             **{"members": ("192.0.2.21:8443", "192.0.2.22:8443"), **changes},
         )  # fmt: skip
         group = DeviceGroup(settings, ShortTime().time(), Limits(connect=60.0, goodbye=60.0))
+
+        def render(wanted: Desired) -> dict[str, Any]:
+            return declaration_of(wanted, settings, at, addresses_of(wanted, at))
+
         try:
-            render = partial(declaration_of, device=settings, environment=at, assigned={})
             yield Site(devices, group, BigipTarget(group, at, render))
         finally:
             await group.close()

@@ -3,14 +3,15 @@ declaration that comes of them.
 
 The given part is one YAML document: ``device`` and ``environment`` are fields of `gateway.config_devices`, beside
 usual ones; ``places`` are lines `HOST/PATH ENTITY OWNER VERSION [ADDRESS]`, ``assigned`` addresses by name of a
-component. AS3's schema and F5's examples are read where they are and are no part of this project: what needs them is
-skipped without.
+component; without, they are those that a node gives which remembers nothing. AS3's schema and F5's examples are read
+where they are and are no part of this project: what needs them is skipped without.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 
 from gateway.config_devices import Bigip, BigipEnvironment
 from gateway.documents import read_text
+from gateway.engine.network.bigip.assignment import Assignment
 from gateway.engine.network.bigip.declaration import declaration_of
 from gateway.engine.network.desired import Desired, Place
 
@@ -63,6 +65,11 @@ def desired(*places: Place, version: str = VERSION, name: str = "prod") -> Desir
     return Desired(name, version, tuple(ordered))
 
 
+def addresses_of(wanted: Desired, at: BigipEnvironment) -> Mapping[str, str]:
+    """The addresses that components get of a node that remembers nothing."""
+    return Assignment("/nowhere").assign(device(at), at, wanted, 0, keep=False)
+
+
 @cache
 def as3_schema() -> jsonschema_rs.Validator:
     """AS3's schema of a single declaration."""
@@ -77,10 +84,10 @@ def made_of(given: str) -> dict[str, Any]:
     assert not faults, faults
     said: Any = document.value
     at = environment(**said.get("environment", {}))
-    places = [_place_of(line) for line in said.get("places", ())]
+    wanted = desired(*(_place_of(line) for line in said.get("places", ())), name=at.environment)
     assigned = {f"component:default/{name}": address for name, address in said.get("assigned", {}).items()}
     on = device(at, **said.get("device", {}))
-    declaration = declaration_of(desired(*places, name=at.environment), on, at, assigned)
+    declaration = declaration_of(wanted, on, at, assigned or addresses_of(wanted, at))
     declaration["controls"]["userAgent"] = "stagedoor/VERSION"
     return declaration
 

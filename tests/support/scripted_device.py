@@ -331,6 +331,7 @@ def _item(folder: str, said: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         item = {
             "destination": f"{folder.rpartition('/')[0]}/{said['virtualAddresses'][0]}:{said['virtualPort']}",
             "enabled": True, "rules": [at(each) for each in said.get("iRules", [])],
+            "sourceAddressTranslation": {"type": {"auto": "automap"}.get(said["snat"], "none")},
             "profilesReference": {"isSubcollection": True, "items": profiles},
             "metadata": [{"name": key, "persist": "true", "value": each["value"]}
                          for key, each in said.get("metadata", {}).items()],
@@ -352,15 +353,17 @@ def _item(folder: str, said: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if kind == "TLS_Client":
         mode = "require" if said.get("validateCertificate") else "ignore"
         return "profile/server-ssl", {"peerCertMode": mode, "caFile": at(said["trustCA"]),
-                                      "serverName": said.get("serverName", "none")}  # fmt: skip
+                                      "authenticateName": said.get("serverName", "none"),
+                                      "serverName": said.get("sendSNI", "none")}  # fmt: skip
     if kind == "Data_Group":
         records = [{"name": each["key"], "data": each["value"]} for each in said["records"]]
         return "data-group/internal", {"type": "string"} | ({"records": records} if records else {})
     if kind == "HTTP_Profile":
-        return "profile/http", {"insertXforwardedFor": "enabled" if said.get("xForwardedFor", True) else "disabled"}
+        return "profile/http", {"insertXforwardedFor": "enabled" if said.get("xForwardedFor", True) else "disabled",
+                                "headerInsert": "none"}  # fmt: skip
     if kind == "Multiplex_Profile":
         return "profile/one-connect", {"sourceMask": "any"}
-    return ("rule", {}) if kind == "iRule" else ("", {})
+    return ("rule", {"apiAnonymous": f"{said['iRule'].strip()}\n"}) if kind == "iRule" else ("", {})
 
 
 def _member(name: str, state: str) -> dict[str, Any]:

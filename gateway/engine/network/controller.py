@@ -73,6 +73,7 @@ class Controller:
         )  # fmt: skip
         self._devices: dict[str, Bigip] = {}
         self._groups: dict[str, Group] = {}
+        self._locks: dict[str, asyncio.Lock] = {}  # by device: one that comes back finds what still writes to it
         self._logins: dict[str, Callable[[], int]] = {}
         self._places: dict[str, Places] = {}
         self._news: News | None = None
@@ -86,13 +87,12 @@ class Controller:
         """Follow these devices; those whose settings stay are followed on."""
         self._is_shared = bool(settings.database)
         wanted = {device.name: device for device in settings.devices.bigip}
-        locks = {name: group.lock for name, group in self._groups.items()}
         for name in [name for name, device in self._devices.items() if wanted.get(name) != device]:
             del self._devices[name]
             self._end(self._groups.pop(name))
         for name, device in wanted.items():
             if name not in self._devices:
-                self._begin(device, locks.get(name))
+                self._begin(device)
         self._spread_leading()
         self._is_new.set()
 
@@ -154,7 +154,7 @@ class Controller:
     async def _blocking(self, act: Callable[..., Any], *arguments: Any) -> Any:
         return await self._loop.run_in_executor(self._worker, partial(act, *arguments))
 
-    def _begin(self, device: Bigip, lock: asyncio.Lock | None) -> None:
+    def _begin(self, device: Bigip) -> None:
         try:
             connection = self._connect(device)
         except Exception as failure:  # a file of this device's settings, say: nobody else's trouble
@@ -162,6 +162,7 @@ class Controller:
             connection = _absent(device, str(failure))
         terms = {each.environment: terms_of(device, each) for each in device.environments}
         lanes = {name: Lane(target, terms[name], self._means) for name, target in connection.targets.items()}
+        lock = self._locks.setdefault(device.name, asyncio.Lock())
         group = Group(device.name, lanes, connection.close, self._pace, lock)
         self._devices[device.name], self._groups[device.name] = device, group
         self._logins[device.name] = connection.logins
@@ -169,6 +170,7 @@ class Controller:
             group.start()
 
     def _end(self, group: Group, patience_s: float = REPLACED_S) -> None:
+        group.retire()
         ending = self._loop.create_task(group.close(patience_s))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

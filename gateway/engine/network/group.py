@@ -39,7 +39,7 @@ USUAL: Final = Pace()
 
 
 class Group:
-    """``lock`` is that of the group this one takes the place of, so that they never write at once. ``end`` lets go of
+    """``lock`` is that of all groups of this device, one after the other: they never write at once. ``end`` lets go of
     the device."""
 
     def __init__(
@@ -65,14 +65,25 @@ class Group:
     def start(self) -> None:
         self._following = asyncio.get_running_loop().create_task(self._follow())
 
-    async def close(self, patience_s: float | None = None) -> None:
-        """Waits so long for what is under way (by default for a moment), then lets go."""
+    def retire(self) -> None:
+        """Nothing new begins: neither by ourselves nor for who waits for the device."""
         self._is_closing = True
         self._hint.set()
+
+    async def close(self, patience_s: float | None = None) -> None:
+        """Waits so long for what is under way, whoever began it (by default for a moment), then lets go."""
+        self.retire()
+        until = asyncio.get_running_loop().time() + (patience_s or self._pace.end_s)
         if self._following is not None:
             await asyncio.wait([self._following], timeout=patience_s or self._pace.end_s)
             self._stop_turning()
             await asyncio.wait([self._following])
+        try:
+            async with asyncio.timeout_at(until):
+                await self.lock.acquire()
+            self.lock.release()
+        except TimeoutError:
+            telemetry.log("device_closed_in_use", level="warning", device=self.name)
         try:
             async with asyncio.timeout(self._pace.end_s):
                 await self._end()
@@ -109,6 +120,9 @@ class Group:
             by = next((lane.applying for lane in self.lanes.values() if lane.applying), "")
             what = f"an apply by {by} is under way" if by else "it is being looked at, and answers slowly"
             raise Busy(f"{self.name} is busy: {what}; ask again later") from None
+        if self._is_closing:
+            self.lock.release()
+            raise Busy(f"{self.name}: its settings changed meanwhile; ask again")
         try:
             yield
         finally:

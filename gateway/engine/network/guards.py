@@ -4,15 +4,16 @@ A hindrance names its code, says why, and what to do. All of them are found at o
 that holds nothing or cannot be read takes nothing off a device, a tenant that is not ours is not touched without being
 adopted, and a frozen device is not written to. The others ask for a person, a word or a time.
 
-What a plan takes away is counted in services: those of its removals that nothing else in the plan puts back, and each
-removed object that belongs to none. One may always go; more than `removed_most`, or than `removed_share` of what the
-device holds for us, is a catastrophe until a person says that it is meant.
+What a plan takes away is counted in services: those of its removals that the plan does not add again, and each removed
+object that belongs to none. One may always go; more than `removed_most`, or than `removed_share` of what the device
+holds for us, is a catastrophe until a person says that it is meant. Addresses that move are counted alike, and wait
+for a person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from gateway.config_devices import ChangeWindow, Mode
 from gateway.engine.network.desired import Desired
@@ -65,13 +66,27 @@ class Hindrance(NamedTuple):
 
 
 def removed(steps: Sequence[Step]) -> tuple[str, ...]:
-    """What a plan takes away: services that lose a place and get none back for it, and objects of no service."""
-    back = {host for step in steps if step.kind is not Kind.REMOVE for host in step.hosts}
+    """What a plan takes away: services that lose a place and get none back for it, and objects of no service. Back is
+    only what is added, of the same sort and for the same service and hosts: no other step makes up for a removal."""
+    back = {each for step in steps if step.kind is Kind.ADD for each in _served(step.after, step)}
     lost: dict[str, None] = {}
     for step in steps:
-        if step.kind is Kind.REMOVE and not (step.hosts and back.issuperset(step.hosts)):
-            lost.update(dict.fromkeys(step.entities or (step.object,)))
+        if step.kind is Kind.REMOVE:
+            gone = _served(step.before, step)
+            if not (gone and back.issuperset(gone)):
+                lost.update(dict.fromkeys(step.entities or (step.object,)))
     return tuple(lost)
+
+
+def _served(value: Any, step: Step) -> set[tuple[str, str, str]]:
+    """The sort of the object, a service ("" for none) and a host, for all that the step is about."""
+    sort = str(value.get("class", "")) if isinstance(value, Mapping) else ""
+    return {(sort, ref, host) for ref in step.entities or ("",) for host in step.hosts}
+
+
+def moved(steps: Sequence[Step]) -> tuple[str, ...]:
+    """What its callers find at another address: services, and each object that belongs to none."""
+    return tuple(dict.fromkeys(each for step in steps if step.moves for each in step.entities or (step.object,)))
 
 
 def present(plan: Plan, observed: Observed, desired: Desired) -> int:
@@ -92,7 +107,7 @@ def hindrances(
         *_of_ownership(plan, observed, consent),
         *_of_terms(terms, consent, now_s),
         *_of_removals(plan, held, terms, basis, consent),
-        *(() if consent.is_person else _of_drift(drifts)),
+        *(() if consent.is_person else (*_of_moves(plan, held, terms), *_of_drift(drifts))),
     )
 
 
@@ -129,11 +144,25 @@ def _of_removals(plan: Plan, held: int, terms: Terms, basis: Basis, consent: Con
         yield Hindrance("catalog_away", why, "mend that, nothing else lifts it")
     if consent.removals:
         return
-    too_many = len(lost) > terms.removed_most or (len(lost) > 1 and len(lost) > terms.removed_share * held)
-    if too_many or len(lost) >= held:
-        named = ", ".join(lost[:NAMED]) + (", …" if len(lost) > NAMED else "")
-        why = f"the plan takes away {len(lost)} of {held} ({named})"
+    if _are_many(lost, held, terms) or len(lost) >= held:
+        why = f"the plan takes away {len(lost)} of {held} ({_some(lost)})"
         yield Hindrance("removals", why, "if it is meant, `stagedoor apply FILE --approve-removals`")
+
+
+def _of_moves(plan: Plan, held: int, terms: Terms) -> Iterator[Hindrance]:
+    """Whoever lost the memory of who has which address would give most of them to others."""
+    found = moved(plan.steps)
+    if _are_many(found, held, terms):
+        why = f"the plan moves {len(found)} of {held} to other addresses ({_some(found)})"
+        yield Hindrance("moves", why, "read `stagedoor plan`: callers are cut off until DNS follows; then apply it")
+
+
+def _are_many(names: Sequence[str], held: int, terms: Terms) -> bool:
+    return len(names) > terms.removed_most or (len(names) > 1 and len(names) > terms.removed_share * held)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def _of_drift(drifts: Sequence[Drift]) -> Iterator[Hindrance]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.engine.network.desired import Desired
+
+MOVED: Final = "virtualAddresses"  # ends the object of a step that changes an address
 
 
 class Kind(StrEnum):
@@ -35,6 +37,11 @@ class Step:
     before: Any = None
     after: Any = None
     caution: str = ""  # why a reader should look twice; "" for what happens every day
+
+    @property
+    def moves(self) -> bool:
+        """Whether callers find what it is about at another address from then on."""
+        return self.kind is Kind.CHANGE and self.object.endswith(f" {MOVED}")
 
 
 class Difference(StrEnum):

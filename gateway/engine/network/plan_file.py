@@ -19,6 +19,7 @@ from gateway.errors import StagedoorError
 FORM: Final = "stagedoor-plan/1"
 MOST_STEPS: Final = 1_000_000
 _TEXTS: Final = ("device", "environment", "made", "version", "fingerprint")
+LONGEST: Final = 200  # characters of each of them: they are shown, recorded and remembered
 _SORTED: Final = orjson.OPT_SORT_KEYS
 
 
@@ -66,10 +67,10 @@ def from_json(said: Any) -> Plan:
         raise PlanFault("the plan was changed after it was made (its digest differs): plan again")
     try:
         steps = tuple(_step(each) for each in said["steps"])
-        texts = {name: _text(said[name]) for name in _TEXTS}
+        texts = {name: _word(said[name]) for name in _TEXTS}
         remarks = tuple(_text(each) for each in said["remarks"])
     except (KeyError, TypeError, ValueError) as fault:
-        raise PlanFault(f"the plan lacks something ({fault}): plan again") from None
+        raise PlanFault(f"the plan is not as one is written ({fault}): plan again") from None
     return Plan(**texts, steps=steps, content=said.get("content"), remarks=remarks, adopts=said.get("adopts") is True)
 
 
@@ -101,6 +102,13 @@ def _step(said: Mapping[str, Any]) -> Step:
         said["after"],
         caution=_text(said["caution"]),
     )
+
+
+def _word(value: Any) -> str:
+    text = _text(value)
+    if len(text) > LONGEST or not text.isprintable():
+        raise ValueError(f"`{ascii(text[:LONGEST])}` is not at most {LONGEST} printable characters")
+    return text
 
 
 def _text(value: Any) -> str:

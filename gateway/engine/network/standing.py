@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 from gateway.engine.network.plan import Difference, Drift, Observed, Plan
 
 NAMED: Final = 3  # steps and drifts that a standing spells out
+REMARKS: Final = 20  # that it repeats
+LONGEST: Final = 600  # characters of each of them, and of every other text
 
 
 class Seen(NamedTuple):
@@ -39,13 +41,13 @@ class Seen(NamedTuple):
             steps=len(plan.steps),
             removes=len(removed),
             cautions=sum(bool(step.caution) for step in plan.steps),
-            first=tuple(step.sentence for step in plan.steps[:NAMED]),
+            first=tuple(_short(step.sentence) for step in plan.steps[:NAMED]),
             drift=len(drifts),
-            drifts=tuple(f"{drift.difference.value}: {drift.sentence}" for drift in drifts[:NAMED]),
+            drifts=tuple(_short(f"{drift.difference.value}: {drift.sentence}") for drift in drifts[:NAMED]),
             is_version_off=any(drift.difference is Difference.VERSION for drift in drifts),
-            unit=observed.unit,
-            sync=observed.sync,
-            remarks=observed.remarks,
+            unit=_short(observed.unit),
+            sync=_short(observed.sync),
+            remarks=_some(observed.remarks, REMARKS),
         )
 
     def applied(self, now_s: float) -> Seen:
@@ -106,9 +108,19 @@ class Standing(NamedTuple):
             "device": self.device, "environment": self.environment, "mode": self.mode, "state": self.state,
             "looked_age_s": age(seen.looked_s), "synced_age_s": age(seen.synced_s),
             "steps": seen.steps, "removes": seen.removes, "cautions": seen.cautions, "first": list(seen.first),
-            "waiting_age_s": age(seen.since_s), "waits": list(self.waits), "fault": self.fault,
+            "waiting_age_s": age(seen.since_s), "waits": list(map(_short, self.waits)), "fault": _short(self.fault),
             "drift": seen.drift, "drifts": list(seen.drifts), "version": self.version,
             "version_off": seen.is_version_off, "applied_age_s": age(self.last.at_s),
             "applied_version": self.last.version, "applied_by": self.last.by, "applying": self.applying,
             "applies": dict(self.applies), "unit": seen.unit, "sync": seen.sync, "remarks": list(seen.remarks),
         }  # fmt: skip
+
+
+def _some(texts: Sequence[str], most: int) -> tuple[str, ...]:
+    """The first of them, each short: devices say as much as they like, and this is told every second."""
+    more = (f"and {len(texts) - most} more",) if len(texts) > most else ()
+    return (*map(_short, texts[:most]), *more)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -246,9 +246,9 @@ class _Reader:
 
     def _prefix(self, environment: str) -> str:
         key, path = self._value("path", environment)
-        prefix = values.prefix_of(path if key in self._values else "/")
-        if not prefix:
-            self._break(environment, key, f"`{path[:SHOWN]}` is no path prefix", "write `/v1/payments`")
+        if not (prefix := values.prefix_of(path if key in self._values else "/")):
+            todo = "write `/v1/payments`" if len(path) <= values.LONGEST_PREFIX else "write a shorter one"
+            self._break(environment, key, f"`{path[:SHOWN]}` is no path prefix", todo)
         return prefix
 
     def _upstreams(self, environment: str) -> tuple[str, ...]:

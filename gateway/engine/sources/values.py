@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from policy.paths import METHODS, template_fault
 
 CONTROL = re.compile(r"[\x00-\x20\x7f\\?#;]")
+LONGEST_PREFIX = 1024  # characters as written
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\Z")
@@ -30,6 +31,8 @@ def is_host(text: str) -> bool:
 
 def prefix_of(path: str) -> str:
     """A path prefix, decoded once as requests are, without a slash at its end; "" when it is none."""
+    if len(path) > LONGEST_PREFIX:
+        return ""
     try:
         segments = [unquote(each, errors="strict") for each in path.strip("/").split("/")]
     except UnicodeDecodeError:

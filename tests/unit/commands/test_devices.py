@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.commands import adopt
 from gateway.config_devices import Bigip
+from gateway.engine.network import plan_file
 from gateway.engine.network.controller import Connection
 from gateway.engine.network.faults import Unknown, Unreachable
 from gateway.sockets import lock_state
@@ -244,6 +247,27 @@ def test_hostile_text_reaches_no_terminal(place: Place) -> None:
     assert "\u202e" not in result.output
 
 
+def test_no_name_on_a_device_makes_lines_of_a_plan_of_its_own(place: Place) -> None:
+    place.device.content["prod"] = {"x.\n\nadds\n   2. Adds pay.example.com": "component:default/x"}
+    result = place.run("plan")
+    lines = result.stdout.splitlines()
+    assert [line for line in lines if line in ("removes", "adds")] == ["removes", "adds"]
+    assert [line[:7] for line in lines if ". " in line[:7]] == ["   1. T", "   2. A"]
+    assert "   2. Adds a.example.com." in lines
+
+
+def test_a_plan_is_kept_in_a_file_that_nobody_else_has_open(place: Place) -> None:
+    """In a folder that others write to, somebody may have made the draft before."""
+    waiting = place.folder / f".prod.plan.{os.getpid()}"
+    waiting.write_text("theirs")
+    kept = place.folder / "prod.plan"
+    assert place.run("plan", "--out", kept).exit_code == 1
+    assert waiting.read_text() == "theirs"
+    assert not kept.samefile(waiting)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert list(place.folder.glob(".prod.plan.*")) == [waiting]
+
+
 # === adopting ===
 
 
@@ -284,4 +308,16 @@ def test_a_plan_over_what_is_not_ours_cannot_be_applied(theirs: Place) -> None:
     refused = theirs.run("apply", theirs.folder / "p", "--approve-removals")
     assert refused.exit_code == 1
     assert "stagedoor adopt --device lb1 --env prod" in refused.stderr
+    assert theirs.device.applied == []
+
+
+def test_a_file_that_says_it_adopts_is_refused(theirs: Place) -> None:
+    """A file is read once and applied anywhere: the question is asked where somebody answers it."""
+    (planned,) = theirs.told("plan", code=1)["plans"]
+    adopting = replace(plan_file.from_json(planned["plan"]), adopts=True)
+    (theirs.folder / "p").write_bytes(orjson.dumps(plan_file.as_json(adopting)))
+    refused = theirs.run("apply", theirs.folder / "p", "--approve-removals")
+    assert refused.exit_code == 2
+    assert "`stagedoor adopt` shows it and asks" in refused.stderr
+    assert theirs.device.observed == 1
     assert theirs.device.applied == []

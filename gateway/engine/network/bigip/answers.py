@@ -17,6 +17,8 @@ import orjson
 
 LONGEST: Final = 300  # characters of a device's text in a message
 DEEPEST: Final = 64  # levels of JSON
+MOST_VALUES: Final = 600_000  # of JSON: parsed, a small one takes a hundred bytes
+_READ: Final = 65_536  # characters of a text that are looked at to show some
 _TOKEN: Final = re.compile(r"\b[A-Z2-7]{26}\b")
 _TITLE: Final = re.compile(r"<title[^>]*>([^<]{1,200})|<h1[^>]*>([^<]{1,200})", re.IGNORECASE)
 
@@ -61,6 +63,8 @@ def answer_of(status: int, raw: bytes) -> Answer:
         text = stripped[:4096].decode("utf-8", "replace")
         found = _TITLE.search(text)
         return Answer(status, None, "html", (found[1] or found[2]) if found else "a page")
+    if sum(map(raw.count, (b"[", b"{", b","))) > MOST_VALUES:
+        return Answer(status, None, "other", f"more than {MOST_VALUES:,} values")
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -139,11 +143,11 @@ def parts_of(answer: Answer) -> list[dict[str, Any]]:
 
 
 def shown(text: str, secrets: Iterable[str] = ()) -> str:
-    """A device's text, fit for a message of ours."""
+    """A device's text, fit for a message of ours. ``secrets`` are found in upper and lower case."""
     for secret in secrets:
         if secret:
-            text = text.replace(secret, "…")
-    text = _TOKEN.sub("…", "".join(each if each.isprintable() else " " for each in text))
+            text = re.sub(re.escape(secret), "…", text, flags=re.IGNORECASE)
+    text = _TOKEN.sub("…", "".join(each if each.isprintable() else " " for each in text[:_READ]))
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 

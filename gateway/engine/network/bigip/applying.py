@@ -118,7 +118,7 @@ class Applying:
         if self._holds(after, sent) and (attempt.verdict is Verdict.DONE or not is_same):
             wrong = self._wrong(after, sent)
             if not wrong and attempt.verdict is not Verdict.FAILED:
-                return await self._finished(client, after, sent, attempt)
+                return await self._finished(client, before, after, sent, attempt)
             why = attempt.why or f"{count(len(wrong), 'object')} not as declared: {some(wrong)}"
             return await self._undone(client, before, after, why)
         if attempt.verdict is Verdict.OUTDATED:
@@ -162,7 +162,7 @@ class Applying:
                 pass  # what the new one has decides
         after = await self._seen(now)
         if self._holds(after, sent) and not self._wrong(after, sent):
-            return await self._finished(now, after, sent, attempt)
+            return await self._finished(now, before, after, sent, attempt)
         moved = f"{now.where} became active while {client.where} was written to"
         if self._is_same(before, after):
             raise Unknown(f"{moved}, and does not have the change: look how the group is in step, then plan again")
@@ -192,14 +192,18 @@ class Applying:
     # === afterwards ===
 
     async def _finished(
-        self, client: Client, after: Sight, sent: Mapping[str, Any], attempt: Attempt
+        self, client: Client, before: Sight, after: Sight, sent: Mapping[str, Any], attempt: Attempt
     ) -> Outcome:
         said = [f"{count(len(self._plan.steps), 'step')} applied and read back."]
-        odd = list(self._spellings.edits(declared(self._name, sent), after.observed.parts))
-        if odd:
-            self._spellings.learn(odd)
-            names = [f"{edit.key} of {edit.path}" for edit in odd]
-            said.append(f"The device shows {some(names)} otherwise than declared: it is taken for its way to write it.")
+        wanted = declared(self._name, sent)
+        odd = self._spellings.edits(wanted, after.observed.parts)
+        learnt, others = self._spellings.learn(odd, wanted, before.observed.parts)
+        if learnt:
+            what = some([f"{edit.key} of {edit.path}" for edit in learnt])
+            said.append(f"The device shows {what} otherwise than declared: it is taken for its way to write it.")
+        if others:
+            what = some([f"{edit.key} of {edit.path}" for edit in others])
+            said.append(f"Somebody changed {what} meanwhile: plan again to set it back.")
         # AS3 saves at the very end, and says 500 where that alone failed.
         if attempt.verdict is Verdict.UNKNOWN and (why := await saved(client)):
             said.append(f"It is not saved and would be lost in a restart: {why}")

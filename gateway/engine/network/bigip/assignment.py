@@ -2,9 +2,10 @@
 
 An address is somebody's for as long as they are there, and nobody's for 30 days after: DNS, caches and firewalls of
 others outlive a catalog entry, and must not lead to somebody else. Who comes back within that time finds their own. An
-address that an owner says (`virtual-address`) is theirs unless another component has it already; the rest come from
-the networks of the environment, where `addresses: pool` says so. Which one is a hash of the component's ref, so that
-even a lost file gives most of them the same again; a damaged one is never taken for none.
+address that an owner says (`virtual-address`) is theirs unless it is another component's, or was; who says it no more
+but is still there has given it up, and another may say it at once. The rest come from the networks of the environment,
+where `addresses: pool` says so. Which one is a hash of the component's ref, so that even a lost file gives most of
+them the same again; a damaged one is never taken for none.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Assignment:
     def __init__(self, state_folder: Path | str) -> None:
         self._folder = Path(state_folder) / FOLDER
         self._known: dict[Path, _Held] = {}
+        self._told: dict[Path, list[str]] = {}  # who has no address, as the log has it
         self._lock = threading.Lock()
 
     def assign(
@@ -61,10 +63,12 @@ class Assignment:
                     _write(path, after)
                 self._known[path] = after
         if environment.addresses == "pool":
-            without = {place.entity for place in desired.places} - after.held.keys()
-            if without and keep:
-                telemetry.log("device_addresses_exhausted", level="warning", device=device.name,
-                              environment=environment.environment, components=sorted(without)[:20])  # fmt: skip
+            without = sorted({place.entity for place in desired.places} - after.held.keys())
+            if keep and without != self._told.get(path, []):
+                self._told[path] = without
+                if without:
+                    telemetry.log("device_addresses_exhausted", level="warning", device=device.name,
+                                  environment=environment.environment, components=without[:20])  # fmt: skip
         return after.held
 
 
@@ -82,10 +86,15 @@ def _next(before: _Held, environment: BigipEnvironment, desired: Desired, now: i
         if fits and (said.get(entity) == address or entity in pooled):
             after.held[entity] = address
     taken = {address: entity for entity, address in after.held.items()}
-    for entity, address in sorted(said.items()):  # an owner's word counts unless somebody has the address
-        if taken.setdefault(address, entity) == entity:
+    after.resting = _resting(before, after, now)
+    willing = present - pooled  # to give up what they do not say any more
+    for entity, address in sorted(said.items()):
+        whose, _ = after.resting.get(address, (entity, now))
+        is_given_up = whose in willing and said.get(whose) != address
+        if address not in taken and (whose == entity or is_given_up):
             after.held[entity] = address
-    after.resting = _resting(before, after, taken, now)
+            taken[address] = entity
+            after.resting.pop(address, None)
     _fill(after, sorted(pooled - after.held.keys()), taken, environment, networks)
     return after
 
@@ -99,16 +108,10 @@ def _said(desired: Desired, environment: BigipEnvironment, networks: list[IPv4Ne
     }
 
 
-def _resting(before: _Held, after: _Held, taken: Mapping[str, str], now: int) -> dict[str, tuple[str, int]]:
-    resting = {
-        address: (whose, since)
-        for address, (whose, since) in before.resting.items()
-        if since > now - REST_S and address not in taken
-    }
-    for entity, address in before.held.items():
-        if address not in taken:
-            resting[address] = (entity, now)
-    return resting
+def _resting(before: _Held, after: _Held, now: int) -> dict[str, tuple[str, int]]:
+    resting = {address: (whose, since) for address, (whose, since) in before.resting.items() if since > now - REST_S}
+    gone = {address: (entity, now) for entity, address in before.held.items() if entity not in after.held}
+    return resting | gone
 
 
 def _fill(
@@ -128,9 +131,12 @@ def _fill(
     ranges = [_usable(network) for network in networks]
     barred = {*taken, *after.resting, environment.virtual_address}
     for entity in waiting:
-        if entity not in after.held and (address := _free(entity, ranges, barred)):
-            after.held[entity] = address
-            barred.add(address)
+        if entity in after.held:
+            continue
+        if not (address := _free(entity, ranges, barred)):
+            break  # and none for those who wait behind
+        after.held[entity] = address
+        barred.add(address)
 
 
 def _free(entity: str, ranges: list[tuple[int, int, int]], barred: Set[str]) -> str:

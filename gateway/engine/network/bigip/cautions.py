@@ -6,9 +6,16 @@ They err towards a needless second look. None of them refuses anything: refusing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
+
+from gateway.engine.network.bigip.declaration import HTTPS_REDIRECT
+from gateway.engine.network.bigip.names import POOL, PROXY, SERVICE, SHARED, TLS_OUT
+from gateway.engine.network.bigip.objects import listed, pointed
+
+Declared = Mapping[str, Any]
 
 _REFUSALS: Final = (
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<h1>Bad Request</h1>",
@@ -64,7 +71,8 @@ def of_member(name: str, others: Iterable[str], configured: Iterable[str]) -> st
 def of_outsiders(names: Iterable[str]) -> Mapping[str, str]:
     """The same where all members are new: those that are alone in their network while others are together."""
     networks = {name: network_of(name) for name in names}
-    alone = {name for name, network in networks.items() if list(networks.values()).count(network) == 1}
+    together = Counter(networks.values())
+    alone = {name for name, network in networks.items() if together[network] == 1}
     if not networks.keys() - alone:
         return {}
     return {name: of_member(name, networks.keys() - alone, ()) for name in alone}
@@ -78,3 +86,101 @@ def network_of(member: str) -> str:
     except ValueError:
         return ""
     return str(ip_network(f"{read}/{24 if read.version == 4 else 64}", strict=False))
+
+
+# === properties and objects ===
+
+UNCHECKED: Final = "the doors' certificate is not checked: whoever gets in between reads all and answers for them"
+NO_XFF: Final = "doors take BIG-IP's own address for every caller's"
+ANYTHING: Final = "an iRule may do anything with what passes"
+CUT_OFF: Final = "callers are cut off until DNS names the new address"
+NAMELESS: Final = "it has no address of its own: somebody else says who gets the requests"
+OTHER_SHARE: Final = "other doors, or fewer, may get the requests"
+_CLEAR: Final = "requests go to the doors in the clear"
+_OTHERS: Final = "requests go to other machines"
+_REACH: Final = "who can reach the virtual server changes"
+_CIPHERS: Final = "what protects requests on the way to the doors changes"
+
+#: Class of a shared object that goes -> why to look twice.
+LOSSES: Final = {
+    "Service_HTTPS": "nothing answers at its address any more",
+    "Pool": "requests have nowhere to go",
+    "Monitor": "nobody looks any more whether doors are up",
+    "TLS_Client": "BIG-IP speaks to the doors without TLS",
+}
+
+#: Class and property -> why to look twice, given the object before and after.
+OF_PROPERTY: Final[Mapping[tuple[str, str], Callable[[Declared, Declared], str]]] = {
+    ("Service", "class"): lambda _, new: "clients are spoken to without TLS" if new["class"] == "Service_HTTP" else "",
+    ("Service", "virtualAddresses"): lambda _, __: CUT_OFF,
+    ("Service", "virtualPort"): lambda _, __: "callers of the old port are cut off",
+    ("Service", "pool"): lambda _, new: _OTHERS if new.get("pool") else "requests go nowhere",
+    ("Service", "serverTLS"): lambda _, new: "clients see another certificate, or none",
+    ("Service", "clientTLS"): lambda _, new: "" if new.get("clientTLS") else _CLEAR,
+    ("Service", "iRules"): lambda old, new: ANYTHING if new.get("iRules") else "the rules that ran do no more",
+    ("Service", "profileAccess"): lambda _, new: "" if new.get("profileAccess") else "APM checks nobody any more",
+    ("Service", "policyPerRequestAccess"): lambda _, new: (
+        "" if new.get("policyPerRequestAccess") else "APM checks no request any more"
+    ),
+    ("Service", "enable"): lambda _, new: "nothing answers there" if new.get("enable") is False else "",
+    ("Service", "snat"): lambda _, __: "doors that do not know the new addresses stop trusting BIG-IP",
+    ("Service", "allowVlans"): lambda _, __: _REACH,
+    ("Service", "rejectVlans"): lambda _, __: _REACH,
+    ("Pool", "monitors"): lambda _, new: "" if new.get("monitors") else "doors count as up whatever they say",
+    ("Monitor", "send"): lambda _, __: "doors that do not answer it count as down",
+    ("Monitor", "receive"): lambda _, new: of_monitor(new),
+    ("Monitor", "receiveDown"): lambda _, new: "" if new.get("receiveDown") else "drains are not seen",
+    ("Monitor", "interval"): lambda _, new: of_monitor(new),
+    ("Monitor", "timeout"): lambda _, new: of_monitor(new),
+    ("Monitor", "reverse"): lambda _, new: of_monitor(new),
+    ("TLS_Client", "validateCertificate"): lambda _, new: "" if new.get("validateCertificate") is True else UNCHECKED,
+    ("TLS_Client", "trustCA"): lambda _, __: "whoever holds that authority's key can pass for a door",
+    ("TLS_Client", "serverName"): lambda _, __: "a certificate for another name passes for a door's",
+    ("TLS_Client", "ignoreExpired"): lambda _, new: "certificates that ended pass" if new.get("ignoreExpired") else "",
+    ("TLS_Client", "ignoreUntrusted"): lambda _, new: UNCHECKED if new.get("ignoreUntrusted") else "",
+    ("TLS_Client", "clientCertificate"): lambda _, new: (
+        "" if new.get("clientCertificate") else "doors cannot tell BIG-IP from anybody else"
+    ),
+    ("HTTP_Profile", "xForwardedFor"): lambda _, new: NO_XFF if new.get("xForwardedFor") is False else "",
+    ("HTTP_Profile", "trustXFF"): lambda _, new: "callers may write their own address" if new.get("trustXFF") else "",
+    ("iRule", "iRule"): lambda _, __: ANYTHING,
+    ("Tenant", "enable"): lambda _, new: "nothing of the tenant answers" if new.get("enable") is False else "",
+    ("Tenant", "label"): lambda _, __: "it is the mark by which the tenant is known to be ours",
+    ("Application", "enable"): lambda _, new: "nothing of it answers" if new.get("enable") is False else "",
+    ("Service", "clonePools"): lambda _, new: "requests are copied to other machines" if new.get("clonePools") else "",
+    ("Service", "sourceAddress"): lambda _, __: _REACH,
+    ("Service", "profileHTTP"): lambda _, __: "doors may take BIG-IP's own address for every caller's",
+    ("Monitor", "targetAddress"): lambda _, __: "another machine answers for the doors",
+    ("Monitor", "targetPort"): lambda _, __: "what answers at that port decides whether doors are up",
+    ("Monitor", "timeUntilUp"): lambda _, __: "doors that come back get no requests for so long",
+    ("TLS_Client", "ciphers"): lambda _, __: _CIPHERS,
+    ("TLS_Client", "cipherGroup"): lambda _, __: _CIPHERS,
+    ("TLS_Client", "ssl3Enabled"): lambda _, __: _CIPHERS,
+    ("TLS_Client", "tls1_0Enabled"): lambda _, __: _CIPHERS,
+    ("HTTP_Profile", "insertHeader"): lambda _, __: "doors read what BIG-IP writes into every request",
+    ("Tenant", "defaultRouteDomain"): lambda _, __: "its addresses lead to other machines",
+}
+
+
+def of_service(path: str, service: Declared, shared: Declared) -> list[str]:
+    """Of a virtual server that is added at ``path``, beside the tenant's application ``shared``."""
+    folder, _, _ = path.rpartition("/")
+    home = f"/{path.split('/')[1]}/{SHARED}"
+    usual = shared.get(SERVICE)
+    usual = usual if isinstance(usual, dict) and folder != home else {}
+    rules = {pointed(folder, each) for each in listed(service.get("iRules"))}
+    if service.get("class") == "Service_HTTP":
+        return [] if rules <= {HTTPS_REDIRECT} else [ANYTHING]
+    found = [] if service.get("serverTLS") else ["clients would be spoken to without TLS"]
+    if pointed(folder, service.get("pool")) != f"{home}/{POOL}":
+        found.append(_OTHERS if service.get("pool") else "requests go nowhere")
+    # Where all doors are spoken to in the clear, that is said once, of the shared address.
+    if not service.get("clientTLS") and (folder == home or usual.get("clientTLS") or TLS_OUT in shared):
+        found.append(_CLEAR)
+    if rules - {f"{home}/{PROXY}"} - {pointed(home, each) for each in listed(usual.get("iRules"))}:
+        found.append(ANYTHING)
+    if usual and service.get("serverTLS") and service["serverTLS"] != usual.get("serverTLS"):
+        found.append("clients see another certificate than at the shared address")
+    if any(usual.get(key) and service.get(key) != usual[key] for key in ("profileAccess", "policyPerRequestAccess")):
+        found.append("APM does not check there what it checks at the shared address")
+    return found

@@ -136,3 +136,32 @@ POOL_MEMBER: Final = _properties(
     tagValue trustCA undetectableAction updateInterval uri useManagedIdentity
     """
 )
+
+_HTTPS_WRITTEN: Final = _properties(
+    """
+    class clientTLS iRules metadata persistenceMethods policyPerRequestAccess pool profileAccess profileHTTP
+    profileMultiplex redirect80 serverTLS snat virtualAddresses virtualPort
+    """
+)
+_HTTPS_ONLY: Final = _properties(
+    "clientTLS policyPerRequestAccess pool profileAccess profileMultiplex redirect80 serverTLS"
+)
+# What `declaration.py` writes, by class. Whatever else a plan's file holds is somebody's edit, and is not sent.
+WRITTEN: Final[Mapping[str, frozenset[str]]] = {
+    "ADC": _properties("class controls id label schemaVersion updateMode"),
+    "Controls": _properties("class userAgent"),
+    "Tenant": _properties("class label"),
+    "Application": _properties("class label template"),
+    "Service_HTTP": _HTTPS_WRITTEN - _HTTPS_ONLY,
+    "Service_HTTPS": _HTTPS_WRITTEN,
+    "Pool": _properties("class members monitors"),
+    "Monitor": _properties("class clientTLS interval monitorType receive receiveDown send targetPort timeout"),
+    "HTTP_Profile": _properties("class xForwardedFor"),
+    "Multiplex_Profile": _properties("class"),
+    "TLS_Client": _properties("class clientCertificate sendSNI serverName trustCA validateCertificate"),
+    "Certificate": _properties("certificate class privateKey"),
+    "Data_Group": _properties("class keyDataType records"),
+    "iRule": _properties("class expand iRule"),
+}
+# `adminState` is what keeps a drained member drained.
+MEMBER_WRITTEN: Final = _properties("adminState serverAddresses servicePort shareNodes")

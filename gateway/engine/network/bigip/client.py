@@ -40,7 +40,8 @@ from gateway.engine.network.bigip.tokens import Tokens
 from gateway.engine.network.faults import Busy, Rejected, Unknown, Unreachable
 from gateway.trust import TrustFault, made
 
-ANSWER_BYTES: Final = 32 * 1024 * 1024
+ANSWER_BYTES: Final = 16 * 1024 * 1024  # a declaration of ten thousand applications, or three thousand virtual servers
+ASIDE_BYTES: Final = 256 * 1024  # larger answers are read in a thread
 AT_ONCE: Final = 4  # connections: the management plane is small
 IDLE_S: Final = 4.0  # the device closes idle connections soon; a write must not meet that
 _REACH_FIX: Final = "make it reachable from here, or correct `units`"
@@ -125,8 +126,12 @@ class Client:
         return Rejected(f"{self.where} refused {method} `{path.partition('?')[0]}`: {self.words(answer)}")
 
     def words(self, answer: Answer) -> str:
-        said = shown(message_of(answer), self.tokens.known())
+        said = self.shown(message_of(answer))
         return f"{answer.status}, `{said}`" if said else f"{answer.status} without a word"
+
+    def shown(self, text: str) -> str:
+        """A text of this device without the password and the tokens, wherever it put them."""
+        return shown(text, self.tokens.known())
 
     # === one call ===
 
@@ -178,7 +183,10 @@ class Client:
         async with session.request(
             method, self.unit + path, data=content, headers=headers, allow_redirects=False, ssl=self._context or True
         ) as answer:
-            return answer_of(answer.status, await self._bounded(answer))
+            raw = await self._bounded(answer)
+        if len(raw) < ASIDE_BYTES:
+            return answer_of(answer.status, raw)
+        return await asyncio.to_thread(answer_of, answer.status, raw)
 
     async def _bounded(self, answer: aiohttp.ClientResponse) -> bytes:
         body = bytearray()

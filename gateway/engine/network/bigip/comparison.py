@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from gateway.engine.network.bigip.objects import Parts, declared
 
-#: Kind and property without which an object does not do what it is there for.
-ESSENTIAL: Final = {
-    ("virtual", "destination"), ("virtual", "pool"), ("data-group", "records"), ("server-ssl", "checks"),
-    ("monitor", "receive"),
+#: Kind and property that a device may write in its own way. Whatever else differs right after an apply did not take
+#: effect, or somebody changed it amid the apply.
+SPELT: Final = {
+    ("monitor", "send"), ("monitor", "receive down"), ("virtual", "metadata"), ("pool", "metadata"),
+    ("pool", "balance"), ("one-connect", "mask"),
 }  # fmt: skip
 
 
@@ -31,8 +32,8 @@ class Edit(NamedTuple):
 
 
 def is_essential(edit: Edit, wanted: Parts) -> bool:
-    """Whether what was declared did not take effect, however a device may write it."""
-    return edit.is_missing or (wanted[edit.path]["kind"], edit.key) in ESSENTIAL
+    """Whether what was declared did not take effect: it is no other way to write it."""
+    return edit.is_missing or (wanted[edit.path]["kind"], edit.key) not in SPELT
 
 
 def edits(wanted: Parts, parts: Mapping[str, Mapping[str, Any]]) -> Iterator[Edit]:
@@ -52,13 +53,23 @@ def edits(wanted: Parts, parts: Mapping[str, Mapping[str, Any]]) -> Iterator[Edi
 
 class Spellings:
     """What a device was seen to show otherwise right after it took a declaration: its way to write it, no edit. Such a
-    value counts as the declared one for as long as both stay as they are."""
+    value counts as the declared one for as long as both stay as they are. What was shown as declared before is not
+    learnt: somebody changed it meanwhile."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[Any, Any]] = {}
 
-    def learn(self, found: Iterable[Edit]) -> None:
-        self._known |= {(edit.path, edit.key): (edit.wanted, edit.there) for edit in found}
+    def learn(
+        self, found: Iterable[Edit], wanted: Parts, before: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[list[Edit], list[Edit]]:
+        """What was learnt of ``found``, and what was not. ``before``: the objects as they were shown before."""
+        learnt: list[Edit] = []
+        others: list[Edit] = []
+        for edit in found:
+            showed = before.get(edit.path, {}).get(edit.key)
+            (others if is_essential(edit, wanted) or showed == edit.wanted else learnt).append(edit)
+        self._known |= {(edit.path, edit.key): (edit.wanted, edit.there) for edit in learnt}
+        return learnt, others
 
     def edits(self, wanted: Parts, parts: Mapping[str, Mapping[str, Any]]) -> Iterator[Edit]:
         """All but those."""

@@ -69,14 +69,13 @@ def content_hash(tenant: Object) -> str:
 def own_addresses(
     desired: Desired, environment: BigipEnvironment, assigned: Mapping[str, str]
 ) -> dict[str, tuple[str, tuple[Place, ...]]]:
-    """Component ref → its own address and its places. An address that is assigned is its component's; of others that
-    say the same, the first by ref has it. The environment's own address is nobody's."""
+    """Component ref → its own address and its places. What an owner says counts where it was assigned, and not before:
+    an address may still rest for somebody else. The environment's own address is nobody's."""
     networks = [ip_network(network) for network in environment.networks]
     found: dict[str, tuple[str, tuple[Place, ...]]] = {}
-    present = {place.entity for place in desired.places}
-    holders = {address: entity for entity, address in assigned.items() if entity in present}
+    holders: dict[str, str] = {}
     for place in sorted(desired.places, key=lambda place: (place.entity, place.host, place.path)):
-        address = assigned.get(place.entity) or place.address
+        address = assigned.get(place.entity, "")
         if not address or not any(ip_address(address) in network for network in networks):
             continue
         if address == environment.virtual_address or holders.setdefault(address, place.entity) != place.entity:
@@ -150,6 +149,8 @@ def _services(address: str, device: Bigip, environment: BigipEnvironment, path: 
             "profileHTTP": "basic",
             "iRules": [{"bigip": HTTPS_REDIRECT}],
         }
+        if entity := metadata.get(f"{names.MARK}.entity"):
+            made[names.REDIRECT]["metadata"] = {f"{names.MARK}.entity": entity}
     return made
 
 

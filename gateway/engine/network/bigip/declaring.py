@@ -145,7 +145,8 @@ async def check_version(client: Client, wanted: object) -> None:
     said = await client.read(_INFO)
     version = said.get("version") if isinstance(said, dict) else None
     if _numbers(version) < _numbers(wanted):
-        raise Rejected(f"{client.where} has AS3 {version or 'of no version'}, and {wanted} is needed: install it there")
+        there = client.shown(str(version or "")) or "of no version"
+        raise Rejected(f"{client.where} has AS3 {there}, and {wanted} is needed: install it there")
 
 
 def _numbers(version: object) -> tuple[int, ...]:

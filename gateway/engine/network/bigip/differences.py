@@ -29,7 +29,7 @@ def steps_between(
 ) -> tuple[Step, ...]:
     """``before`` and ``after``: the tenant ``name``, {} where there is none; ``configured``: members of the
     settings."""
-    scene = Scene(name, environment, (hosts_in(before), hosts_in(after)), configured)
+    scene = Scene(name, environment, hosts_in(before), hosts_in(after), configured, after.get(SHARED))
     steps: list[Step] = []
     for own in before.keys() | after.keys():
         old, new = before.get(own), after.get(own)
@@ -37,7 +37,7 @@ def steps_between(
             continue
         if _is_application(old) or _is_application(new):
             steps += _application_steps(scene, own, old or {}, new or {})
-        elif before and after and own not in ("class", "remark"):
+        elif after and own not in ("class", "remark", *(() if before else ("label",))):
             steps += change_steps(scene, f"/{name}", {"class": "Tenant", own: old}, {"class": "Tenant", own: new})
     return ordered([step for step in steps if not is_mark(step)] or steps)
 
@@ -59,7 +59,7 @@ def _application_steps(scene: Scene, own: str, old: Any, new: Any) -> Iterator[S
         elif own == SHARED and name == POLICY:
             yield from policy_steps(path, scene.environment, was, becomes)
         elif not isinstance(was, dict) and not isinstance(becomes, dict):
-            if old and new and name not in ("class", "label", "remark"):
+            if new and name not in ("class", "label", "remark") and (old or not _is_usual(name, becomes)):
                 pair = ({"class": "Application", name: was}, {"class": "Application", name: becomes})
                 yield from change_steps(scene, folder, *pair)
         elif not isinstance(was, dict):
@@ -68,6 +68,11 @@ def _application_steps(scene: Scene, own: str, old: Any, new: Any) -> Iterator[S
             yield whole_step(scene, Kind.REMOVE, path, was)
         else:
             yield from change_steps(scene, path, was, becomes)
+
+
+def _is_usual(name: str, value: object) -> bool:
+    """Of an application that is new."""
+    return name == "template" and value in ("generic", "shared")
 
 
 def _members_of(application: object) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.engine.network.bigip.objects import at_port, listed
+from gateway.engine.network.bigip.objects import at_port, is_nameless, listed, names_of
 
 IN_SERVICE: Final = "enable"
 
@@ -45,12 +45,12 @@ def _is_pool(value: object) -> bool:
 def _kept(path: str, pool: Mapping[str, Any], drains: Mapping[str, str]) -> dict[str, Any]:
     entries = []
     for entry in pool["members"]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("serverAddresses"), list):
+        if is_nameless(entry):
             entries.append(entry)
             continue
         bare = {key: value for key, value in entry.items() if key != "adminState"}
         by_state: dict[str, list[str]] = {IN_SERVICE: []}
-        for address in entry["serverAddresses"]:
+        for address in listed(entry["serverAddresses"]):
             state = drains.get(f"{path} {at_port(str(address), entry.get('servicePort'))}", IN_SERVICE)
             by_state.setdefault(state, []).append(address)
         for state, addresses in by_state.items():
@@ -71,10 +71,14 @@ def without_drains(name: str, tenant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_by_one(entries: list[Any]) -> list[Any]:
+    """Those without addresses stay as they are: another writer's, that somebody else fills in."""
     single = [
-        {**entry, "serverAddresses": [address]}
+        each
         for entry in entries
-        if isinstance(entry, dict)
-        for address in listed(entry.get("serverAddresses"))
+        for each in (
+            [entry]
+            if is_nameless(entry)
+            else [{**entry, "serverAddresses": [address]} for address in listed(entry["serverAddresses"])]
+        )
     ]
-    return sorted(single, key=lambda entry: at_port(str(entry["serverAddresses"][0]), entry.get("servicePort")))
+    return sorted(single, key=lambda entry: names_of(entry)[0])

@@ -93,7 +93,9 @@ def _edited(
             said = f"Somebody removed `{edit.path}` by hand."
             yield Drift(Difference.MISSING, edit.path, said, catalog, last_part, None)
             continue
-        if edit.key == "records":
+        if edit.key == "text":
+            said = f"Somebody changed {some(_odd(edit.wanted, edit.there))} of iRule `{edit.path}`."
+        elif edit.key == "records":
             said = _records_sentence(edit.path, edit.wanted, edit.there)
         else:
             said = f"Somebody changed {edit.key} of `{edit.path}` from {word_of(edit.wanted)} to {word_of(edit.there)}."
@@ -101,8 +103,12 @@ def _edited(
         yield Drift(Difference.EDITED, f"{edit.path} {edit.key}", said, pair[0], pair[1], edit.there)
 
 
+def _odd(wanted: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    return sorted(key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key))
+
+
 def _records_sentence(path: str, wanted: Mapping[str, str], there: Mapping[str, str]) -> str:
-    odd = sorted(key for key in wanted.keys() | there.keys() if wanted.get(key) != there.get(key))
+    odd = _odd(wanted, there)
     what = "hosts" if path.endswith(f"/{HOSTS}") else "records"
     return f"Somebody changed {count(len(odd), 'record')} of the {what} in `{path}`: {some(odd)}."
 

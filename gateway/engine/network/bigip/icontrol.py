@@ -1,8 +1,8 @@
 """What a device has, read from iControl's collections in the vocabulary of `objects.py`.
 
-Collections leave out `items` when they are empty, and objects leave out what they have no value for: a property that
-is not there says nothing. Profiles that AS3 adds by itself (of the
-transport, beside APM's) are left out.
+Collections leave out `items` when they are empty, and objects what they have no value for: that counts as none for
+pools, names and headers, which somebody may have taken off; else it says nothing. Profiles that AS3 adds by itself
+(of the transport, beside APM's) are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from gateway.engine.network.bigip.objects import Parts, line_of, listed, mask_of
+from gateway.engine.network.bigip.objects import Parts, line_of, lines_of, listed, mask_of, text_of
 
 STATES: Final = ("session", "state")  # of a member: what operators and monitors make of it
 _MONITORS: Final = re.compile(r"/[^\s{}]+")
@@ -51,10 +51,11 @@ def _found_virtual(item: Mapping[str, Any]) -> dict[str, Any]:
     part: dict[str, Any] = {"kind": "virtual", "enabled": not item.get("disabled", False)}
     if isinstance(item.get("destination"), str):
         part["destination"] = _ROUTE_DOMAIN.sub("", item["destination"].rpartition("/")[2])
-    if "pool" in item:
-        part["pool"] = item["pool"]
+    part["pool"] = text_of(item.get("pool"))
     if "perFlowRequestAccessPolicy" in item:
         part["access policy"] = item["perFlowRequestAccessPolicy"]
+    if isinstance(snat := item.get("sourceAddressTranslation"), dict):
+        part["source addresses"] = str(snat.get("pool") or snat.get("type", ""))
     part["rules"] = [str(each) for each in listed(item.get("rules"))]
     if isinstance(item.get("profilesReference"), dict) and "items" in item["profilesReference"]:
         profiles = _items(item["profilesReference"])
@@ -89,8 +90,8 @@ def _found_server_ssl(item: Mapping[str, Any]) -> dict[str, Any]:
         part["checks"] = item["peerCertMode"] == "require"
     if item.get("caFile"):
         part["authorities"] = item["caFile"]
-    if item.get("serverName"):
-        part["server name"] = item["serverName"]
+    part["server name"] = text_of(item.get("authenticateName"))
+    part["sni"] = text_of(item.get("serverName"))
     return part
 
 
@@ -101,7 +102,13 @@ def _found_data_group(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _found_http(item: Mapping[str, Any]) -> dict[str, Any]:
     said = item.get("insertXforwardedFor")
-    return {"kind": "http"} | ({"forwarded for": said == "enabled"} if said is not None else {})
+    part: dict[str, Any] = {"kind": "http", "inserted header": text_of(item.get("headerInsert"))}
+    return part | ({"forwarded for": said == "enabled"} if said is not None else {})
+
+
+def _found_rule(item: Mapping[str, Any]) -> dict[str, Any]:
+    text = item.get("apiAnonymous")
+    return {"kind": "rule"} | ({"text": lines_of(text)} if isinstance(text, str) else {})
 
 
 def _found_one_connect(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +124,7 @@ _FOUND: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "profile/http": _found_http,
     "profile/one-connect": _found_one_connect,
     "profile/server-ssl": _found_server_ssl,
-    "rule": lambda _: {"kind": "rule"},
+    "rule": _found_rule,
 }
 
 

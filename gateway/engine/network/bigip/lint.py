@@ -2,7 +2,8 @@
 
 `structural_faults` are about any declaration: a property in a class that has none such, a name that no device takes.
 `faults_of` adds what we never mean, whatever AS3 makes of it: a tenant without our mark, a pointer that leads nowhere,
-a monitor that calls every answer healthy, a door whose certificate nobody checks, text that Tcl or AS3 would expand.
+a monitor that calls every answer healthy, a door whose certificate nobody checks, text that Tcl or AS3 would expand,
+and anything at all that `declaration.py` does not write: what no plan tells in its sentences is not sent.
 An empty list is the leave to send. Every declaration goes through here, also one that was read back from a file.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gateway.engine.network.bigip import names
-from gateway.engine.network.bigip.classes import MONITORS, POOL_MEMBER, PROPERTIES
+from gateway.engine.network.bigip.classes import MEMBER_WRITTEN, MONITORS, POOL_MEMBER, PROPERTIES, WRITTEN
 from gateway.engine.network.bigip.traps import CHECKS, is_reference
 from policy.reading import did_you_mean
 
@@ -37,6 +38,20 @@ _POINTERS: Final = {
     "trustCA": "CA_Bundle",
 }  # fmt: skip
 _WORDS: Final = ("basic", "http", "https", "tcp", "icmp", "generic", "none")  # in place of a pointer
+# Property → how we point: at an object of the declaration, or at what the device has.
+_WAYS: Final = {
+    "pool": "use", "monitors": "use", "profileMultiplex": "use", "clientTLS": "use", "serverTLS": "bigip",
+    "profileAccess": "bigip", "policyPerRequestAccess": "bigip", "trustCA": "bigip", "certificate": "bigip",
+    "privateKey": "bigip",
+}  # fmt: skip
+# Name → class, of the objects that we write, in an application of a service's own and in the shared one.
+_OWN: Final = {names.SERVICE: "Service_HTTPS", names.REDIRECT: "Service_HTTP"}
+_SHARED: Final = {
+    **_OWN, names.POOL: "Pool", names.MONITOR: "Monitor", names.HTTP: "HTTP_Profile",
+    names.MULTIPLEX: "Multiplex_Profile", names.PROXY: "iRule", names.TLS_OUT: "TLS_Client",
+    names.CERTIFICATE: "Certificate", names.HOSTS: "Data_Group", names.POLICY: "Data_Group",
+}  # fmt: skip
+_NOT_OURS: Final = "is nothing that Stagedoor writes"
 
 
 def faults_of(declaration: Mapping[str, Any]) -> list[str]:
@@ -89,10 +104,7 @@ def _tenant_structure(tenant: Mapping[str, Any], path: str) -> Said:
 
 def _object(held: Mapping[str, Any], path: str) -> Said:
     kind = str(held.get("class", ""))
-    if kind == "Monitor":
-        known = MONITORS.get(str(held.get("monitorType")))
-    else:
-        known = PROPERTIES.get(kind)
+    known = _known(kind, held)
     if known is not None:
         yield from _unknown(held, known, kind, path)
         yield from _texts(held, path)
@@ -100,6 +112,10 @@ def _object(held: Mapping[str, Any], path: str) -> Said:
         for position, member in enumerate(held.get("members", ())):
             if isinstance(member, dict):
                 yield from _unknown(member, POOL_MEMBER, "Pool_Member", f"{path}/members/{position}")
+
+
+def _known(kind: str, held: Mapping[str, Any]) -> frozenset[str] | None:
+    return MONITORS.get(str(held.get("monitorType"))) if kind == "Monitor" else PROPERTIES.get(kind)
 
 
 def _properties(held: Mapping[str, Any], kind: str, path: str, nested: str) -> Said:
@@ -151,6 +167,9 @@ def _ours(declaration: Mapping[str, Any]) -> Said:
         yield "/updateMode", "is not `selective`: every tenant that is not named here would be deleted"
     if len(tenants) != 1:
         yield "/", f"has {len(tenants)} tenants instead of one environment's"
+    yield from _unwritten(declaration, "ADC", "", nested="Tenant")
+    if isinstance(controls := declaration.get("controls"), dict):
+        yield from _unwritten(controls, "Controls", "/controls")
     for name, tenant in tenants.items():
         if name == "Common":
             yield "/Common", "is the device's own, and never written"
@@ -158,24 +177,60 @@ def _ours(declaration: Mapping[str, Any]) -> Said:
             yield f"/{name}/label", f"is not `{names.MARK}`: without that mark the tenant would be nobody's"
         yield from _values(tenant, f"/{name}")
         yield from _listening(tenant, f"/{name}")
+        yield from _unwritten(tenant, "Tenant", f"/{name}", nested="Application")
         for application, held in tenant.items():
             if _is_a(held, "Application"):
                 yield from _application(held, tenant, name, application)
 
 
+def _unwritten(held: Mapping[str, Any], kind: str, path: str, nested: str = "") -> Said:
+    """Properties that AS3 knows and we never write. Those of no class are told by the structure."""
+    known = _known(kind, held) or frozenset()
+    for key, value in held.items():
+        if key in known and key not in WRITTEN[kind] and not (nested and _is_a(value, nested)):
+            yield f"{path}/{key}", _NOT_OURS
+
+
 def _application(held: Mapping[str, Any], tenant: Mapping[str, Any], name: str, application: str) -> Said:
     path = f"/{name}/{application}"
+    is_shared = application == names.SHARED
+    if held.get("template") != ("shared" if is_shared else "generic"):
+        yield f"{path}/template", _NOT_OURS
     for key, value in held.items():
         if not isinstance(value, dict) or "class" not in value:
+            if key in PROPERTIES["Application"] and key not in WRITTEN["Application"]:
+                yield f"{path}/{key}", _NOT_OURS
             continue
-        if (check := CHECKS.get(value["class"])) is not None:
-            for said in check(value):
-                yield f"{path}/{key}", said
-        elif value["class"] not in PROPERTIES:
-            yield f"{path}/{key}", f"is a {value['class']}, which we never write"
+        if (_SHARED if is_shared else _OWN).get(key) != value["class"]:
+            yield f"{path}/{key}", f"is a {str(value['class'])[:40]}, which we never write there"
+        if value["class"] in WRITTEN:
+            yield from _our_object(value, f"{path}/{key}")
         for pointer, wanted in _pointed(value):
             if fault := _leads_nowhere(pointer, wanted, held, tenant, name):
                 yield f"{path}/{key}", fault
+
+
+def _our_object(value: Mapping[str, Any], path: str) -> Said:
+    kind = value["class"]
+    yield from _unwritten(value, kind, path)
+    for said in CHECKS[kind](value) if kind in CHECKS else ():
+        yield path, said
+    for key, way in _WAYS.items():
+        for each in _listed(value.get(key)):
+            if not isinstance(each, dict) or each.keys() != {way}:
+                what = "the declaration" if way == "use" else "the device"
+                yield f"{path}/{key}", f"points to something else than an object of {what}: write `{way}`"
+    for key, entry in (value.get("metadata") or {}).items():
+        if not key.startswith(f"{names.MARK}.") or entry.keys() != {"value"}:
+            yield f"{path}/metadata/{key}", _NOT_OURS
+    for position, member in enumerate(value.get("members", ()) if kind == "Pool" else ()):
+        for key in member:
+            if key in POOL_MEMBER and key not in MEMBER_WRITTEN:
+                yield f"{path}/members/{position}/{key}", _NOT_OURS
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _values(held: Any, path: str) -> Said:
@@ -230,7 +285,7 @@ def _leads_nowhere(
         return f"points to `{pointer}`: AS3 refuses names of one character"
     if len(parts) == 1:
         found = application.get(pointer)
-    elif len(parts) == 4 and parts[1] == name and _is_a(tenant.get(parts[2]), "Application"):
+    elif len(parts) == 4 and parts[:2] == ["", name] and _is_a(tenant.get(parts[2]), "Application"):
         found = tenant[parts[2]].get(parts[3])
     else:
         found = None

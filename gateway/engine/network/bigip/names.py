@@ -30,6 +30,8 @@ LABEL_LENGTH: Final = 64
 TEXT_LENGTH: Final = 255
 _SLUG_LENGTH: Final = 47
 _DIGITS: Final = 8
+_APART: Final = 32  # of the hash behind a text that was cut: 128 bits, so that nobody finds two with the same
+_APART_LABEL: Final = 16  # labels are read, nothing is found by them
 _OTHER_THAN_SAFE: Final = re.compile(r"[^A-Za-z0-9 ._:/@,=+*-]")
 _OTHER_THAN_WORD: Final = re.compile(r"[^A-Za-z0-9._:/@,=+*-]")
 _OTHER_THAN_LABEL: Final = re.compile(r"[^A-Za-z0-9 ._:/@,=+-]")
@@ -75,14 +77,14 @@ def word(text: str, limit: int = TEXT_LENGTH) -> str:
 
 def label(text: str) -> str:
     """The same as a label of AS3, which takes no `*`."""
-    return _told_apart(text, LABEL_LENGTH, _OTHER_THAN_LABEL)
+    return _told_apart(text, LABEL_LENGTH, _OTHER_THAN_LABEL, _APART_LABEL)
 
 
-def _told_apart(text: str, limit: int, other: re.Pattern[str]) -> str:
+def _told_apart(text: str, limit: int, other: re.Pattern[str], digits: int = _APART) -> str:
     if len(text) <= limit and not other.search(text):
         return text
     # No text keeps a `~` of its own.
-    return f"{other.sub('_', text[: limit - _DIGITS - 1])}~{_hex(text)[:_DIGITS]}"
+    return f"{other.sub('_', text[: limit - digits - 1])}~{_hex(text)[:digits]}"
 
 
 def _hex(text: str) -> str:

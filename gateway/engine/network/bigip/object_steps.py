@@ -1,20 +1,21 @@
 """Steps for everything that is no data group: virtual servers, pools and their members, monitors, profiles.
 
 A declared object that comes or goes is one step, a changed property another. What a property means to callers stands
-in two tables, `_MEANINGS` in sentences and `_CAUTIONS` in reasons to look twice; a property in neither is told by its
-name and values.
+in `_MEANINGS`, and reasons to look twice in `cautions.py`; a property in neither is told by its name and values. What
+is added says where it leads, and whatever it holds that we never write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from gateway.engine.network.bigip import cautions
+from gateway.engine.network.bigip.classes import MEMBER_WRITTEN, WRITTEN
 from gateway.engine.network.bigip.host_steps import host_of
-from gateway.engine.network.bigip.names import SHARED
-from gateway.engine.network.bigip.objects import at_port, listed, members_of
-from gateway.engine.network.bigip.phrases import count, owner_of, word_of
+from gateway.engine.network.bigip.names import MARK, SHARED
+from gateway.engine.network.bigip.objects import at_port, listed, member_names, members_of, names_of, pointed
+from gateway.engine.network.bigip.phrases import count, owner_of, some, word_of
 from gateway.engine.network.bigip.records import Record, stamp
 from gateway.engine.network.plan import Kind, Step
 
@@ -29,16 +30,25 @@ _NAMES: Final = {
 
 
 class Scene:
-    """What a plan is about. ``records``: by place, before and after; ``configured``: members of the settings."""
+    """What a plan is about. ``before`` and ``after``: records by place; ``configured``: members of the settings;
+    ``shared``: what the tenant's virtual servers will have in common."""
 
     def __init__(
-        self, tenant: str, environment: str, records: Iterable[Mapping[str, Record]], configured: Iterable[str]
+        self,
+        tenant: str,
+        environment: str,
+        before: Mapping[str, Record],
+        after: Mapping[str, Record],
+        configured: Iterable[str],
+        shared: object,
     ) -> None:
         self.tenant = tenant
         self.environment = environment
         self.configured = tuple(configured)
+        self.common: Declared = shared if isinstance(shared, dict) else {}
+        self.remaining = {record.entity for record in after.values()}
         by_entity: dict[str, set[str]] = {}
-        for each in records:
+        for each in (before, after):
             for place, record in each.items():
                 by_entity.setdefault(record.entity, set()).add(host_of(place))
         self._by_entity = {entity: tuple(sorted(hosts)) for entity, hosts in by_entity.items()}
@@ -67,51 +77,98 @@ def whole_step(scene: Scene, kind: Kind, path: str, value: Declared) -> Step:
     hosts = scene.hosts(path, value)
     entity, owner = stamp(value, "entity"), stamp(value, "owner")
     about = f" for `{entity}` of {owner_of('' if owner == '-' else owner)}" if entity else ""
-    detail, caution = _detail(scene, own, value)
-    sentence = f"{verb} {_NAMES.get(own, own)} `{path}`{about}{detail}"
+    sentence = f"{verb} {_NAMES.get(own, own)} `{path}`{about}"
     if kind is Kind.REMOVE:
-        caution = _LOSSES.get(own, "") if scene.is_shared(path) else ""
-        sentence += f"; it served {scene.whose(path, hosts)}" if own.startswith("Service_") else ""
+        sentence += _where(own, value) + (f"; it served {scene.whose(path, hosts)}" if _is_service(own) else "")
+        caution = _loss(scene, path, own, entity)
+    else:
+        detail, caution = _detail(scene, path, own, value)
+        sentence += detail
     before, after = (None, dict(value)) if kind is Kind.ADD else (dict(value), None)
     return Step(kind, path, sentence + ".", (entity,) if entity else (), hosts, before, after, caution)
 
 
-_LOSSES: Final = {
-    "Service_HTTPS": "nothing answers at its address any more",
-    "Pool": "requests have nowhere to go",
-    "Monitor": "nobody looks any more whether doors are up",
-    "TLS_Client": "BIG-IP speaks to the doors without TLS",
-}
+def _is_service(own: str) -> bool:
+    return own.startswith("Service_")
 
 
-def _detail(scene: Scene, own: str, value: Declared) -> tuple[str, str]:
-    """What the sentence about a whole object adds, and why to look twice."""
-    if own.startswith("Service_"):
-        ports = {"Service_HTTPS": 443}
-        where = [at_port(str(each), value.get("virtualPort", ports.get(own, 80)))
-                 for each in listed(value.get("virtualAddresses"))]  # fmt: skip
-        plain = own == "Service_HTTPS" and not value.get("serverTLS")
-        return f" at {word_of(where)}", "clients would be spoken to without TLS" if plain else ""
-    if own == "Pool":
-        names = list(members_of(value))
-        strange = [f"{name}: {why}" for name in names if (why := cautions.of_member(name, (), scene.configured))]
-        strange += [f"{name}: {why}" for name, why in cautions.of_outsiders(names).items() if why]
-        return f" with {word_of(names)}", "; ".join(dict.fromkeys(strange))
-    if own == "Monitor":
-        return f", up is {word_of(value.get('receive', 'HTTP/1.'))}", cautions.of_monitor(value)
-    if own == "TLS_Client" and value.get("validateCertificate") is not True:
-        return "", _UNCHECKED
-    if own == "HTTP_Profile" and value.get("xForwardedFor") is False:
-        return "", _NO_XFF
-    if own == "iRule":
-        return "", _ANYTHING
-    return "", ""
+def _loss(scene: Scene, path: str, own: str, entity: str) -> str:
+    if scene.is_shared(path):
+        return cautions.LOSSES.get(own, "")
+    return cautions.CUT_OFF if own == "Service_HTTPS" and entity in scene.remaining else ""
 
 
-_UNCHECKED: Final = "the doors' certificate is not checked: whoever gets in between reads all and answers for them"
-_NO_XFF: Final = "doors take BIG-IP's own address for every caller's"
-_ANYTHING: Final = "an iRule may do anything with what passes"
-_CUT_OFF: Final = "callers are cut off until DNS names the new address"
+def _where(own: str, value: Declared) -> str:
+    if _is_service(own):
+        port = value.get("virtualPort", 443 if own == "Service_HTTPS" else 80)
+        return f" at {word_of([at_port(str(each), port) for each in listed(value.get('virtualAddresses'))])}"
+    return f" with {word_of(list(members_of(value)))}" if own == "Pool" else ""
+
+
+def _detail(scene: Scene, path: str, own: str, value: Declared) -> tuple[str, str]:
+    """What the sentence about an object that is added says of it, and why to look twice."""
+    said = _where(own, value)
+    found: list[str] = []
+    if _is_service(own):
+        said += _leads(path, value)
+        found = cautions.of_service(path, value, scene.common)
+    elif own == "Pool":
+        addressed = member_names(value)
+        names = [name for name in members_of(value) if name in addressed]
+        found = [f"{name}: {why}" for name in names if (why := cautions.of_member(name, (), scene.configured))]
+        found += [f"{name}: {why}" for name, why in cautions.of_outsiders(names).items() if why]
+        found += [cautions.NAMELESS] if len(members_of(value)) > len(names) else []
+    elif own == "Monitor":
+        said = _asks(value)
+        found = [cautions.of_monitor(value)]
+    elif own == "TLS_Client":
+        name, asked, own_one = (word_of(value.get(key)) for key in ("serverName", "sendSNI", "clientCertificate"))
+        said = f", trusting {word_of(value.get('trustCA'))} to sign for {name}, asking for {asked}, showing {own_one}"
+        found = [] if value.get("validateCertificate") is True else [cautions.UNCHECKED]
+    elif own == "HTTP_Profile" and value.get("xForwardedFor") is False:
+        found = [cautions.NO_XFF]
+    elif own == "Certificate":
+        said = f" of {word_of(value.get('certificate'))} with key {word_of(value.get('privateKey'))}"
+    elif own == "iRule":
+        found = [cautions.ANYTHING]
+    if odd := _odd(own, value):
+        said += f", with {some(odd)}"
+        found.append(f"Stagedoor writes no {some(odd)}")
+    return said, "; ".join(dict.fromkeys(filter(None, found)))
+
+
+def _asks(monitor: Declared) -> str:
+    port = f" at port {word_of(monitor['targetPort'])}" if "targetPort" in monitor else ""
+    shows = f" with the certificate of {word_of(monitor['clientTLS'])}" if monitor.get("clientTLS") else ""
+    times = f"each {word_of(monitor.get('interval', 5))} s, for {word_of(monitor.get('timeout', 16))} s at most"
+    up, drain = word_of(monitor.get("receive", "HTTP/1.")), word_of(monitor.get("receiveDown"))
+    return f" that asks {word_of(monitor.get('send'))}{port}{shows} {times}, up is {up}, draining is {drain}"
+
+
+def _leads(path: str, value: Declared) -> str:
+    """Where a virtual server's requests go, and what they pass on the way."""
+    folder = path.rpartition("/")[0]
+    said = []
+    if value.get("pool"):
+        tls = value.get("clientTLS")
+        over = f"over TLS by {word_of(pointed(folder, tls))}" if tls else "in the clear"
+        said.append(f"requests go to pool {word_of(pointed(folder, value['pool']))} {over}")
+    if value.get("iRules"):
+        said.append(f"iRules {word_of([pointed(folder, each) for each in listed(value['iRules'])])}")
+    if value.get("serverTLS"):
+        said.append(f"clients see {word_of(value['serverTLS'])}")
+    if apm := [value[key] for key in ("profileAccess", "policyPerRequestAccess") if value.get(key)]:
+        said.append(f"APM checks by {word_of(apm)}")
+    return f": {', '.join(said)}" if said else ""
+
+
+def _odd(own: str, value: Declared) -> list[str]:
+    """What an object holds that we never write. Remarks mean nothing."""
+    odd = value.keys() - WRITTEN.get(own, frozenset(("class",))) - {"label", "remark"}
+    for entry in listed(value.get("members")) if own == "Pool" else ():
+        odd |= entry.keys() - MEMBER_WRITTEN if isinstance(entry, dict) else set()
+    return sorted(odd)
+
 
 #: Class and property -> what it means that it changed, from `{0}` to `{1}`; `{2}` is whose hosts.
 _MEANINGS: Final[Mapping[tuple[str, str], str]] = {
@@ -135,46 +192,6 @@ _MEANINGS: Final[Mapping[tuple[str, str], str]] = {
     ("HTTP_Profile", "xForwardedFor"): "Turns telling doors the callers' addresses, for {2}, from {0} to {1}",
 }
 
-#: Class and property -> why to look twice, given the object before and after.
-_CAUTIONS: Final[Mapping[tuple[str, str], Callable[[Declared, Declared], str]]] = {
-    ("Service", "class"): lambda _, new: "clients are spoken to without TLS" if new["class"] == "Service_HTTP" else "",
-    ("Service", "virtualAddresses"): lambda _, __: _CUT_OFF,
-    ("Service", "virtualPort"): lambda _, __: "callers of the old port are cut off",
-    ("Service", "pool"): lambda _, new: "requests go to other machines" if new.get("pool") else "requests go nowhere",
-    ("Service", "serverTLS"): lambda _, new: "clients see another certificate, or none",
-    ("Service", "clientTLS"): lambda _, new: "" if new.get("clientTLS") else "requests go to the doors in the clear",
-    ("Service", "iRules"): lambda old, new: _ANYTHING if new.get("iRules") else "the rules that ran do no more",
-    ("Service", "profileAccess"): lambda _, new: "" if new.get("profileAccess") else "APM checks nobody any more",
-    ("Service", "policyPerRequestAccess"): lambda _, new: (
-        "" if new.get("policyPerRequestAccess") else "APM checks no request any more"
-    ),
-    ("Service", "enable"): lambda _, new: "nothing answers there" if new.get("enable") is False else "",
-    ("Service", "snat"): lambda _, __: "doors that do not know the new addresses stop trusting BIG-IP",
-    ("Service", "allowVlans"): lambda _, __: "who can reach the virtual server changes",
-    ("Service", "rejectVlans"): lambda _, __: "who can reach the virtual server changes",
-    ("Pool", "monitors"): lambda _, new: "" if new.get("monitors") else "doors count as up whatever they say",
-    ("Monitor", "send"): lambda _, __: "doors that do not answer it count as down",
-    ("Monitor", "receive"): lambda _, new: cautions.of_monitor(new),
-    ("Monitor", "receiveDown"): lambda _, new: "" if new.get("receiveDown") else "drains are not seen",
-    ("Monitor", "interval"): lambda _, new: cautions.of_monitor(new),
-    ("Monitor", "timeout"): lambda _, new: cautions.of_monitor(new),
-    ("Monitor", "reverse"): lambda _, new: cautions.of_monitor(new),
-    ("TLS_Client", "validateCertificate"): lambda _, new: "" if new.get("validateCertificate") is True else _UNCHECKED,
-    ("TLS_Client", "trustCA"): lambda _, __: "whoever holds that authority's key can pass for a door",
-    ("TLS_Client", "serverName"): lambda _, __: "a certificate for another name passes for a door's",
-    ("TLS_Client", "ignoreExpired"): lambda _, new: "certificates that ended pass" if new.get("ignoreExpired") else "",
-    ("TLS_Client", "ignoreUntrusted"): lambda _, new: _UNCHECKED if new.get("ignoreUntrusted") else "",
-    ("TLS_Client", "clientCertificate"): lambda _, new: (
-        "" if new.get("clientCertificate") else "doors cannot tell BIG-IP from anybody else"
-    ),
-    ("HTTP_Profile", "xForwardedFor"): lambda _, new: _NO_XFF if new.get("xForwardedFor") is False else "",
-    ("HTTP_Profile", "trustXFF"): lambda _, new: "callers may write their own address" if new.get("trustXFF") else "",
-    ("iRule", "iRule"): lambda _, __: _ANYTHING,
-    ("Tenant", "enable"): lambda _, new: "nothing of the tenant answers" if new.get("enable") is False else "",
-    ("Tenant", "label"): lambda _, __: "it is the mark by which the tenant is known to be ours",
-    ("Application", "enable"): lambda _, new: "nothing of it answers" if new.get("enable") is False else "",
-}
-
 
 def change_steps(scene: Scene, path: str, old: Declared, new: Declared) -> Iterator[Step]:
     """The properties in which two declared objects differ."""
@@ -187,6 +204,8 @@ def change_steps(scene: Scene, path: str, old: Declared, new: Declared) -> Itera
             yield from _member_steps(scene, path, old, new)
         elif key == "metadata":
             yield from _stamp_steps(scene, path, old, new)
+            if _not_ours(was) != _not_ours(becomes):
+                yield _property_step(scene, path, key, old, new)
         else:
             yield _property_step(scene, path, key, old, new)
 
@@ -195,6 +214,8 @@ def _property_step(scene: Scene, path: str, key: str, old: Declared, new: Declar
     own = str(new.get("class", ""))
     sort = "Service" if own.startswith("Service_") else own
     was, becomes = old.get(key), new.get(key)
+    if key == "metadata":
+        was, becomes = _not_ours(was), _not_ours(becomes)
     hosts = scene.hosts(path, old, new)
     whose = scene.whose(path, hosts)
     if (sort, key) == ("TLS_Client", "validateCertificate"):
@@ -204,7 +225,7 @@ def _property_step(scene: Scene, path: str, key: str, old: Declared, new: Declar
     else:
         what = f"`{key}` of {_NAMES.get(own, own)} `{path}`"
         said = f"Changes {what} from {word_of(was)} to {word_of(becomes)}, for {whose}"
-    judge = _CAUTIONS.get((sort, key))
+    judge = cautions.OF_PROPERTY.get((sort, key))
     caution = judge(old, new) if judge else ""
     entity = stamp(new, "entity") or stamp(old, "entity")
     return Step(
@@ -213,7 +234,7 @@ def _property_step(scene: Scene, path: str, key: str, old: Declared, new: Declar
 
 
 def _member_steps(scene: Scene, path: str, old: Declared, new: Declared) -> Iterator[Step]:
-    before, after = _by_name(old), _by_name(new)
+    before, after, addressed = _by_name(old), _by_name(new), member_names(new)
     hosts = scene.hosts(path)
     whose = scene.whose(path, hosts)
     for name in before.keys() - after.keys():
@@ -222,22 +243,22 @@ def _member_steps(scene: Scene, path: str, old: Declared, new: Declared) -> Iter
         yield Step(Kind.REMOVE, f"{path} {name}", said, (), hosts, before=before[name], caution=caution)
     for name in after.keys() - before.keys():
         said = f"Sends requests of {whose} to {name} too."
-        caution = cautions.of_member(name, before, scene.configured)
+        caution = cautions.of_member(name, before, scene.configured) if name in addressed else cautions.NAMELESS
         yield Step(Kind.ADD, f"{path} {name}", said, (), hosts, after=after[name], caution=caution)
     for name in before.keys() & after.keys():
         for key in sorted(before[name].keys() | after[name].keys()):
             was, becomes = before[name].get(key), after[name].get(key)
             if was != becomes and key != "adminState":
                 said = f"Changes `{key}` of door {name} from {word_of(was)} to {word_of(becomes)}, for {whose}."
-                yield Step(Kind.CHANGE, f"{path} {name} {key}", said, (), hosts, was, becomes)
+                caution = "" if key in MEMBER_WRITTEN else cautions.OTHER_SHARE
+                yield Step(Kind.CHANGE, f"{path} {name} {key}", said, (), hosts, was, becomes, caution)
 
 
 def _by_name(pool: Declared) -> dict[str, dict[str, Any]]:
     return {
-        at_port(str(address), entry.get("servicePort")): {k: v for k, v in entry.items() if k != "serverAddresses"}
+        name: {key: each for key, each in entry.items() if key != "serverAddresses"} if isinstance(entry, dict) else {}
         for entry in listed(pool.get("members"))
-        if isinstance(entry, dict)
-        for address in listed(entry.get("serverAddresses"))
+        for name in names_of(entry)
     }
 
 
@@ -260,6 +281,12 @@ def _stamp_steps(scene: Scene, path: str, old: Declared, new: Declared) -> Itera
         yield Step(
             Kind.CHANGE, f"{path} metadata", said, entities, hosts, old.get("metadata"), new.get("metadata")
         )
+
+
+def _not_ours(metadata: object) -> object:
+    if not isinstance(metadata, dict):
+        return metadata or {}
+    return {name: said for name, said in metadata.items() if not name.startswith(f"{MARK}.")}
 
 
 _MARKS: Final = "Notes new marks on"

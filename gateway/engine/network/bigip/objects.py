@@ -8,12 +8,14 @@ Both give the same values for the same thing, so a difference is an edit. A pool
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 Parts = dict[str, dict[str, Any]]
 
 _BASIC: Final = "/Common/http"  # what AS3 calls `basic`
+_SNAT: Final = {"auto": "automap", "none": "none"}
 
 
 def declared(name: str, tenant: Mapping[str, Any]) -> Parts:
@@ -36,8 +38,9 @@ def _declare(parts: Parts, folder: str, own: str, value: Mapping[str, Any]) -> N
     if kind == "Service_HTTPS" and value.get("redirect80", True):
         parts[f"{path}-Redirect-"] = {"kind": "virtual"}
     if kind == "Pool":
+        addressed = member_names(value)
         for member in members_of(value):
-            parts[f"{path} {member}"] = {"kind": "member"}
+            parts[f"{path} {member}"] = {"kind": "member" if member in addressed else ""}
 
 
 def _service(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,6 +57,8 @@ def _service(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
         for key in ("profileHTTP", "profileMultiplex", "serverTLS", "clientTLS", "profileAccess")
         for each in listed(value.get(key))
     )
+    if (snat := _SNAT.get(str(value.get("snat", "auto")))) is not None:
+        part["source addresses"] = snat
     if "policyPerRequestAccess" in value:
         part["access policy"] = pointed(folder, value["policyPerRequestAccess"])
     part["metadata"] = _stamps(value.get("metadata"))
@@ -83,6 +88,7 @@ def _tls_client(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
         part["authorities"] = pointed(folder, value["trustCA"])
     if value.get("serverName"):
         part["server name"] = value["serverName"]
+    part["sni"] = value.get("sendSNI", "")
     return part
 
 
@@ -96,7 +102,13 @@ def _data_group(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _http(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    return {"kind": "http", "forwarded for": value.get("xForwardedFor", True) is not False}
+    said = value.get("insertHeader")
+    header = f"{said.get('name')}: {said.get('value')}" if isinstance(said, dict) else ""
+    return {"kind": "http", "forwarded for": value.get("xForwardedFor", True) is not False, "inserted header": header}
+
+
+def _rule(text: object) -> dict[str, Any]:
+    return {"kind": "rule"} | ({"text": lines_of(text)} if isinstance(text, str) else {})
 
 
 def _one_connect(_: str, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,18 +124,36 @@ _DECLARED: Final[Mapping[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]
     "Data_Group": _data_group,
     "HTTP_Profile": _http,
     "Multiplex_Profile": _one_connect,
-    "iRule": lambda _, __: {"kind": "rule"},
+    "iRule": lambda _, value: _rule(value.get("iRule")),
 }
 
 
 def members_of(pool: Mapping[str, Any]) -> dict[str, str]:
     """Member name -> `adminState` of a declared pool."""
-    found = {}
-    for entry in listed(pool.get("members")):
-        if isinstance(entry, dict):
-            for address in listed(entry.get("serverAddresses")):
-                found[at_port(str(address), entry.get("servicePort"))] = str(entry.get("adminState", "enable"))
-    return found
+    return {
+        name: str(entry.get("adminState", "enable")) if isinstance(entry, dict) else ""
+        for entry in listed(pool.get("members"))
+        for name in names_of(entry)
+    }
+
+
+def member_names(pool: Mapping[str, Any]) -> set[str]:
+    """Those of members with an address."""
+    return {
+        name for entry in listed(pool.get("members")) if not is_nameless(entry) for name in names_of(entry)
+    }
+
+
+def names_of(entry: Any) -> list[str]:
+    """The members that an entry of a declared pool makes, by name. Of one without addresses, which somebody else
+    fills in (`fqdn`, `servers`, …), its text: none of them is passed over."""
+    if is_nameless(entry):
+        return [json.dumps(entry, sort_keys=True, ensure_ascii=False)]
+    return [at_port(str(address), entry.get("servicePort")) for address in listed(entry["serverAddresses"])]
+
+
+def is_nameless(entry: Any) -> bool:
+    return not (isinstance(entry, dict) and listed(entry.get("serverAddresses")))
 
 
 def at_port(address: str, port: object) -> str:
@@ -169,3 +199,13 @@ def mask_of(said: object) -> str:
 def listed(value: object) -> list[Any]:
     """One is a list of one, none is an empty one."""
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def lines_of(text: str) -> dict[str, str]:
+    """An iRule line by line; how it is indented means nothing."""
+    return {f"line {number}": " ".join(line.split()) for number, line in enumerate(text.strip().splitlines(), start=1)}
+
+
+def text_of(said: object) -> str:
+    """A device's text; it leaves out what it has none for, or writes `none`."""
+    return "" if said in (None, "none") else str(said)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -23,6 +24,7 @@ from gateway.engine.network.bigip.icontrol import COLLECTIONS, STATES, found
 from gateway.engine.network.bigip.lock_key import MEMBER, lock_key_of
 from gateway.engine.network.bigip.names import MARK
 from gateway.engine.network.bigip.objects import Parts
+from gateway.engine.network.bigip.phrases import clean, count
 from gateway.engine.network.bigip.records import entities_of
 from gateway.engine.network.bigip.references import references_of
 from gateway.engine.network.bigip.units import IN_STEP, sync_of
@@ -32,6 +34,8 @@ from gateway.engine.network.plan import Observed
 T = TypeVar("T")
 
 DECLARE: Final = "/mgmt/shared/appsvcs/declare"
+TOLD: Final = 10  # drained members that are named
+NAME_MOST: Final = 200  # characters of a name that a device made
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ async def observe(client: Client, name: str, environment: BigipEnvironment) -> S
     key = tenant.pop(MEMBER, None) if declaration is not None else ""
     lock_key = key if isinstance(key, str) else lock_key_of(tenant)
     drains = drains_of(parts)
-    remarks = [f"`{path}` was drained by an operator (`{state}`) and stays so" for path, state in drains.items()]
+    remarks = _remarks_on(drains)
     if sync.status and sync.status not in IN_STEP:
         remarks.append(f"the device group is not in step: `{sync.status}`")
     if declaration is None and parts:
@@ -68,11 +72,23 @@ async def observe(client: Client, name: str, environment: BigipEnvironment) -> S
         unit=client.unit,
         sync=sync.status,
         remarks=tuple(remarks),
-        drained=tuple(drains),
+        drained=(*(clean(path, NAME_MOST) for path in islice(drains, TOLD)), *_more(drains)),
         entities=entities_of(tenant),
         parts=parts | references,
     )
     return Sight(observed, lock_key)
+
+
+def _remarks_on(drains: Mapping[str, str]) -> list[str]:
+    told = [
+        f"`{clean(path, NAME_MOST)}` was drained by an operator (`{state}`) and stays so"
+        for path, state in islice(drains.items(), TOLD)
+    ]
+    return [*told, *(f"{each}: drained by operators, and they stay so" for each in _more(drains))]
+
+
+def _more(drains: Mapping[str, str]) -> list[str]:
+    return [count(len(drains) - TOLD, "more member")] if len(drains) > TOLD else []
 
 
 async def declaration_of(client: Client, name: str) -> dict[str, Any] | None:
@@ -87,13 +103,18 @@ async def declaration_of(client: Client, name: str) -> dict[str, Any] | None:
 
 async def parts_of(client: Client, name: str) -> Parts:
     """The objects in the partition. Raises `DeviceFault`."""
-    answers = await together(*(client.read(_collection(path, name)) for path in COLLECTIONS))
     parts: Parts = {}
-    for path, answer in zip(COLLECTIONS, answers, strict=True):
-        if not isinstance(answer, dict):
-            raise Unreachable(f"{client.where} answers for `{path}` with what is no collection")
-        parts |= {at: part for at, part in found(path, answer).items() if at.startswith(f"/{name}/")}
+    for each in await together(*(_parts_at(client, path, name) for path in COLLECTIONS)):
+        parts |= each
     return parts
+
+
+async def _parts_at(client: Client, path: str, name: str) -> Parts:
+    """Of one collection. What it answered is let go at once: a hostile answer is large, and there are nine."""
+    answer = await client.read(_collection(path, name))
+    if not isinstance(answer, dict):
+        raise Unreachable(f"{client.where} answers for `{path}` with what is no collection")
+    return {at: part for at, part in found(path, answer).items() if at.startswith(f"/{name}/")}
 
 
 def fingerprint_of(name: str, declaration: Mapping[str, Any] | None, lock_key: str, parts: Parts) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.engine.network.bigip.answers import shown
+from gateway.engine.network.bigip.answers import LONGEST, shown
 
 
 def word_of(value: object) -> str:
@@ -31,10 +31,10 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def owner_of(group: str) -> str:
-    return f"`{shown(group)}`" if group else "nobody"
+    return f"`{clean(group, LONGEST)}`" if group else "nobody"
 
 
 def clean(text: str, most: int = 600) -> str:
     """A whole sentence, whatever names a device put into it."""
-    text = "".join(each if each.isprintable() else "\ufffd" for each in text)
-    return text if len(text) <= most else text[:most] + "…"
+    begins = "".join(each if each.isprintable() else "\ufffd" for each in text[:most])
+    return begins if len(text) <= most else begins + "…"

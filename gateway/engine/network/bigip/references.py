@@ -123,7 +123,7 @@ async def _expressions(client: Client, policy: str) -> list[str]:
     rules = [
         rule
         for item in items
-        if isinstance(item, dict) and item.get("name") in own
+        if isinstance(item, dict) and str(item.get("name")) in own
         for rule in listed(item.get("rules"))
     ]
     return [str(rule.get("expression", "")) for rule in rules if isinstance(rule, dict)]

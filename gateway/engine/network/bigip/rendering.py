@@ -70,7 +70,8 @@ def _remarks(desired: Desired, environment: BigipEnvironment, addresses: Mapping
     for place in desired.places:
         is_own = place.address not in ("", environment.virtual_address)
         if is_own and addresses.get(place.entity) != place.address:
-            remarks.append(f"{place.entity} does not get {place.address}: it is another's, or outside of `networks`")
+            why = "it is or was another's, or outside of `networks`"
+            remarks.append(f"{place.entity} does not get {place.address}: {why}")
     if len(addresses) > APPLICATIONS:
         remarks.append(f"{len(addresses)} applications in one tenant; F5 advises no more than about {APPLICATIONS}")
     return remarks

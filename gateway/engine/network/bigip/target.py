@@ -21,10 +21,11 @@ from gateway.engine.network.bigip.differences import deletions, ordered, repairs
 from gateway.engine.network.bigip.drains import drains_of, with_drains, without_drains
 from gateway.engine.network.bigip.drifting import drifts
 from gateway.engine.network.bigip.lint import faults_of
-from gateway.engine.network.bigip.names import MARK, tenant_name
+from gateway.engine.network.bigip.names import MARK, tenant_name, word
 from gateway.engine.network.bigip.objects import at_port
 from gateway.engine.network.bigip.observe import observe
 from gateway.engine.network.bigip.phrases import clean, word_of
+from gateway.engine.network.bigip.records import policy_in
 from gateway.engine.network.bigip.references import uncovered
 from gateway.engine.network.bigip.schema import schema_faults
 from gateway.engine.network.bigip.units import DeviceGroup
@@ -116,6 +117,9 @@ class BigipTarget:
         own = [key for key, value in plan.content.items() if isinstance(value, dict) and value.get("class") == "Tenant"]
         if own != [self._name] or plan.content[self._name].get("label") != MARK:
             raise Rejected(f"the plan's declaration must hold tenant `{self._name}` with label `{MARK}` and no other")
+        noted = policy_in(plan.content[self._name], word(self.environment))
+        if noted != word(plan.version):
+            raise Rejected(f"the plan is for policy {word_of(plan.version)}, its declaration notes {word_of(noted)}")
         faults = faults_of(plan.content) or schema_faults(plan.content, self._group.device.as3_schema)
         if faults:
             told = "; ".join(faults[:_TOLD_FAULTS])

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from gateway.engine.network.bigip.answers import Answer, is_missing, results_of, shown
+from gateway.engine.network.bigip.answers import Answer, is_missing, results_of
 from gateway.engine.network.bigip.client import Client
 from gateway.engine.network.bigip.patience import Polls
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
@@ -84,8 +84,8 @@ async def ran(client: Client, path: str, body: Any) -> None:
             is_started = await _started(client, path, number)
         if state == "FAILED":
             why = said.get("_taskErrorMessage") or said.get("message") or "without a word"
-            raise Rejected(f"task {number} of `{path}` failed on {client.where}: {shown(str(why))}")
-    raise Unknown(f"how task {number} of `{path}` on {client.where} ended is not known: {shown(state)}")
+            raise Rejected(f"task {number} of `{path}` failed on {client.where}: {client.shown(str(why))}")
+    raise Unknown(f"how task {number} of `{path}` on {client.where} ended is not known: {client.shown(state)}")
 
 
 async def _started(client: Client, path: str, number: int) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,8 @@ UNSAID_LIFE_S: Final = 1200.0
 SHORTEST_LIFE_S: Final = 60.0
 RENEWED_AT: Final = 0.7  # of the life
 HELD_OFF_S: Final = 300.0  # after a refused password
+KNOWN: Final = 4  # tokens that are kept out of messages: answers to older ones may still be under way
+LONGEST_TOKEN: Final = 512  # characters; TMOS gives 26
 LOGIN: Final = "/mgmt/shared/authn/login"
 TOKENS: Final = "/mgmt/shared/authz/tokens/"
 
@@ -50,6 +53,8 @@ class Tokens:
         self._time = time
         self._one_at_a_time = asyncio.Lock()
         self._held: _Held | None = None
+        self._given: deque[str] = deque(maxlen=KNOWN)
+        self._last_password = ""
         self._refused: tuple[tuple[int, ...], float] | None = None  # the file's stamp, and until when it counts
         self._crowded_until_s = 0.0
         self._crowded_ceiling_s = SHORTEST_S
@@ -76,8 +81,8 @@ class Tokens:
             self._held = None
 
     def known(self) -> tuple[str, ...]:
-        """What must not be shown."""
-        return (self._held.text,) if self._held is not None else ()
+        """What must not be shown: the last password, the token and those before it."""
+        return (self._last_password, *self._given)
 
     async def close(self) -> None:
         held, self._held = self._held, None
@@ -110,6 +115,7 @@ class Tokens:
         if now_s < self._crowded_until_s:
             raise Busy(f"{self._where} has no room for another login of `{self._device.username}` yet")
         password, stamp = self._password()
+        self._last_password = password
         if self._refused is not None and self._refused[0] == stamp and now_s < self._refused[1]:
             raise self._refusal()
         body = {
@@ -123,17 +129,18 @@ class Tokens:
             self._refused = (stamp, now_s + HELD_OFF_S)
             raise self._refusal()
         if answer.status != 200:
-            raise self._failure(answer, password)
+            raise self._failure(answer)
         token = answer.members.get("token")
         text = token.get("token") if isinstance(token, dict) else None
-        if not isinstance(token, dict) or not isinstance(text, str) or not text.isascii() or not text.isalnum():
+        if not isinstance(token, dict) or not isinstance(text, str) or not _is_token(text):
             raise Unreachable(f"{self._where} answers a login with what is none: is it a BIG-IP?")
+        self._given.append(text)
         self._crowded_ceiling_s = SHORTEST_S
         life_s = min(max(_seconds(token.get("timeout")) or UNSAID_LIFE_S, SHORTEST_LIFE_S), ABSOLUTE_S)
         return _Held(text, now_s, life_s, now_s + RENEWED_AT * life_s, now_s + life_s)
 
-    def _failure(self, answer: Answer, password: str) -> DeviceFault:
-        said = shown(message_of(answer), (password,))
+    def _failure(self, answer: Answer) -> DeviceFault:
+        said = shown(message_of(answer), self.known())
         if has_too_many_tokens(answer):
             self._crowded_until_s = self._time.monotonic() + self._time.uniform(0.0, self._crowded_ceiling_s)
             self._crowded_ceiling_s = min(2 * self._crowded_ceiling_s, LONGEST_S)
@@ -169,6 +176,10 @@ class Tokens:
             await self._ask("DELETE", TOKENS + token, None, token)
         except (DeviceFault, Lost):
             pass
+
+
+def _is_token(text: str) -> bool:
+    return text.isascii() and text.isalnum() and len(text) <= LONGEST_TOKEN
 
 
 def _seconds(said: object) -> float:

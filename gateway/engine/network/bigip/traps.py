@@ -6,21 +6,26 @@ Each function is given one object and says each fault as the rest of a sentence 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
 from gateway.engine.network.bigip import names
 from gateway.engine.network.bigip.classes import MONITORS
+from gateway.engine.network.bigip.declaration import HTTPS_REDIRECT, PROXY_RULE
 
 MAX_RECORD_BYTES: Final = 65_520
 _ERRORS: Final = "HTTP/1.0 400 Bad Request\r\nHTTP/1.1 503 Service Unavailable\r\nstagedoor-state: failing\r\n"
+_PLAIN: Final = re.compile(r"[\w :./-]{1,200}")  # a pattern without repetition: it cannot take long
 
 
 def _service_faults(service: Mapping[str, Any]) -> Iterator[str]:
     addresses = service.get("virtualAddresses", ())
     if not addresses:
         yield "has no `virtualAddresses`"
+    elif len(addresses) > 1:
+        yield "listens at more than one of `virtualAddresses`"
     for address in addresses:
         try:
             ip_address(address)
@@ -28,16 +33,35 @@ def _service_faults(service: Mapping[str, Any]) -> Iterator[str]:
             yield f"listens at `{str(address)[:60]}`, which is no address"
     if service.get("persistenceMethods") != []:
         yield "leaves persistence to AS3, which sets cookies of its own; write `persistenceMethods: []`"
-    rules = [rule.get("use", "") for rule in service.get("iRules", ()) if isinstance(rule, dict)]
-    if "profileMultiplex" in service and any(rule.rpartition("/")[2] == names.PROXY for rule in rules):
+    if service.get("snat") != "auto":
+        yield "shows doors other addresses than BIG-IP's own, which they trust; write `snat: auto`"
+    if "profileMultiplex" in service and any(_names_proxy(rule) for rule in service.get("iRules", ())):
         yield "says a PROXY line once per connection, and OneConnect gives that connection to many clients"
     if "policyPerRequestAccess" in service and "profileAccess" not in service:
         yield "has `policyPerRequestAccess` without `profileAccess`"
-    if service["class"] == "Service_HTTPS":
-        if service.get("redirect80") is not False:
-            yield "opens port 80 unless it says `redirect80: false`"
-        if "serverTLS" not in service:
-            yield "has no `serverTLS`: clients would see no certificate"
+    if service["class"] == "Service_HTTP":
+        if service.get("iRules") != [{"bigip": HTTPS_REDIRECT}] or service.get("profileHTTP") != "basic":
+            yield f"does more than send to HTTPS by `{HTTPS_REDIRECT}`, all that a plain one is for"
+    else:
+        yield from _https_faults(service)
+
+
+def _names_proxy(rule: Any) -> bool:
+    return isinstance(rule, dict) and str(rule.get("use", "")).rpartition("/")[2] == names.PROXY
+
+
+def _https_faults(service: Mapping[str, Any]) -> Iterator[str]:
+    if service.get("redirect80") is not False:
+        yield "opens port 80 unless it says `redirect80: false`"
+    if "serverTLS" not in service:
+        yield "has no `serverTLS`: clients would see no certificate"
+    if "pool" not in service:
+        yield "has no `pool`: requests would go nowhere"
+    if "profileMultiplex" not in service and not any(_names_proxy(rule) for rule in service.get("iRules", ())):
+        yield "has neither OneConnect nor PROXY lines, of which each of ours has one"
+    http = service.get("profileHTTP")
+    if not isinstance(http, dict) or http.keys() != {"use"}:
+        yield "has another HTTP profile than the tenant's: doors may take BIG-IP's address for every caller's"
 
 
 def _pool_faults(pool: Mapping[str, Any]) -> Iterator[str]:
@@ -47,7 +71,11 @@ def _pool_faults(pool: Mapping[str, Any]) -> Iterator[str]:
     for member in pool.get("members", ()):
         if member.get("shareNodes") is not True:
             yield "has a member without `shareNodes`, which collides with that of another tenant"
-        for address in member.get("serverAddresses", ()):
+        addresses = member.get("serverAddresses")
+        if not isinstance(addresses, list) or not addresses:
+            yield "has a member without `serverAddresses`: somebody else would say who gets the requests"
+            continue
+        for address in addresses:
             there = (str(address), member.get("servicePort"))
             if there in seen:
                 yield f"has the member {there[0]}:{there[1]} twice"
@@ -62,8 +90,8 @@ def _monitor_faults(monitor: Mapping[str, Any]) -> Iterator[str]:
     up, drain = str(monitor.get("receive", "")), str(monitor.get("receiveDown", ""))
     if not monitor.get("send") or not up:
         yield "leaves `send` or `receive` to AS3, whose `HTTP/1.` takes an error for health"
-    elif not _is_pattern(up) or re.search(up, _ERRORS):
-        yield "takes an error for health: its `receive` matches one, or is no pattern"
+    elif not _PLAIN.fullmatch(up) or re.search(up, _ERRORS):
+        yield "takes an error for health: its `receive` matches one, or is no pattern of letters, digits and ` :./-`"
     if drain and (up in drain or drain in up):
         yield "cannot tell `receive` from `receiveDown`: one holds the other"
     if monitor.get("reverse"):
@@ -83,12 +111,21 @@ def _tls_faults(profile: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _data_group_faults(group: Mapping[str, Any]) -> Iterator[str]:
+    if group.get("keyDataType") != "string":
+        yield "has keys that are no text; write `keyDataType: string`"
+    if any(record.keys() != {"key", "value"} for record in group.get("records", ())):
+        yield "has a record that is no key and value"
     keys = [record.get("key") for record in group.get("records", ())]
-    if len(set(keys)) < len(keys):
-        yield f"has the record `{next(key for key in keys if keys.count(key) > 1)}` twice"
+    if twice := [key for key, times in Counter(keys).items() if times > 1]:
+        yield f"has the record `{twice[0]}` twice"
     for record in group.get("records", ()):
         if len(str(record.get("value", "")).encode()) > MAX_RECORD_BYTES:
             yield f"has a record of more than {MAX_RECORD_BYTES} bytes, `{record.get('key')}`"
+
+
+def _rule_faults(rule: Mapping[str, Any]) -> Iterator[str]:
+    if rule.get("iRule") != PROXY_RULE or rule.get("expand") is not False:
+        yield "is another iRule than the one that writes PROXY lines, and may do anything"
 
 
 CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
@@ -98,16 +135,9 @@ CHECKS: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
     "Monitor": _monitor_faults,
     "TLS_Client": _tls_faults,
     "Data_Group": _data_group_faults,
+    "iRule": _rule_faults,
 }
 
 
 def is_reference(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("bigip", "use")
-
-
-def _is_pattern(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return True

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from gateway.config_devices import Bigip
-from gateway.engine.network.bigip.answers import shown
 from gateway.engine.network.bigip.client import Client
 from gateway.engine.network.bigip.patience import Limits, Time
 from gateway.engine.network.bigip.tasks import ran
@@ -74,7 +73,7 @@ class DeviceGroup:
             elif state == ACTIVE:
                 active.append(client)
             else:
-                others.append(f"{client.where} says {shown(state) or 'nothing'}")
+                others.append(f"{client.where} says {client.shown(state) or 'nothing'}")
         self._active = active[0] if len(active) == 1 else None
         if self._active is not None:
             return self._active
@@ -113,7 +112,7 @@ async def sync_of(client: Client) -> Sync:
     said = await client.read(_SYNC)
     for entries in _nested(said):
         if status := _description(entries, "status"):
-            return Sync(shown(status), shown(_description(entries, "mode")))
+            return Sync(client.shown(status), client.shown(_description(entries, "mode")))
     return Sync("")
 
 

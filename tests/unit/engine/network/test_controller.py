@@ -48,9 +48,9 @@ class World:
         return Connection(device.targets(*(each.environment for each in said.environments)), device.close)
 
     @asynccontextmanager
-    async def running(self, *, follows: bool = True) -> AsyncIterator[Controller]:
+    async def running(self, *, follows: bool = True, pace: Pace = QUICK) -> AsyncIterator[Controller]:
         controller = Controller(
-            self.folder, self.folder / "audit", self.connect, trouble=lambda: self.trouble, follows=follows, pace=QUICK
+            self.folder, self.folder / "audit", self.connect, trouble=lambda: self.trouble, follows=follows, pace=pace
         )
         try:
             yield controller
@@ -277,6 +277,85 @@ def test_a_question_that_cannot_be_answered_says_why(
             answer = await asked(controller, **question)
             assert answer["fault"] == code
             assert text in answer["why"]
+
+    run(scene)
+
+
+# === a reload amid a person's apply ===
+
+PATIENT = QUICK._replace(patience_s=HARNESS_S)
+
+
+@asynccontextmanager
+async def applying(world: World, *, follows: bool = False) -> AsyncIterator[tuple[Controller, Any, Any]]:
+    """A person's apply that is under way until the device's gate is opened; the plan, and its answer."""
+    async with world.running(follows=follows, pace=PATIENT) as controller:
+        controller.adopt(settings(device_settings(prod="plan")))
+        controller.follow(news("a"))
+        await controller.spread()
+        planned = await asked(controller, t="device_plan", device="lb1", environment="prod")
+        device = world.devices["lb1"]
+        device.gate = asyncio.Event()
+        answer = asyncio.get_running_loop().create_task(asked(controller, t="device_apply", plan=planned["plan"]))
+        await until(lambda: device.writing == 1)
+        yield controller, planned["plan"], answer
+
+
+async def a_while() -> None:
+    for _ in range(10):
+        await asyncio.to_thread(lambda: None)
+
+
+def test_a_reload_leaves_a_persons_apply_its_connection(world: World) -> None:
+    async def scene() -> None:
+        async with applying(world) as (controller, _, answer):
+            device = world.devices["lb1"]
+            controller.adopt(settings(replace(device_settings(prod="plan"), removed_most=7)))
+            await a_while()
+            assert not device.is_closed
+            assert device.gate is not None
+            device.gate.set()
+            assert (await answer)["done"]
+            await until(lambda: device.is_closed)
+
+    run(scene)
+
+
+def test_who_waits_for_the_device_is_held_to_no_old_terms(world: World) -> None:
+    """Frozen amid an incident: nothing that had not begun is applied any more."""
+
+    async def scene() -> None:
+        async with applying(world) as (controller, plan, answer):
+            device, said = world.devices["lb1"], device_settings(prod="plan")
+            second = asyncio.get_running_loop().create_task(asked(controller, t="device_apply", plan=plan))
+            await a_while()
+            frozen = replace(said.environments[0], frozen="incident")
+            controller.adopt(settings(replace(said, environments=(frozen,))))
+            device.faults["apply"].append(Unreachable("no route to host"))
+            assert device.gate is not None
+            device.gate.set()
+            assert "no route to host" in (await answer)["why"]
+            assert "settings changed" in (await second)["why"]
+            assert device.applied == []
+
+    run(scene)
+
+
+def test_a_device_that_goes_and_comes_back_amid_a_write_has_one_writer(world: World) -> None:
+    async def scene() -> None:
+        async with applying(world, follows=True) as (controller, _, answer):
+            device = world.devices["lb1"]
+            controller.adopt(settings())
+            await a_while()
+            controller.adopt(settings(device_settings(prod="enforce")))
+            controller.follow(news("a", "b", base="base2"))
+            await until(lambda: controller.standings()[0]["version"] == "base2")
+            await a_while()
+            assert device.gate is not None
+            device.gate.set()
+            assert (await answer)["done"]
+            await until(lambda: len(device.content["prod"]) == 2)
+            assert device.most_writing == 1
 
     run(scene)
 

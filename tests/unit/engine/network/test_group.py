@@ -249,3 +249,52 @@ def test_a_person_is_not_kept_waiting_by_a_pause(bench: Bench) -> None:
 
     run(scene)
     assert len(device.applied) == 1
+
+
+def test_a_device_is_let_go_of_when_nobody_holds_it_any_more(bench: Bench) -> None:
+    """A reload amid a person's apply must not take the connection from under it."""
+    device = FakeDevice()
+
+    async def scene() -> None:
+        async with running(bench, device, QUICK) as group:
+            async with group.held():
+                closing = asyncio.get_running_loop().create_task(group.close(HARNESS_S))
+                for _ in range(5):
+                    await asyncio.to_thread(lambda: None)
+                assert not device.is_closed
+            await closing
+            assert device.is_closed
+
+    run(scene)
+
+
+def test_what_hangs_is_waited_for_no_longer_than_was_said(bench: Bench) -> None:
+    device = FakeDevice()
+
+    async def scene() -> None:
+        async with running(bench, device, QUICK) as group, group.held():
+            await group.close(0.01)
+            assert device.is_closed
+
+    run(scene)
+
+
+def test_who_waited_while_the_settings_changed_is_sent_away(bench: Bench) -> None:
+    """The device would be theirs under terms that hold no more."""
+    device = FakeDevice()
+
+    async def waits(group: Group) -> None:
+        async with group.held():
+            pass
+
+    async def scene() -> None:
+        async with running(bench, device, QUICK._replace(patience_s=HARNESS_S)) as group:
+            async with group.held():
+                waiting = asyncio.get_running_loop().create_task(waits(group))
+                await asyncio.sleep(0)
+                group.retire()
+            with pytest.raises(Busy, match="settings changed"):
+                await waiting
+            assert not group.lock.locked()
+
+    run(scene)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config_devices import ChangeWindow
 from gateway.engine.network.guards import ENGINE, Basis, Consent, Terms, hindrances, present, removed
-from gateway.engine.network.plan import Difference, Drift, Kind, Observed, Plan, Step
+from gateway.engine.network.plan import MOVED, Difference, Drift, Kind, Observed, Plan, Step
 from tests.support.network import FakeDevice, FakeTarget, wish
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC).timestamp()  # a Monday
@@ -87,6 +87,31 @@ def test_a_service_that_loses_one_of_its_hosts_counts() -> None:
         Step(Kind.ADD, "new", "…", ("component:default/a",), ("new.test",)),
     )
     assert removed(steps) == ("component:default/a",)
+
+
+@pytest.mark.parametrize("kind", [Kind.CHANGE, Kind.ADD])
+@pytest.mark.parametrize("entities", [(), ("component:default/b",)], ids=["of nobody", "of another"])
+def test_no_other_step_makes_up_for_a_removal(kind: Kind, entities: tuple[str, ...]) -> None:
+    """Objects that all hosts share change with every second plan."""
+    hosts = ("a.test", "b.test")
+    steps = (
+        Step(Kind.REMOVE, "a.test", "…", ("component:default/a",), ("a.test",)),
+        Step(Kind.REMOVE, "shared", "…", (), hosts, {"class": "one"}),
+        Step(kind, "more", "…", entities, hosts, None, {"class": "another"}),
+    )
+    assert removed(steps) == ("component:default/a", "shared")
+
+
+def test_addresses_that_move_are_counted_for_the_engine_alone() -> None:
+    _, observed, _ = planned(NAMES, NAMES)
+    held = len(NAMES)
+    for number, expected in ((1, []), (5, []), (6, ["moves"])):
+        steps = tuple(Step(Kind.CHANGE, f"{each} {MOVED}", "…", (each,), (each,)) for each in NAMES[:number])
+        moving = Plan("lb1", "prod", "now", "v", "f", steps)
+        found = hindrances(moving, observed, (), held, ENFORCE, WHOLE, BY_ITSELF, NOW)
+        assert [each.code for each in found] == expected
+        assert not hindrances(moving, observed, (), held, ENFORCE, WHOLE, JANE, NOW)
+        assert not removed(steps)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from gateway.engine.network.plan import Kind, Plan, Step
 from gateway.engine.network.plan_file import PlanFault
 
 TEXTS = st.text(max_size=8)
+WORDS = st.text(st.characters(exclude_categories=("C", "Z")), max_size=8)  # printable
 STEPS = st.builds(
     Step, st.sampled_from(Kind), TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple),
     st.lists(TEXTS, max_size=2).map(tuple), st.none() | TEXTS, st.none() | st.integers(-9, 9), TEXTS,
 )  # fmt: skip
 PLANS = st.builds(
-    Plan, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, st.lists(STEPS, max_size=3).map(tuple),
+    Plan, WORDS, WORDS, WORDS, WORDS, WORDS, st.lists(STEPS, max_size=3).map(tuple),
     st.none() | st.dictionaries(TEXTS, TEXTS, max_size=3), st.lists(TEXTS, max_size=2).map(tuple), st.booleans(),
 )  # fmt: skip
 PLAN = Plan("lb1", "prod", "2026-01-05T12:00:00.000Z", "base1", "f1", (Step(Kind.ADD, "a", "Adds a."),), {"a": "b"})
@@ -60,6 +61,16 @@ def test_a_plan_of_another_shape_is_refused_even_with_a_right_digest(name: str) 
     said = {key: value for key, value in plan_file.as_json(PLAN).items() if key != "digest"}
     said[name] = 7
     with pytest.raises(PlanFault):
+        plan_file.from_json({**said, "digest": plan_file._digest(said)})
+
+
+@pytest.mark.parametrize("name", ["device", "environment", "made", "version", "fingerprint"])
+@pytest.mark.parametrize("text", ["\x1b[31m", "a\nb", "\u202eb", "x" * 201], ids=["colour", "line", "turn", "long"])
+def test_what_names_a_plan_is_short_and_printable_even_with_a_right_digest(name: str, text: str) -> None:
+    """It is recorded, remembered and shown wherever the device is."""
+    said = {key: value for key, value in plan_file.as_json(PLAN).items() if key != "digest"}
+    said[name] = text
+    with pytest.raises(PlanFault, match="at most 200 printable characters"):
         plan_file.from_json({**said, "digest": plan_file._digest(said)})
 
 

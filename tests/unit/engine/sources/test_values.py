@@ -54,7 +54,7 @@ def test_an_operation_is_a_method_and_a_template(text: str, operation: tuple[str
 @pytest.mark.parametrize(
     ("path", "prefix"),
     [("/", "/"), ("/v1/", "/v1"), ("/%76%31", "/v1"), ("v1", ""), ("/a//b", ""), ("/%2e%2e", ""), ("/%ff", ""),
-     ("/a%2Fb", "")],
+     ("/a%2Fb", ""), ("/" + "a" * 1023, "/" + "a" * 1023), ("/" + "a" * 1024, "")],
 )  # fmt: skip
 def test_a_prefix_is_decoded_once(path: str, prefix: str) -> None:
     assert prefix_of(path) == prefix

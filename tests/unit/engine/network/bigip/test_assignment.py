@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import telemetry
+from gateway.engine.network.bigip import assignment as written
 from gateway.engine.network.bigip.assignment import REST_S, Assignment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
@@ -88,12 +91,61 @@ def test_an_owners_word_counts_unless_somebody_has_the_address(tmp_path: Path) -
     assert found[ref("a")] in ("10.200.0.14", "10.200.0.13")
 
 
-def test_who_comes_back_to_an_address_that_an_owner_has_said_meanwhile_gets_another(tmp_path: Path) -> None:
+def test_who_is_away_for_one_look_does_not_lose_their_address_to_whoever_says_it(tmp_path: Path) -> None:
+    for at, said in ((POOL, ""), (SHARED, "10.200.0.9")):
+        assignment = Assignment(tmp_path / at.addresses)
+        had = assignment.assign(ON, at, of("pay", pay=said), NOW)[ref("pay")]
+        for later in (1, 2):  # as soon as it is gone, and while it rests
+            assert assignment.assign(ON, at, of("a", a=had), NOW + later) == {}
+        assert assignment.assign(ON, at, of("a", "pay", a=had, pay=said), NOW + 3) == {ref("pay"): had}
+
+
+def test_an_address_that_an_owner_says_is_theirs_when_it_has_rested(tmp_path: Path) -> None:
     assignment = Assignment(tmp_path)
-    had = assignment.assign(ON, POOL, of("gone", "b"), NOW)[ref("gone")]
-    assert assignment.assign(ON, POOL, of("b", b=had), NOW + 1) == {ref("b"): had}
-    found = assignment.assign(ON, POOL, of("b", "gone", b=had), NOW + 2)
-    assert found[ref("b")] == had != found[ref("gone")]
+    had = assignment.assign(ON, POOL, of("gone"), NOW)[ref("gone")]
+    assignment.assign(ON, POOL, of(), NOW + 1)
+    assert assignment.assign(ON, POOL, of("b", b=had), NOW + REST_S) == {}
+    assert assignment.assign(ON, POOL, of("b", b=had), NOW + 1 + REST_S) == {ref("b"): had}
+
+
+def test_who_says_another_address_leaves_the_first_to_others(tmp_path: Path) -> None:
+    """The way to hand one over: while both are there."""
+    assignment = Assignment(tmp_path)
+    assignment.assign(ON, SHARED, of("old", old="10.200.0.9"), NOW)
+    both = assignment.assign(ON, SHARED, of("old", "new", old="10.200.0.8", new="10.200.0.9"), NOW + 1)
+    assert both == {ref("old"): "10.200.0.8", ref("new"): "10.200.0.9"}
+    assert assignment.assign(ON, SHARED, of("new", new="10.200.0.9"), NOW + 2) == {ref("new"): "10.200.0.9"}
+
+
+def test_what_the_pool_gave_is_given_up_by_nobody(tmp_path: Path) -> None:
+    """Who has said nothing has left nothing, and is back with the next look."""
+    assignment = Assignment(tmp_path)
+    had = assignment.assign(ON, POOL, of("pay"), NOW)[ref("pay")]
+    assignment.assign(ON, POOL, of(), NOW + 1)
+    assert assignment.assign(ON, POOL, of("pay", "a", a=had), NOW + 2) == {ref("pay"): had}
+
+
+def test_full_networks_are_told_once_and_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look asks again; whoever waits behind one who got nothing is not looked for."""
+    told: list[Any] = []
+    looked: list[int] = []
+    address_at = written._address_at
+
+    def counted(index: int, ranges: list[tuple[int, int, int]]) -> str:
+        looked.append(index)
+        return address_at(index, ranges)
+
+    monkeypatch.setattr(telemetry, "log", lambda event, **said: told.append((event, said["components"])))
+    crowd = of(*(f"n{number}" for number in range(500)))
+    made = Assignment(tmp_path)
+    made.assign(ON, POOL, crowd, NOW)
+    monkeypatch.setattr(written, "_address_at", counted)
+    made.assign(ON, POOL, crowd, NOW + 1)
+    assert len(looked) == 14
+    assert [event for event, _ in told] == ["device_addresses_exhausted"]
+    made.assign(ON, POOL, of("n1"), NOW + 2)
+    made.assign(ON, POOL, crowd, NOW + 3)
+    assert len(told) == 2
 
 
 def test_of_two_that_say_the_same_the_first_one_keeps_it(tmp_path: Path) -> None:
@@ -197,7 +249,8 @@ def test_over_any_history_nobody_gets_what_was_anothers_a_moment_ago(
         for entity, address in found.items():
             assert entity in wanted
             whose, when = last_of.get(address, (entity, 0))
-            assert whose == entity or wanted[entity] == address or when <= now - REST_S
+            gave_up = whose in wanted and (plan == "shared" or wanted[whose]) and wanted[whose] != address
+            assert whose == entity or when <= now - REST_S or (wanted[entity] == address and gave_up)
             if before.get(entity) and not wanted[entity] and plan == "pool" and before[entity] not in wanted.values():
                 assert address == before[entity]
         for entity, address in before.items():  # they had it until now

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +13,13 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.network.bigip.client import Client
+from gateway.engine.network.bigip.answers import MOST_VALUES, Answer, answer_of, shown
+from gateway.engine.network.bigip.client import ANSWER_BYTES, ASIDE_BYTES, Client
+from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.tasks import saved
+from gateway.engine.network.bigip.units import sync_of
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
+from tests.support.declarations import desired, device, environment, place
 from tests.support.scripted_device import (
     LOCKED,
     MCPD_LOST,
@@ -27,6 +34,7 @@ from tests.support.scripted_device import (
     ScriptedDevice,
     breaks_off,
     dawdles,
+    group_of,
     is_huge,
     redirects,
     says,
@@ -135,6 +143,18 @@ def test_the_lock_of_somebody_else_is_given_its_two_minutes(tmp_path: Path) -> N
             device.script("POST", PATH, LOCKED, LOCKED)
             await client.write("POST", PATH, {})
             assert clock.drawn == [(0.0, 120.0), (0.0, 120.0)]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "\u00e9", "A" * 513, 7, None])
+def test_what_is_no_token_is_never_taken_for_one(tmp_path: Path, token: Any) -> None:
+    async def scene() -> None:
+        async with asked(tmp_path, FakeTime(), read=0.0) as (device, client):
+            device.script("POST", "/mgmt/shared/authn", says(200, {"token": {"token": token, "timeout": 1200}}))
+            with pytest.raises(Unreachable, match="answers a login with what is none"):
+                await client.read(PATH)
+            assert device.asked("GET") == []
 
     run(scene)
 
@@ -249,10 +269,52 @@ def test_an_answer_without_end_is_left(tmp_path: Path) -> None:
     async def scene() -> None:
         async with asked(tmp_path, FakeTime(), read=0.0) as (device, client):
             device.script("GET", PATH, is_huge())
-            with pytest.raises(Unreachable, match="more than 32 MiB"):
+            with pytest.raises(Unreachable, match="more than 16 MiB"):
                 await client.read(PATH)
 
     run(scene)
+
+
+def test_an_answer_of_many_small_values_is_not_taken_apart(tmp_path: Path) -> None:
+    """Two megabytes of them would take a hundred, and the loop for as long."""
+
+    async def scene() -> None:
+        async with asked(tmp_path, FakeTime(), read=0.0) as (device, client):
+            device.script("GET", PATH, says(200, text="[" + ",".join(["[]"] * MOST_VALUES) + "]"))
+            with pytest.raises(Busy, match=f"more than {MOST_VALUES:,} values"):
+                await client.read(PATH)
+
+    run(scene)
+
+
+def test_a_large_answer_is_taken_apart_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        threads: list[bool] = []
+
+        def noted(status: int, raw: bytes) -> Answer:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return answer_of(status, raw)
+
+        async with asked(tmp_path, FakeTime()) as (device, client):
+            await client.read(PATH)  # logs in
+            monkeypatch.setattr("gateway.engine.network.bigip.client.answer_of", noted)
+            device.script("GET", PATH, says(200, {"items": ["x" * ASIDE_BYTES]}))
+            assert (await client.read(PATH))["items"]
+            await client.read(PATH)
+            assert threads == [False, True]
+
+    run(scene)
+
+
+@pytest.mark.slow
+def test_ten_thousand_services_with_an_address_each_are_few_enough() -> None:
+    """What AS3 keeps of them, and what it answers with it, is read whole."""
+    places = [place(f"s{number}") for number in range(10_000)]
+    assigned = {each.entity: f"10.{number >> 8}.{number & 255}.1" for number, each in enumerate(places)}
+    at = environment(addresses="pool", networks=("10.0.0.0/8",), redirect=True)
+    raw = json.dumps(declaration_of(desired(*places), device(at), at, assigned), separators=(",", ":")).encode()
+    assert len(raw) < ANSWER_BYTES
+    assert answer_of(200, raw).form == "json"
 
 
 def test_an_answer_that_dawdles_is_left_and_a_change_is_in_doubt_then(tmp_path: Path) -> None:
@@ -318,6 +380,48 @@ def test_no_message_holds_a_password_or_a_token_even_when_the_device_repeats_the
                 assert len(str(told.value)) < 600
 
     run(scene)
+
+
+@pytest.mark.parametrize("respelt", [str, str.lower], ids=["as-it-is", "lower"])
+def test_a_device_that_repeats_the_password_or_an_older_token_is_not_repeated(
+    tmp_path: Path, respelt: Callable[[str], str]
+) -> None:
+    async def scene() -> None:
+        async with asked(tmp_path, FakeTime(), read=0.0) as (device, client):
+            await client.read(PATH)
+            (first,) = device.tokens
+            device.tokens.clear()
+            await client.read(PATH)
+            said = respelt(f"not {PASSWORD}, not {first}, not {device.tokens[0]}")
+            device.script("GET", PATH, says(409, {"message": said}))
+            with pytest.raises(Rejected) as told:
+                await client.read(PATH)
+            assert "not …, not …, not …" in str(told.value)
+
+    run(scene)
+
+
+def test_what_a_device_says_of_its_state_and_its_tasks_holds_no_secret(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with scripted(tmp_path) as device, group_of(settings_of(tmp_path, device), FakeTime()) as group:
+            client = await group.active()
+            device.sync = f"Not {PASSWORD}"
+            assert (await sync_of(client)).status == "Not …"
+            ended = {"_taskId": 7, "_taskState": "FAILED", "_taskErrorMessage": f"login {PASSWORD.upper()}"}
+            device.script("GET", "/mgmt/tm/task/sys/config", says(200, ended))
+            assert "failed on `dc1`" in (said := await saved(client))
+            assert "login …" in said
+            device.failover = f"waits {PASSWORD}"
+            with pytest.raises(Busy, match="says WAITS …"):
+                await group.active()
+
+    run(scene)
+
+
+def test_a_text_without_end_is_cut_before_it_is_looked_at() -> None:
+    """Its secrets are found all the same."""
+    text = " " * 65_530 + f"{PASSWORD} " + "\x00" * 10_000_000
+    assert shown(text, (PASSWORD,)) == "…"
 
 
 def test_a_percent_in_a_name_is_sent_as_it_is_written(tmp_path: Path) -> None:

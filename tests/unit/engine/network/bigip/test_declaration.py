@@ -20,6 +20,7 @@ from gateway.engine.network.desired import Place
 from tests.support.declarations import (
     FOLDER,
     LINE,
+    addresses_of,
     as3_schema,
     desired,
     device,
@@ -33,6 +34,7 @@ from tests.support.declarations import (
 CASES = sorted(FOLDER.glob("*.case"))
 AT = environment()
 ON = device(AT)
+OWN = {"component:default/a": "10.200.0.9"}
 
 
 def shared(declaration: dict[str, Any]) -> dict[str, Any]:
@@ -87,10 +89,11 @@ def test_a_host_that_changes_hands_changes_its_record_and_the_content_hash() -> 
 
 def test_the_order_of_the_catalog_changes_nothing() -> None:
     places = [place(f"s{n}", address=f"10.200.0.{n % 250 + 1}" if n % 3 else "") for n in range(100)]
-    made = json.dumps(declaration_of(desired(*places), ON, AT, {}))
+    assigned = addresses_of(desired(*places), AT)
+    made = json.dumps(declaration_of(desired(*places), ON, AT, assigned))
     for seed in range(5):
         shuffled = random.Random(seed).sample(places, len(places))
-        assert json.dumps(declaration_of(replace(desired(), places=tuple(shuffled)), ON, AT, {})) == made
+        assert json.dumps(declaration_of(replace(desired(), places=tuple(shuffled)), ON, AT, assigned)) == made
 
 
 def test_another_release_changes_no_content(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +110,7 @@ def test_another_release_changes_no_content(monkeypatch: pytest.MonkeyPatch) -> 
         declaration_of(desired(place("a"), version="zzzzzzzzzzzz"), ON, AT, {}),
         declaration_of(desired(place("a")), replace(ON, members=("192.0.2.21:8443",)), AT, {}),
         declaration_of(desired(place("a")), ON, replace(AT, client_tls="/Common/other"), {}),
-        declaration_of(desired(place("a", address="10.200.0.1")), ON, AT, {}),
+        declaration_of(desired(place("a")), ON, AT, {"component:default/a": "10.200.0.1"}),
     ],
     ids=["policy", "members", "certificate", "address"],
 )
@@ -137,8 +140,9 @@ def test_a_thousand_components_are_written_and_looked_at_within_a_second() -> No
 
 def test_there_is_one_monitor_and_one_pool_whatever_the_number_of_components() -> None:
     """At most one probe per node and interval."""
-    places = [place(f"s{n}", address=f"10.200.0.{n + 1}") for n in range(50)]
-    text = json.dumps(declaration_of(desired(*places), ON, AT, {}))
+    places = [place(f"s{n}") for n in range(50)]
+    assigned = {each.entity: f"10.200.0.{n + 1}" for n, each in enumerate(places)}
+    text = json.dumps(declaration_of(desired(*places), ON, AT, assigned))
     assert text.count('"class": "Monitor"') == text.count('"class": "Pool"') == 1
     assert text.count('"class": "Service_HTTPS"') == 51
 
@@ -154,14 +158,20 @@ def test_the_monitor_says_its_texts_itself_and_they_never_match_each_other() -> 
 
 def test_two_components_with_one_address_do_not_share_a_virtual_server() -> None:
     one, two = place("b", address="10.200.0.9"), place("a", address="10.200.0.9")
-    found = own_addresses(desired(one, two), AT, {})
+    both = {one.entity: "10.200.0.9", two.entity: "10.200.0.9"}
+    found = own_addresses(desired(one, two), AT, both)
     assert {entity: address for entity, (address, _) in found.items()} == {"component:default/a": "10.200.0.9"}
-    assert set(records(declaration_of(desired(one, two), ON, AT, {}))) == {"a.example.com", "b.example.com"}
+    assert set(records(declaration_of(desired(one, two), ON, AT, both))) == {"a.example.com", "b.example.com"}
+
+
+def test_an_address_that_is_said_and_was_not_assigned_is_nobodys() -> None:
+    """It may rest for somebody else, who is away for one look: then it leads nowhere, and to nobody else."""
+    assert own_addresses(desired(place("a", address="10.200.0.9")), AT, {}) == {}
 
 
 def test_the_address_of_the_environment_is_nobodys_own() -> None:
     within = environment(virtual_address="10.200.0.1")
-    assert own_addresses(desired(place("a", address="10.200.0.1")), within, {}) == {}
+    assert own_addresses(desired(place("a")), within, {"component:default/a": "10.200.0.1"}) == {}
 
 
 def test_what_was_assigned_counts_before_what_is_said() -> None:
@@ -174,8 +184,8 @@ def test_an_address_that_was_assigned_is_not_taken_over_by_saying_it() -> None:
     places = desired(place("a", address="10.200.0.9"), place("pay", address="10.200.0.9"))
     found = own_addresses(places, AT, {"component:default/pay": "10.200.0.9"})
     assert {entity: address for entity, (address, _) in found.items()} == {"component:default/pay": "10.200.0.9"}
-    gone = own_addresses(desired(place("a", address="10.200.0.9")), AT, {"component:default/pay": "10.200.0.9"})
-    assert set(gone) == {"component:default/a"}
+    alone = own_addresses(desired(place("a", address="10.200.0.9")), AT, {"component:default/pay": "10.200.0.9"})
+    assert alone == {}
 
 
 HOSTILE = [
@@ -189,7 +199,7 @@ def test_text_of_the_catalog_reaches_a_device_in_plain_characters_only(text: str
     """Whoever writes an entity writes these; Tcl, AS3's backquotes and HTML must not see anything of them."""
     fields = ("entity", "title", "owner", "system", "domain", "version")
     one = place("a", address="10.200.0.9", host="a.example.com", path=f"/{text}", **dict.fromkeys(fields, text))
-    made = declaration_of(desired(one, place("b")), ON, AT, {})
+    made = declaration_of(desired(one, place("b")), ON, AT, {one.entity: one.address})
     assert faults_of(made) == []
     assert not set(json.dumps(made["stagedoor_prod"])) & set("`$<>;'")
     untouched = declaration_of(desired(place("b")), ON, AT, {})
@@ -207,7 +217,8 @@ def test_whatever_the_catalog_says_the_declaration_is_valid(said: list[tuple[str
         address = f"10.200.0.{number}" if 0 < number < 256 else ""
         made = place("x", entity=entity, owner=owner, title=owner, host=f"h{number}.example.com", address=address)
         places[made.host, made.path] = made
-    declaration = declaration_of(desired(*places.values()), ON, AT, {})
+    wanted = desired(*places.values())
+    declaration = declaration_of(wanted, ON, AT, addresses_of(wanted, AT))
     assert faults_of(declaration) == []
     assert as3_schema().is_valid(declaration)
     assert set(records(declaration)) == {host for host, _ in places}
@@ -217,11 +228,11 @@ def test_whatever_the_catalog_says_the_declaration_is_valid(said: list[tuple[str
 def test_one_identity_is_never_given_to_another_by_a_shared_connection(changes: dict[str, Any]) -> None:
     """A PROXY line is said once per connection; OneConnect gives connections to many."""
     at = environment(**changes)
-    text = json.dumps(declaration_of(desired(place("a", address="10.200.0.9")), device(at, health_port=81), at, {}))
+    text = json.dumps(declaration_of(desired(place("a")), device(at, health_port=81), at, OWN))
     assert ("Multiplex" in text) != ("SERVER_CONNECTED" in text)
 
 
 def test_names_of_other_tenants_and_common_are_never_written() -> None:
-    made = declaration_of(desired(place("a", address="10.200.0.9")), ON, AT, {})
+    made = declaration_of(desired(place("a")), ON, AT, OWN)
     assert [key for key, value in made.items() if isinstance(value, dict)] == ["controls", "stagedoor_prod"]
     assert made["updateMode"] == "selective"

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.engine.network.bigip import cautions
 from gateway.engine.network.bigip.declaration import declaration_of
 from gateway.engine.network.bigip.differences import steps_between
 from gateway.engine.network.bigip.drains import without_drains
 from gateway.engine.network.desired import Place
 from gateway.engine.network.plan import Kind, Step
-from tests.support.declarations import desired, device, environment, place
+from tests.support.declarations import addresses_of, desired, device, environment, place
 
 NAME = "stagedoor_prod"
 NODES = tuple(f"192.0.2.{number}:8443" for number in (21, 22))
@@ -24,7 +25,8 @@ DEVICE = device()
 def tenant(
     *places: Place, at: BigipEnvironment | None = None, on: Bigip = DEVICE, version: str = "aaaaaaaaaaaa"
 ) -> dict[str, Any]:
-    made = declaration_of(desired(*places, version=version), on, at or environment(), {})
+    wanted, at = desired(*places, version=version), at or environment()
+    made = declaration_of(wanted, on, at, addresses_of(wanted, at))
     return without_drains(NAME, made[NAME])
 
 
@@ -53,7 +55,10 @@ def test_the_first_plan_is_additions_and_looks_twice_at_nothing() -> None:
     assert {step.kind for step in made} == {Kind.ADD}
     assert [step.caution for step in made if step.caution] == []
     sentences = "\n".join(step.sentence for step in made)
-    assert "Adds virtual server `/stagedoor_prod/Shared/vs` at `203.0.113.10:443`." in sentences
+    assert (
+        "Adds virtual server `/stagedoor_prod/Shared/vs` at `203.0.113.10:443`: requests go to pool "
+        "`/stagedoor_prod/Shared/pool` over TLS by `/stagedoor_prod/Shared/tls_out`, clients see `/Common/clients`."
+    ) in sentences
     assert "with `192.0.2.21:8443`, `192.0.2.22:8443`." in sentences
     assert "Adds shop.example.com (`component:default/shop` of `group:default/team`) to prod" in sentences
 
@@ -117,6 +122,15 @@ CAUTIONS = [
     ("Shared/vs", {"enable": False}, "nothing answers"),
     ("Shared/pool", {"monitors": None}, "whatever they say"),
     ("Shared/http", {"xForwardedFor": False}, "own address"),
+    ("Shared/vs", {"clonePools": {"ingress": {"bigip": "/Common/tap"}}}, "copied to other machines"),
+    ("Shared/vs", {"sourceAddress": "10.0.0.0/8"}, "who can reach"),
+    ("Shared/vs", {"profileHTTP": "basic"}, "own address"),
+    ("Shared/mon", {"targetAddress": "198.51.100.66"}, "another machine answers"),
+    ("Shared/mon", {"targetPort": 1}, "decides whether doors are up"),
+    ("Shared/mon", {"timeUntilUp": 600}, "get no requests"),
+    ("Shared/tls_out", {"ciphers": "NULL"}, "protects requests"),
+    ("Shared/tls_out", {"ssl3Enabled": True}, "protects requests"),
+    ("Shared/http", {"insertHeader": {"name": "X-User", "value": "admin"}}, "BIG-IP writes into every request"),
 ]
 
 
@@ -231,3 +245,142 @@ def test_a_plan_for_a_thousand_components_takes_far_less_than_five_seconds() -> 
     took = perf_counter() - began
     assert len(made) >= 2000
     assert took < 60, "measured at 0.5 s; the promise is 5 s, on a machine that does not stand still"
+
+
+# === what is added says where it leads ===
+
+OWN = replace(PAY, address="10.200.0.7")
+POOL = "/stagedoor_prod/Shared/pool"
+
+
+def with_own(**changes: Any) -> tuple[Step, ...]:
+    """The steps of a service that gets an address of its own, its virtual server being edited in the plan's file."""
+    after = tenant(SHOP, OWN)
+    (name,) = (name for name in after if name.startswith("pay_"))
+    return steps(tenant(SHOP), changed(after, f"{name}/vs", **changes))
+
+
+def test_a_virtual_server_that_is_added_as_ours_are_says_where_it_leads_and_asks_for_no_second_look() -> None:
+    (added,) = [step for step in with_own() if "virtual server" in step.sentence]
+    assert f"requests go to pool `{POOL}` over TLS by `/stagedoor_prod/Shared/tls_out`" in added.sentence
+    assert "clients see `/Common/clients`" in added.sentence
+    assert added.caution == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "caution"),
+    [
+        ({"pool": {"bigip": "/Common/evil"}}, "requests go to pool `/Common/evil`", "go to other machines"),
+        ({"pool": None}, "clients see", "requests go nowhere"),
+        ({"iRules": [{"bigip": "/Common/steal"}]}, "iRules `/Common/steal`", "an iRule may do anything"),
+        ({"clientTLS": None}, "in the clear", "to the doors in the clear"),
+        ({"serverTLS": {"bigip": "/Common/odd"}}, "clients see `/Common/odd`", "another certificate"),
+        ({"serverTLS": None}, "requests go to", "without TLS"),
+        ({"profileAccess": {"bigip": "/Common/odd"}}, "APM checks by `/Common/odd`", ""),
+        ({"clonePools": {"ingress": {"bigip": "/Common/tap"}}}, "with `clonePools`", "writes no `clonePools`"),
+        ({"sourceAddress": "10.0.0.0/8"}, "with `sourceAddress`", "writes no `sourceAddress`"),
+        ({"enable": False}, "with `enable`", "writes no `enable`"),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_a_virtual_server_that_is_added_otherwise_is_told_otherwise(
+    changes: dict[str, Any], told: str, caution: str
+) -> None:
+    (added,) = [step for step in with_own(**changes) if "virtual server" in step.sentence]
+    assert told in added.sentence
+    assert caution in added.caution
+    assert bool(added.caution) is bool(caution)
+
+
+def test_apm_that_only_the_shared_address_has_asks_for_a_second_look() -> None:
+    at = environment(access_profile="/Common/people")
+    before, after = tenant(SHOP, at=at), tenant(SHOP, OWN, at=at)
+    (name,) = (name for name in after if name.startswith("pay_"))
+    (sound,) = [step for step in steps(before, after) if "virtual server" in step.sentence]
+    assert sound.caution == ""
+    without = changed(after, f"{name}/vs", profileAccess=None)
+    (added,) = [step for step in steps(before, without) if "virtual server" in step.sentence]
+    assert "APM does not check" in added.caution
+
+
+def test_the_environments_rules_are_looked_at_once_and_the_redirect_to_https_never() -> None:
+    at = environment(rules=("/Common/log",), redirect=True)
+    first = steps({}, tenant(SHOP, OWN, at=at))
+    assert [step.object for step in first if step.caution] == ["/stagedoor_prod/Shared/vs"]
+    after = tenant(SHOP, at=at)
+    evil = changed(after, "Shared/redirect", iRules=[{"bigip": "/Common/evil"}])
+    assert "iRule may do anything" in "".join(s.caution for s in steps({}, evil) if s.object.endswith("redirect"))
+
+
+def test_an_application_or_a_tenant_that_is_new_hides_nothing_beside_its_objects() -> None:
+    after = tenant(SHOP, OWN)
+    (name,) = (name for name in after if name.startswith("pay_"))
+    off = {**after, name: {**after[name], "enable": False}}
+    assert [s.caution for s in steps(tenant(SHOP), off) if "`enable`" in s.sentence] == ["nothing of it answers"]
+    moved = {**after, "defaultRouteDomain": 7}
+    (step,) = [s for s in steps({}, moved) if "defaultRouteDomain" in s.sentence]
+    assert "other machines" in step.caution
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"servicePort": 8443, "addressDiscovery": "fqdn", "hostname": "evil.example", "shareNodes": True},
+        {"servicePort": 8443, "addressDiscovery": "fqdn", "hostname": "evil.example", "serverAddresses": []},
+        {"servicePort": 8443, "servers": [{"name": "evil", "address": "198.51.100.66"}], "shareNodes": True},
+        {"servicePort": 8443, "bigip": "/Common/evil", "shareNodes": True},
+    ],
+    ids=["fqdn", "empty", "servers", "bigip"],
+)
+def test_a_member_without_addresses_is_told_when_it_comes_and_when_it_goes(member: dict[str, Any]) -> None:
+    before = tenant(SHOP)
+    members = [*before["Shared"]["pool"]["members"], member]
+    after = without_drains(NAME, changed(before, "Shared/pool", members=members))
+    (comes,) = steps(before, after)
+    assert (comes.kind, comes.caution) == (Kind.ADD, cautions.NAMELESS)
+    assert "evil" in comes.sentence
+    (goes,) = steps(after, before)
+    assert goes.kind is Kind.REMOVE
+    assert any(cautions.NAMELESS in step.caution for step in steps({}, after) if step.object == POOL)
+
+
+def test_another_share_of_a_door_asks_for_a_second_look() -> None:
+    before = tenant(SHOP)
+    first, *others = before["Shared"]["pool"]["members"]
+    (step,) = steps(before, changed(before, "Shared/pool", members=[{**first, "priorityGroup": 5}, *others]))
+    assert step.caution == cautions.OTHER_SHARE
+
+
+@pytest.mark.parametrize("group", ["hosts", "policy"])
+@pytest.mark.parametrize("changes", [{"ignoreChanges": True}, {"storageType": "external"}, {"keyDataType": "ip"}])
+def test_a_data_group_that_is_kept_otherwise_is_told(group: str, changes: dict[str, Any]) -> None:
+    before = tenant(SHOP)
+    after = changed(before, f"Shared/{group}", **changes)
+    (key,) = changes
+    for old in (before, {}):
+        (step,) = [step for step in steps(old, after) if f"`{key}`" in step.sentence]
+        assert "need not be what is declared" in step.caution
+
+
+def test_a_service_that_gives_up_its_own_address_is_cut_off_there() -> None:
+    stays = [step for step in steps(tenant(SHOP, OWN), tenant(SHOP, PAY)) if "virtual server" in step.sentence]
+    assert [step.caution for step in stays] == [cautions.CUT_OFF]
+    leaves = [step for step in steps(tenant(SHOP, OWN), tenant(SHOP)) if "virtual server" in step.sentence]
+    assert [step.caution for step in leaves] == [""], "its host goes, which is told"
+
+
+def test_a_host_that_looks_like_a_token_is_shown_whole() -> None:
+    name = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    odd = place("x", host=f"{name}.example.com", entity=f"component:default/{name}", owner=f"group:default/{name}")
+    for made in (steps(tenant(SHOP), tenant(SHOP, odd)), steps(tenant(SHOP, odd), tenant(SHOP))):
+        assert made[0].sentence.count(name) >= 3
+    (moves,) = steps(tenant(odd), tenant(replace(odd, owner="")))
+    assert moves.sentence.count(name) == 3
+
+
+def test_metadata_of_somebody_else_is_told_beside_everything_that_is_noted_daily() -> None:
+    before, after = tenant(SHOP, OWN), tenant(SHOP, replace(OWN, version="000000000002"), version="bbbbbbbbbbbb")
+    (name,) = (name for name in after if name.startswith("pay_"))
+    metadata = {**after[name]["vs"]["metadata"], "other.key": {"value": "x"}}
+    made = steps(before, changed(after, f"{name}/vs", metadata=metadata))
+    assert [step.object for step in made if "other.key" in step.sentence] == [f"/stagedoor_prod/{name}/vs metadata"]

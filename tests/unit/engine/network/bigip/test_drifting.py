@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.target import BigipTarget
 from gateway.engine.network.plan import Difference, Drift, Kind
-from tests.support.declarations import desired, place
+from tests.support.declarations import desired, environment, place
 from tests.support.scripted_device import DECLARE, NOW, ScriptedDevice, says
 from tests.unit.engine.network.bigip.test_target import NAME, POOL, scene
 
@@ -164,5 +168,81 @@ def test_a_missing_certificate_is_a_remark_and_reading_writes_nothing(tmp_path: 
             changing = [call for call in it.device.calls if not call.startswith("GET")]
             assert changing == ["POST /mgmt/shared/authn/login"]
             assert not it.device.asked(f"POST {DECLARE}")
+
+    asyncio.run(whole())
+
+
+def _fqdn(device: ScriptedDevice) -> None:
+    assert device.declaration is not None
+    declaration = copy.deepcopy(device.declaration)
+    member = {"servicePort": 8443, "addressDiscovery": "fqdn", "hostname": "evil.example", "shareNodes": True}
+    declaration[NAME]["Shared"]["pool"]["members"].append(member)
+    device.declaration = declaration
+
+
+def _kept(device: ScriptedDevice) -> None:
+    assert device.declaration is not None
+    declaration = copy.deepcopy(device.declaration)
+    declaration[NAME]["Shared"]["hosts"]["ignoreChanges"] = True
+    device.declaration = declaration
+
+
+@pytest.mark.parametrize("spoil", [_fqdn, _kept])
+def test_another_writer_who_adds_what_has_no_address_or_is_not_kept_is_seen(
+    tmp_path: Path, spoil: Callable[[ScriptedDevice], None]
+) -> None:
+    (drift,) = drifts_after(tmp_path, spoil)
+    assert drift.difference is Difference.REPLACED
+
+
+def _no_name(device: ScriptedDevice) -> None:
+    device.item("profile/server-ssl", f"/{NAME}/Shared/tls_out")["authenticateName"] = "none"
+
+
+def _header(device: ScriptedDevice) -> None:
+    device.item("profile/http", f"/{NAME}/Shared/http")["headerInsert"] = "X-Forwarded-User: admin"
+
+
+def _snat(device: ScriptedDevice) -> None:
+    device.item("virtual", f"/{NAME}/Shared/vs")["sourceAddressTranslation"] = {"type": "snat", "pool": "/Common/odd"}
+
+
+def _no_pool(device: ScriptedDevice) -> None:
+    del device.item("virtual", f"/{NAME}/Shared/vs")["pool"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_no_name, "server name of `/stagedoor_prod/Shared/tls_out` from `door.example.com` to nothing"),
+        (_header, "inserted header of `/stagedoor_prod/Shared/http` from nothing to `X-Forwarded-User: admin`"),
+        (_snat, "source addresses of `/stagedoor_prod/Shared/vs` from `automap` to `/Common/odd`"),
+        (_no_pool, "pool of `/stagedoor_prod/Shared/vs` from `/stagedoor_prod/Shared/pool` to nothing"),
+    ],
+)
+def test_edits_of_what_decides_who_is_trusted_are_drift(
+    tmp_path: Path, spoil: Callable[[ScriptedDevice], None], words: str
+) -> None:
+    (drift,) = drifts_after(tmp_path, spoil)
+    assert drift.difference is Difference.EDITED
+    assert words in drift.sentence
+
+
+def test_an_edit_of_the_rule_that_names_clients_is_drift_and_set_back(tmp_path: Path) -> None:
+    async def whole() -> None:
+        at = environment(proxy_protocol=True)
+        async with scene(tmp_path, health_port=8081) as it:
+            render = partial(declaration_of, device=it.group.device, environment=at, assigned={})
+            target = BigipTarget(it.group, at, render)
+            plan = target.plan(desired(SHOP), await target.observe(), "")
+            assert (await target.apply(plan)).done
+            assert target.drift(desired(SHOP), plan.content, await target.observe()) == ()
+            rule = it.device.item("rule", f"/{NAME}/Shared/proxy")
+            rule["apiAnonymous"] = rule["apiAnonymous"].replace("IP::remote_addr", "IP::local_addr")
+            observed = await target.observe()
+            (drift,) = target.drift(desired(SHOP), plan.content, observed)
+            assert drift.sentence == f"Somebody changed `line 3` of iRule `/{NAME}/Shared/proxy`."
+            (step,) = target.plan(desired(SHOP), observed, "").steps
+            assert "Sets `line 3` in the text of" in step.sentence
 
     asyncio.run(whole())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from gateway.engine.network.bigip.classes import MONITORS, POOL_MEMBER, PROPERTIES
 from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.differences import steps_between
+from gateway.engine.network.bigip.drains import without_drains
 from gateway.engine.network.bigip.lint import faults_of, structural_faults
-from tests.support.declarations import AS3, desired, device, environment, needs_as3, place
+from tests.support.declarations import AS3, FOLDER, LINE, desired, device, environment, made_of, needs_as3, place
 
 AT = environment(redirect=True, client_certificate="/Common/bigip.crt")
-SOUND = declaration_of(desired(place("a", address="10.200.0.9"), place("b")), device(AT), AT, {})
+SOUND = declaration_of(desired(place("a"), place("b")), device(AT), AT, {"component:default/a": "10.200.0.9"})
 OWN = next(name for name in SOUND["stagedoor_prod"] if name.startswith("a_"))
 
 # Examples of F5 that have a property which their class has not: AS3 takes them, and leaves it out.
@@ -64,6 +67,25 @@ def test_what_we_write_is_without_fault() -> None:
         (lambda d, s: s["mon"].pop("receive"), "/Shared/mon", "takes an error for health"),
         (lambda d, s: s["mon"].update(receive="HTTP/1."), "/Shared/mon", "takes an error for health"),
         (lambda d, s: s["mon"].update(receive="("), "/Shared/mon", "is no pattern"),
+        (lambda d, s: s["mon"].update(receive=r"(\w+\s*)+!"), "/Shared/mon", "no pattern of letters"),
+        (lambda d, s: s["mon"].update(receive="u" * 201), "/Shared/mon", "no pattern of letters"),
+        (lambda d, s: s["pool"]["members"].append({"servicePort": 1, "shareNodes": True}), "/pool", "somebody else"),
+        (lambda d, s: s["pool"]["members"][0].update(serverAddresses=[]), "/Shared/pool", "somebody else would"),
+        (lambda d, s: s["vs"].update(snat="none"), "/Shared/vs", "which they trust"),
+        (lambda d, s: s["vs"].update(virtualAddresses=["10.0.0.1", "10.0.0.2"]), "/Shared/vs", "more than one"),
+        (lambda d, s: s["vs"].update(pool={"bigip": "/Common/evil"}), "/Shared/vs/pool", "object of the declaration"),
+        (lambda d, s: s["vs"].pop("pool"), "/Shared/vs", "requests would go nowhere"),
+        (lambda d, s: s["vs"].update(serverTLS={"use": "tls_out"}), "/Shared/vs/serverTLS", "object of the device"),
+        (lambda d, s: s["vs"].update(profileHTTP="basic"), "/Shared/vs", "another HTTP profile"),
+        (lambda d, s: s["redirect"].update(iRules=[{"bigip": "/Common/evil"}]), "/Shared/redirect", "more than send"),
+        (lambda d, s: s["pool"].update(monitors=["http"]), "/Shared/pool/monitors", "object of the declaration"),
+        (lambda d, s: s["hosts"].update(keyDataType="ip"), "/Shared/hosts", "keys that are no text"),
+        (lambda d, s: s["hosts"]["records"][0].update(remark="x"), "/Shared/hosts", "no key and value"),
+        (lambda d, s: s["vs"]["metadata"].update({"other.key": {"value": "x"}}), "/metadata/other.key", "nothing that"),
+        (lambda d, s: s.update(proxy={"class": "iRule", "iRule": "when RULE_INIT { }"}), "/Shared/proxy", "anything"),
+        (lambda d, s: s.update(other=s["pool"]), "/Shared/other", "never write there"),
+        (lambda d, s: d["stagedoor_prod"][OWN].update(pool=s["pool"]), f"{OWN}/pool", "never write there"),
+        (lambda d, s: s.update(template="https"), "/Shared/template", "nothing that Stagedoor writes"),
         (lambda d, s: s["mon"].update(receiveDown="stagedoor-state: up too"), "/Shared/mon", "cannot tell"),
         (lambda d, s: s["mon"].update(reverse=True), "/Shared/mon", "ignores `receiveDown`"),
         (lambda d, s: s["mon"].update(monitorType="tcp"), "/Shared/mon", "ours are http and https"),
@@ -107,6 +129,83 @@ def test_what_we_write_is_without_fault() -> None:
 def test_a_trap_is_found_at_its_place(edit: Edit, where: str, what: str) -> None:
     faults = after(edit)
     assert any(where in fault.partition(": ")[0] + ":" and what in fault for fault in faults), faults
+
+
+# What AS3 knows of a class and no plan tells: it passed the schema, and the linter, in plans that somebody edited.
+UNWRITTEN = [
+    ("vs", {"clonePools": {"ingress": {"bigip": "/Common/tap"}}}),
+    ("vs", {"sourceAddress": "10.0.0.0/8"}),
+    ("vs", {"enable": False}),
+    ("vs", {"allowVlans": [{"bigip": "/Common/internal"}]}),
+    ("pool", {"loadBalancingMode": "ratio-member"}),
+    ("pool/members/0", {"priorityGroup": 5}),
+    ("pool/members/0", {"addressDiscovery": "fqdn"}),
+    ("pool/members/0", {"servers": [{"name": "evil", "address": "198.51.100.66"}]}),
+    ("mon", {"targetAddress": "198.51.100.66"}),
+    ("mon", {"timeUntilUp": 600}),
+    ("http", {"insertHeader": {"name": "X-Forwarded-User", "value": "admin"}}),
+    ("http", {"trustXFF": True}),
+    ("oc", {"sourceMask": "255.255.255.255"}),
+    ("tls_out", {"ciphers": "NULL"}),
+    ("tls_out", {"ssl3Enabled": True}),
+    ("hosts", {"ignoreChanges": True}),
+    ("hosts", {"storageType": "external"}),
+    ("", {"enable": False}),
+    ("", {"constants": {"class": "Constants"}}),
+    ("..", {"defaultRouteDomain": 7}),
+    ("..", {"enable": False}),
+    ("../..", {"remark": "x"}),
+    ("../../controls", {"dryRun": True}),
+]
+
+
+@pytest.mark.parametrize(("where", "added"), UNWRITTEN, ids=lambda each: str(each)[:50])
+def test_what_declarations_of_ours_never_hold_is_refused_though_as3_knows_it(where: str, added: dict[str, Any]) -> None:
+    """Each stood in a plan's declaration without a word of it in the plan's sentences."""
+    declaration = copy.deepcopy(SOUND)
+    at: Any = declaration["stagedoor_prod"]["Shared"]
+    if where.startswith(".."):
+        at = declaration if where.startswith("../..") else declaration["stagedoor_prod"]
+    for step in where.replace("..", "").split("/"):
+        at = (at[int(step)] if isinstance(at, list) else at[step]) if step else at
+    at.update(added)
+    (key,) = added
+    places = [fault.partition(": ")[0] for fault in faults_of(declaration)]
+    assert [place for place in places if place.endswith(f"/{key}")], places
+    assert structural_faults(declaration) == [], "AS3 knows it: the schema's part of the linter lets it pass"
+
+
+def test_a_drained_member_is_no_fault() -> None:
+    declaration = copy.deepcopy(SOUND)
+    declaration["stagedoor_prod"]["Shared"]["pool"]["members"][0].update(adminState="offline")
+    assert faults_of(declaration) == []
+
+
+@pytest.mark.parametrize("case", sorted(FOLDER.glob("*.case")), ids=lambda path: path.stem)
+def test_every_golden_declaration_is_without_fault(case: Path) -> None:
+    assert faults_of(made_of(case.read_text().partition(LINE)[0])) == []
+
+
+@pytest.mark.parametrize(
+    ("at", "on"),
+    [
+        ({"redirect": True, "rules": ("/Common/log",)}, {}),
+        ({"proxy_protocol": True, "redirect": True, "rules": ("/Common/log",)}, {"health_port": 8080}),
+        ({"client_certificate": "/Common/default.crt"}, {"health_port": 8080}),
+        ({"trust_ca": "", "server_name": ""}, {"member_tls": False}),
+        ({"access_profile": "/Common/people", "per_request_policy": "/Common/claims"}, {}),
+        ({"virtual_address": ""}, {}),
+        ({"virtual_address": "2001:db8:1::1", "port": 8443}, {"members": ("[2001:db8::21]:8443", "192.0.2.22:8443")}),
+        ({"environment": "prod-eu"}, {"tenant_prefix": "A" * 32}),
+    ],
+    ids=lambda each: "-".join(each),
+)
+def test_every_form_of_environment_is_without_fault(at: dict[str, Any], on: dict[str, Any]) -> None:
+    there = environment(**at)
+    places = (place("own"), place("wild", host="*.apps.example.com"), place("u", path="/x y~é", owner=""))
+    wanted = desired(*places, name=there.environment)
+    declaration = declaration_of(wanted, device(there, **on), there, {"component:default/own": "10.200.0.9"})
+    assert faults_of(declaration) == []
 
 
 def test_something_else_than_a_declaration_is_said_to_be_none() -> None:
@@ -171,3 +270,54 @@ def test_nothing_in_a_file_that_somebody_edited_breaks_the_linter(data: st.DataO
             break
         at = at[key]
     assert isinstance(faults_of(declaration), list)
+
+
+# Of no effect on traffic, or not sent from a plan: `wrapped` writes it anew.
+SILENT = {"id", "schemaVersion", "controls", "label", "stagedoor.environment", "stagedoor.policy"}
+USUAL = {"virtualPort", "xForwardedFor", "interval", "timeout"}  # AS3 takes the same without a word
+
+
+def leaves(at: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inner = at.items() if isinstance(at, dict) else enumerate(at) if isinstance(at, list) else ()
+    for key, each in inner:
+        if key not in SILENT:
+            yield (*path, key)
+            yield from leaves(each, (*path, key))
+
+
+def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str]]:
+    tenants = [without_drains("stagedoor_prod", each["stagedoor_prod"]) if each else {} for each in (before, after)]
+    return [(step.sentence, step.caution) for step in steps_between("stagedoor_prod", "prod", *tenants)]
+
+
+@pytest.mark.parametrize("others", [{}, {"proxy_protocol": True}], ids=["oneconnect", "proxy"])
+def test_whatever_is_changed_in_a_declaration_is_told_by_its_plan_or_refused(others: dict[str, Any]) -> None:
+    """The promise of a plan: what was read is what is done. Each value in turn is taken away, and made another."""
+    at = environment(redirect=True, client_certificate="/Common/bigip.crt", rules=("/Common/log",),
+                     access_profile="/Common/people", per_request_policy="/Common/claims", **others)  # fmt: skip
+    on = device(at, **({"health_port": 8081} if others else {}))
+    wanted = desired(place("a"), place("b"), place("c", host="a.example.com", path="/c"))
+    sound = declaration_of(wanted, on, at, {"component:default/a": "10.200.0.9"})
+    first, again = told({}, sound), told(sound, sound)
+    assert (faults_of(sound), again) == ([], [])
+    unsaid = []
+    for path in leaves(sound):
+        for way in ("gone", "other"):
+            edited = copy.deepcopy(sound)
+            holder: Any = edited
+            for step in path[:-1]:
+                holder = holder[step]
+            value = holder[path[-1]]
+            if path[-1] == "metadata" or (way == "gone" and path[-1] in USUAL):
+                continue
+            if way == "gone":
+                del holder[path[-1]]
+            elif isinstance(value, bool):
+                holder[path[-1]] = not value
+            elif isinstance(value, (int, str)):
+                holder[path[-1]] = value + 1 if isinstance(value, int) else f"x{value}"
+            if edited == sound or faults_of(edited):
+                continue
+            if told(sound, edited) == again or told({}, edited) == first:
+                unsaid.append((way, *path))
+    assert not unsaid, "\n".join(map(str, unsaid))

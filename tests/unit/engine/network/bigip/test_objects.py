@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.network.bigip.comparison import edits, foreign
-from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.comparison import Spellings, edits, foreign
+from gateway.engine.network.bigip.declaration import PROXY_RULE, declaration_of
 from gateway.engine.network.bigip.icontrol import COLLECTIONS, found
 from gateway.engine.network.bigip.objects import declared
 from tests.support.declarations import AS3, desired, device, environment, place
@@ -103,3 +103,65 @@ def test_a_property_that_a_device_leaves_out_says_nothing_and_one_that_differs_i
         ("mon", "", True), ("tls_out", "checks", False)
     ]  # fmt: skip
     assert foreign(NAME, tenant, {**made, f"/{NAME}/rogue": {"kind": "pool"}}) == [f"/{NAME}/rogue"]
+
+
+@pytest.mark.parametrize(
+    ("collection", "own", "item", "key"),
+    [
+        ("profile/server-ssl", "tls_out", {"authenticateName": "none"}, "server name"),
+        ("profile/server-ssl", "tls_out", {"serverName": "door.example.com"}, "server name"),
+        ("profile/server-ssl", "tls_out", {"authenticateName": "door.example.com", "serverName": "none"}, "sni"),
+        ("rule", "proxy", {"apiAnonymous": "when CLIENT_ACCEPTED { HTTP::cookie names }"}, "text"),
+        ("profile/http", "http", {"headerInsert": "X-Forwarded-User: admin"}, "inserted header"),
+        ("virtual", "vs", {"pool": "x", "sourceAddressTranslation": {"type": "none"}}, "source addresses"),
+        ("virtual", "vs", {"sourceAddressTranslation": {"type": "snat", "pool": "/Common/p"}}, "source addresses"),
+        ("virtual", "vs", {}, "pool"),
+    ],
+)  # fmt: skip
+def test_an_edit_of_what_decides_who_is_trusted_is_seen(collection: str, own: str, item: Any, key: str) -> None:
+    at = environment(proxy_protocol=True)
+    wanted = declared(NAME, declaration_of(desired(place("shop")), device(health_port=8081), at, {})[NAME])
+    path = f"/{NAME}/Shared/{own}"
+    shown = found(collection, {"items": [{"fullPath": path, **item}]})
+    assert key in [edit.key for edit in edits({path: wanted[path]}, shown)]
+
+
+def test_what_devices_show_for_that_untouched_is_no_edit() -> None:
+    at = environment(proxy_protocol=True)
+    wanted = declared(NAME, declaration_of(desired(place("shop")), device(health_port=8081), at, {})[NAME])
+    shared = f"/{NAME}/Shared"
+    indented = "\n".join(f"  {line} " for line in PROXY_RULE.splitlines())
+    shown = {
+        **found("profile/server-ssl", {"items": [{"fullPath": f"{shared}/tls_out", "serverName": "door.example.com",
+                                                  "authenticateName": "door.example.com"}]}),
+        **found("rule", {"items": [{"fullPath": f"{shared}/proxy", "apiAnonymous": indented}]}),
+        **found("profile/http", {"items": [{"fullPath": f"{shared}/http"}]}),
+        **found("virtual", {"items": [{"fullPath": f"{shared}/vs", "pool": f"{shared}/pool",
+                                       "rules": [f"{shared}/proxy"],
+                                       "sourceAddressTranslation": {"type": "automap"}}]}),
+    }  # fmt: skip
+    assert list(edits({path: wanted[path] for path in shown}, shown)) == []
+
+
+def test_members_that_somebody_else_fills_in_are_known_by_their_text_and_looked_for_nowhere() -> None:
+    tenant = declaration_of(desired(place("shop")), device(), environment(), {})[NAME]
+    pool = tenant["Shared"]["pool"]
+    pool["members"] += [{"servicePort": 8443, "addressDiscovery": "fqdn", "hostname": "evil.example"}, "odd"]
+    made = declared(NAME, tenant)
+    (odd,) = [path for path in made if "evil.example" in path]
+    assert made[odd] == {"kind": ""}
+    assert sum(part["kind"] == "member" for part in made.values()) == 2
+    assert odd not in [edit.path for edit in edits(made, {})]
+
+
+def test_what_was_shown_as_declared_is_never_learnt_and_neither_is_what_decides_anything() -> None:
+    tenant = declaration_of(desired(place("shop")), device(), environment(), {})[NAME]
+    made = declared(NAME, tenant)
+    pool, vs = f"/{NAME}/Shared/pool", f"/{NAME}/Shared/vs"
+    shown = {**made, pool: {**made[pool], "balance": "odd"}, vs: {**made[vs], "enabled": False, "rules": ["/x"]}}
+    known = Spellings()
+    learnt, others = known.learn(list(known.edits(made, shown)), made, made)
+    assert (learnt, {edit.key for edit in others}) == ([], {"balance", "enabled", "rules"})
+    learnt, others = known.learn(list(known.edits(made, shown)), made, {})
+    assert ([edit.key for edit in learnt], {edit.key for edit in others}) == (["balance"], {"enabled", "rules"})
+    assert {edit.key for edit in known.edits(made, shown)} == {"enabled", "rules"}

@@ -77,3 +77,9 @@ def test_hosts_that_no_certificate_carries_are_named() -> None:
     assert "2 hosts" in said
     assert uncovered(hosts[:2], {"/Common/clients.crt": part}) == ""
     assert uncovered(hosts, {"/Common/clients.crt": {"setting": "client_tls"}}) == "", "a device may not say"
+
+
+def test_names_that_are_no_text_are_no_names_of_this_policy(tmp_path: Path) -> None:
+    odd = {"items": [{"name": ["door_claims"], "rules": []}, {"name": {"a": 1}, "rules": 7}, *APM[ITEMS]["items"]]}
+    answers = {**APM, ITEMS: odd}
+    assert remarks_of(tmp_path, answers, access_profile="/Common/door", required_claims=("groups",)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -230,6 +231,23 @@ def test_a_drained_member_stays_drained_and_no_drain_outdates_a_plan(tmp_path: P
         member.update(session="monitor-enabled", state="up")
         await it.applied(SHOP)
         assert it.device.member(POOL, MEMBER)["session"] == "monitor-enabled", "enabled again by its operator"
+
+    run(tmp_path, play)
+
+
+def test_what_a_plan_says_of_drained_members_is_short_and_in_plain_letters(tmp_path: Path) -> None:
+    """A device that lies has as many members as it likes, called what it likes."""
+
+    async def play(it: Scene) -> None:
+        await it.applied(SHOP)
+        members = it.device.item("pool", POOL)["membersReference"]["items"]
+        names = ["0 evil\n\x1b[2J" + "A" * 5000, *(f"192.0.2.{number}:8443" for number in range(100, 190))]
+        members += [{"name": name, "session": "user-disabled"} for name in names]
+        observed = await it.target.observe()
+        for told in (observed.remarks, observed.drained, (await it.plan(SHOP)).remarks):
+            assert len(told) == 11
+            assert "81 more members" in told[-1]
+            assert all(each.isprintable() and len(each) < 300 for each in told)
 
     run(tmp_path, play)
 
@@ -632,6 +650,77 @@ def test_a_device_that_writes_a_value_in_its_own_way_is_believed_once_it_took_it
     run(tmp_path, play)
 
 
+def _stolen(device: ScriptedDevice) -> None:
+    device.item("virtual", f"/{NAME}/Shared/vs")["rules"] = ["/Common/steal"]
+
+
+def _off(device: ScriptedDevice) -> None:
+    device.item("virtual", f"/{NAME}/Shared/vs")["disabled"] = True
+
+
+def _bare(device: ScriptedDevice) -> None:
+    device.item("virtual", f"/{NAME}/Shared/vs")["profilesReference"]["items"] = [{"fullPath": "/Common/http"}]
+
+
+def _unwatched(device: ScriptedDevice) -> None:
+    device.item("pool", POOL)["monitor"] = "min 1 of { /Common/tcp }"
+
+
+def _anybody(device: ScriptedDevice) -> None:
+    device.item("profile/server-ssl", f"/{NAME}/Shared/tls_out")["authenticateName"] = "none"
+
+
+@pytest.mark.parametrize("spoil", [_stolen, _off, _bare, _unwatched, _anybody])
+def test_what_decides_anything_and_is_not_as_declared_after_an_apply_is_undone_and_never_learnt(
+    tmp_path: Path, spoil: Callable[[ScriptedDevice], None]
+) -> None:
+    async def play(it: Scene) -> None:
+        await it.applied(SHOP)
+        plan = await it.plan(SHOP, PAY)
+        it.device.after = [lambda: spoil(it.device)]
+        outcome = await it.target.apply(plan)
+        assert (outcome.done, outcome.changed) == (False, False)
+        spoil(it.device)
+        found = it.target.drift(desired(SHOP), {**plan.content, NAME: None}, await it.target.observe())
+        assert Difference.EDITED in [drift.difference for drift in found]
+
+    run(tmp_path, play)
+
+
+def test_an_edit_amid_an_apply_of_what_was_as_declared_before_is_told_and_set_back(tmp_path: Path) -> None:
+    async def play(it: Scene) -> None:
+        await it.applied(SHOP)
+        plan = await it.plan(SHOP, PAY)
+
+        def edits() -> None:
+            it.device.item("pool", POOL)["loadBalancingMode"] = "ratio-member"
+
+        it.device.after = [edits]
+        outcome = await it.target.apply(plan)
+        assert outcome.done
+        assert f"Somebody changed `balance of {POOL}` meanwhile" in outcome.sentence
+        (step,) = (await it.plan(SHOP, PAY)).steps
+        assert "back to `round-robin`" in step.sentence
+
+    run(tmp_path, play)
+
+
+def test_a_member_that_somebody_else_fills_in_is_in_a_plans_sentences_and_not_sent(tmp_path: Path) -> None:
+    async def play(it: Scene) -> None:
+        await it.applied(SHOP)
+        plan = await it.plan(SHOP, PAY)
+        content = copy.deepcopy(plan.content)
+        member = {"servicePort": 8443, "addressDiscovery": "fqdn", "hostname": "evil.example", "shareNodes": True}
+        content[NAME]["Shared"]["pool"]["members"].append(member)
+        observed = await it.target.observe()
+        assert it.target.steps(content, observed) != plan.steps
+        with pytest.raises(Rejected, match="somebody else would say who gets the requests"):
+            await it.target.apply(replace(plan, content=content))
+        assert len(posts(it.device)) == 1
+
+    run(tmp_path, play)
+
+
 def test_what_cannot_be_read_after_it_was_sent_is_unknown_and_no_busy(tmp_path: Path) -> None:
     async def play(it: Scene) -> None:
         plan = await it.plan(SHOP)
@@ -781,6 +870,19 @@ def test_a_plan_file_that_somebody_spoiled_is_refused(tmp_path: Path, spoil: Any
             await it.target.apply(replace(plan, content=spoil(plan.content)))
         with pytest.raises(Rejected, match="is for"):
             await it.target.apply(replace(plan, device="dc2"))
+        assert posts(it.device) == []
+
+    run(tmp_path, play)
+
+
+def test_a_plan_names_the_policy_that_its_declaration_notes(tmp_path: Path) -> None:
+    """What is recorded and remembered of an apply is what the device was told."""
+
+    async def play(it: Scene) -> None:
+        plan = await it.plan(SHOP)
+        for version in ("bbbbbbbbbbbb", "", "abcdefghijkl "):
+            with pytest.raises(Rejected, match="its declaration notes `abcdefghijkl`"):
+                await it.target.apply(replace(plan, version=version))
         assert posts(it.device) == []
 
     run(tmp_path, play)
