@@ -236,6 +236,7 @@ def test_one_node_alone_acts_on_devices_and_another_takes_over_when_it_loses_the
         until(lambda: [state == "standby" for state in states(nodes)] == [False, True], 60)
     finally:
         nodes.cable.plug()
+        until(lambda: nodes.place.sign_in(nodes.lead(nodes.place.browser(), OTHER)).status == 200, 60)  # it is back
     assert [state == "standby" for state in states(nodes)] == [False, True]  # nobody takes it from who has it
 
 
