@@ -132,6 +132,7 @@ def idle_seconds(keep_alive: bytes) -> float:
 
 
 _MEMBER: Final = re.compile(rb'(?:[^",]++|"(?:[^"\\]|\\.)*+")++')
+_ENDED: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]|\\.)*+")*+')  # every quoted text does
 _OUR_NAME: Final = b"stagedoor"
 _NOT_OF_A_NAME: Final = b" \t\"'\\;*"
 
@@ -140,7 +141,7 @@ def of_others(proxy_status: bytes) -> bytes:
     """The line of a Proxy-Status (RFC 9209, 2: a list, whose members begin with who speaks) without what speaks in our
     name, or in one that begins with it. b"" where nothing is left, or where a quoted text does not end: put together
     with the next line, as a list may be, it would say something else."""
-    if _MEMBER.sub(b"", proxy_status).strip(b", \t"):
+    if _ENDED.fullmatch(proxy_status) is None:
         return b""
     members = [each.strip(b" \t") for each in _MEMBER.findall(proxy_status)]
     kept = [each for each in members if each and not each.lower().lstrip(_NOT_OF_A_NAME).startswith(_OUR_NAME)]

@@ -247,6 +247,7 @@ def test_a_new_key_and_the_issuers_word_are_waited_for_one_after_the_other(caref
 # === a whole node ===
 
 
+@pytest.mark.slow
 def test_a_node_asks_the_issuer_that_its_configuration_names(tmp_path: Path) -> None:
     """From a reload on: control asks with the client's secret, each worker is told, none of it is written down."""
     with whole_node(tmp_path) as node, ExitStack() as open_ones:

@@ -194,6 +194,7 @@ def test_control_that_dies_and_a_node_that_ends_keep_them(tmp_path: Path) -> Non
     assert (again.exit_code, "is damaged" in again.stderr) == (5, True)
 
 
+@pytest.mark.slow
 def test_without_retention_nobody_is_remembered(tmp_path: Path) -> None:
     with whole_node(tmp_path, workers=1) as node:
         configure(node)

@@ -135,6 +135,7 @@ def opaque_tunnel(door: RunningDoor, switching: SwitchingService) -> tuple[Side,
     return client, there
 
 
+@pytest.mark.slow
 def test_an_opaque_token_is_asked_about_again_while_its_tunnel_is_open_and_ends_it_when_revoked(
     asking_door: RunningDoor, switching: SwitchingService
 ) -> None:
