@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices, Mode
-from gateway.config_values import MAPPING, Address, Host, Name, Network, Some, Text, not_empty, written
+from gateway.config_values import MAPPING, Address, Host, Name, Network, Some, Text, named_once, not_empty, written
 
 MINUTES_OF_DAY: Final = 24 * 60
 MINUTES_OF_WEEK: Final = 7 * MINUTES_OF_DAY
@@ -120,13 +120,6 @@ Window = Annotated[
 ]  # fmt: skip
 
 
-def _named_once(values: list[Any]) -> list[Any]:
-    names = [value.name for value in values]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"name `{twice[0]}` is used twice; give each its own")
-    return values
-
-
 class Keys(BaseModel):
     model_config = MAPPING
 
@@ -208,7 +201,7 @@ class BigipModel(Keys):
 
 
 class DevicesModel(Keys):
-    bigip: Annotated[list[BigipModel], AfterValidator(_named_once)] = []
+    bigip: Annotated[list[BigipModel], AfterValidator(named_once)] = []
     """F5 BIG-IP: device groups, or single devices."""
 
 

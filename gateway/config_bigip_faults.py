@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from itertools import combinations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gateway import config
+from gateway.config_catalog import authorities_fault
 from gateway.config_devices import Bigip, BigipEnvironment
 from gateway.config_identity import is_loopback
 from gateway.secret_files import secret_fault
@@ -51,7 +51,7 @@ def unusable_device_files(settings: config.Settings, locate: Locate) -> list[Fau
         if message := secret_fault(device.password_file):
             hint = "write the password into it, one line and nothing else"
             faults.append(Fault(locate((*at, "password_file")), message, hint))
-        if device.ca and (message := _authorities_fault(device.ca)):
+        if device.ca and (message := authorities_fault(device.ca)):
             faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
         if device.as3_schema and (message := _schema_fault(device.as3_schema)):
             hint = "take `as3-schema.json` of the release that the device runs"
@@ -151,16 +151,6 @@ def lies_in(address: str, networks: tuple[str, ...]) -> bool:
 
 
 # ---- files ----
-
-
-def _authorities_fault(file: str) -> str:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except ssl.SSLError as error:
-        return f"`{file}` holds no certificates: {error.reason or type(error).__name__}"
-    except OSError as error:
-        return f"cannot read `{file}`: {str(error.strerror).lower()}"
-    return ""
 
 
 def _schema_fault(file: str) -> str:

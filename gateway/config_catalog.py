@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from gateway import config
 from gateway.config_identity import is_loopback
 from gateway.config_sources import FILES, Backstage, ClientCredentials, Origins
-from gateway.config_values import MAPPING, Duration, EndpointAddress, Name, Prefix, Text
+from gateway.config_values import MAPPING, Duration, EndpointAddress, Name, Prefix, Text, named_once
 from gateway.secret_files import secret_fault, signing_secret_fault
 from policy.reading import Fault, did_you_mean
 
@@ -32,11 +32,8 @@ class Keys(BaseModel):
     model_config = MAPPING
 
 
-def _named_once(values: list[Any]) -> list[Any]:
-    names = [value.name for value in values]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"name `{twice[0]}` is used twice; give each its own")
-    if FILES in names:
+def _named(values: list[Any]) -> list[Any]:
+    if FILES in [value.name for value in named_once(values)]:
         raise ValueError(f"name `{FILES}` is what origins call the files; give it another")
     return values
 
@@ -91,7 +88,7 @@ class CatalogModel(Keys):
     """Of the annotations; a domain you own."""
     files: Annotated[list[Text], Field(json_schema_extra={"minItems": 1})] = []
     """Files, folders and globs with Backstage entities. Changes count as soon as they are written."""
-    backstage: Annotated[list[BackstageModel], AfterValidator(_named_once)] = []
+    backstage: Annotated[list[BackstageModel], AfterValidator(_named)] = []
     """Backstage catalogs that are read over their API."""
     origins: OriginsModel | None = None
     """Who may define Users and Groups. Default: the only source; of several nobody."""
@@ -227,7 +224,7 @@ def unusable_catalog_files(settings: config.Settings, locate: Locate) -> list[Fa
         if backstage.client is not None and (message := secret_fault(backstage.client.client_secret_file)):
             hint = "write the client's secret into it, one line and nothing else"
             faults.append(Fault(locate((*at, "client", "client_secret_file")), message, hint))
-        if backstage.ca and (message := _authorities_fault(backstage.ca)):
+        if backstage.ca and (message := authorities_fault(backstage.ca)):
             faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
     file = settings.catalog.sync_secret_file
     if file and (message := signing_secret_fault(file)):
@@ -236,7 +233,8 @@ def unusable_catalog_files(settings: config.Settings, locate: Locate) -> list[Fa
     return faults
 
 
-def _authorities_fault(file: str) -> str:
+def authorities_fault(file: str) -> str:
+    """Why these are no authorities to verify with; "" if they are."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except ssl.SSLError as error:

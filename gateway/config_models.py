@@ -6,7 +6,7 @@ what `stagedoor config schema` tells an editor about it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -33,15 +33,9 @@ from gateway.config_values import (
     UpgradeToken,
     UpstreamPath,
     UpstreamPattern,
+    named_once,
     not_empty,
 )
-
-
-def _named_once(values: list[Any]) -> list[Any]:
-    names = [value.name for value in values]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"name `{twice[0]}` is used twice; give each its own")
-    return values
 
 
 class Keys(BaseModel):
@@ -190,9 +184,9 @@ class LogModel(Keys):
 
 
 class DocumentModel(Keys):
-    listeners: Annotated[Some[ListenerModel], AfterValidator(_named_once)]
+    listeners: Annotated[Some[ListenerModel], AfterValidator(named_once)]
     """Where requests arrive."""
-    issuers: Annotated[list[IssuerModel], AfterValidator(_named_once)] = []
+    issuers: Annotated[list[IssuerModel], AfterValidator(named_once)] = []
     """Identity providers whose tokens are accepted."""
     environments: Annotated[
         dict[Name, EnvironmentModel], AfterValidator(not_empty), Field(json_schema_extra={"minProperties": 1})

@@ -251,5 +251,12 @@ Prefix = Annotated[
 Item = TypeVar("Item")
 Some = Annotated[list[Item], AfterValidator(not_empty), Field(json_schema_extra={"minItems": 1})]
 
+def named_once(values: list[Any]) -> list[Any]:
+    names = [value.name for value in values]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"name `{twice[0]}` is used twice; give each its own")
+    return values
+
+
 # Of every mapping: these keys and no others; the text under a key is what an editor is told about it.
 MAPPING = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
