@@ -1,0 +1,111 @@
+"""One firewall's XML API: POST alone, the key in a header, few calls at once.
+
+Official advice is five concurrent calls at most, and nothing enforces it: more only slow down the management plane that
+people work on. What may be tried again is what did nothing: no connection, somebody else's commit or lock. An answer
+that is none (a page, half a document, 5xx) is tried again for a read. No message holds a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element, tostring
+
+from gateway.config_devices import Panos
+from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unreachable
+from gateway.engine.network.https import Https, Lost, Manner, Trusted, authorities, pinned, place_of
+from gateway.engine.network.panos.device.answers import Answer, Meaning, answer_of, meaning_of
+from gateway.engine.network.panos.device.keys import Keys
+from gateway.engine.network.patience import Limits, Patience, Time
+from gateway.engine.network.texts import shown
+
+ANSWER_BYTES: Final = 8 * 1024 * 1024
+ASIDE_BYTES: Final = 64 * 1024  # larger answers are read in a thread
+_TYPE: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+_TRUST: Final = "say in `ca` who signs its certificate, or pin it with `pins`"
+_QUOTED: Final = str.maketrans("`;", "',")
+_KEY_FIX: Final = "make a key for its administrator, and put it into one of `key_files`"
+
+
+class Client:
+    """Made inside the running loop. ``unit``: its management address, `https://192.0.2.30`."""
+
+    def __init__(self, device: Panos, unit: str, time: Time, limits: Limits) -> None:
+        self.unit = unit
+        self.where = place_of(device.name, unit)
+        self.keys = Keys(device.key_files, self.where)
+        self._device = device
+        self._time = time
+        self._limits = limits
+        manner = Manner("application/xml", device.concurrent, ANSWER_BYTES, "units", _TRUST)
+        self.https = Https(self.where, unit, manner, limits, self._trust)
+
+    async def close(self) -> None:
+        await self.https.close()
+
+    async def op(self, command: Element) -> Answer:
+        """An operational command that reads. Raises `DeviceFault`."""
+        said = {"type": "op", "cmd": tostring(command, encoding="unicode")}
+        return await self.read({**said, "vsys": self._device.vsys})
+
+    async def read(self, parameters: Mapping[str, str]) -> Answer:
+        """The answer, which is good or says that nothing is there. Raises `DeviceFault`."""
+        patience = Patience(self._time, self._limits.read)
+        while True:
+            try:
+                answer = await self._with_key(parameters)
+            except Lost as lost:
+                if await patience.pause():
+                    continue
+                raise Unreachable(f"{self.where} cannot be reached: {lost}") from None
+            meaning = meaning_of(answer)
+            if meaning in (Meaning.GOOD, Meaning.NOTHING):
+                return answer
+            if meaning not in (Meaning.LATER, Meaning.DOUBT):
+                raise self.refusal(answer, meaning)
+            if not await patience.pause():
+                raise Busy(f"{self.where} cannot answer now: {self.words(answer)}")
+
+    def refusal(self, answer: Answer, meaning: Meaning) -> DeviceFault:
+        if meaning is Meaning.KEY:
+            return Rejected(f"{self.where} does not know the key: {self.words(answer)}; {_KEY_FIX}")
+        if meaning is Meaning.RIGHT:
+            return Rejected(
+                f"the administrator of the key may not do this at {self.where}: {self.words(answer)}; "
+                "give its role XML API rights for operational requests and the User-ID agent"
+            )
+        if 300 <= answer.http < 400:
+            return Unreachable(f"{self.where} leads elsewhere ({answer.http}), which is not followed: correct `units`")
+        if answer.form == "page":
+            return Unreachable(
+                f"{self.where} answers with a page ({answer.http}), no XML API: correct `units`, or allow the API there"
+            )
+        return Rejected(f"{self.where} refused: {self.words(answer)}")
+
+    def words(self, answer: Answer) -> str:
+        said = self.shown("; ".join(answer.messages[:3]))
+        code = f"code {answer.code}" if answer.code else ""
+        about = self.shown(", ".join(filter(None, (str(answer.http), answer.status, code))))
+        return f"{about}, `{said}`" if said else about
+
+    def shown(self, text: str) -> str:
+        """A text of this device without the keys, wherever it put them. Nothing in it ends a quotation of ours, or
+        begins the advice that stands behind a semicolon."""
+        return shown(text, self.keys.known()).translate(_QUOTED)
+
+    def _trust(self) -> Trusted:
+        return pinned(self._device.pins) if self._device.pins else authorities(self._device.ca)
+
+    async def _with_key(self, parameters: Mapping[str, str]) -> Answer:
+        """A refused key did nothing: each of the others is tried once, whatever the call was."""
+        content = urlencode(parameters).encode()
+        for left in reversed(range(len(self._device.key_files))):
+            key = await asyncio.to_thread(self.keys.now)
+            reply = await self.https.ask("POST", "/api/", content, {**_TYPE, "X-PAN-KEY": key})
+            read = (reply.status, reply.content_type, reply.body)
+            answer = answer_of(*read) if len(reply.body) < ASIDE_BYTES else await asyncio.to_thread(answer_of, *read)
+            if meaning_of(answer) is not Meaning.KEY or not left or not await asyncio.to_thread(self.keys.refused, key):
+                return answer
+        raise AssertionError("the last answer was given back")

@@ -1,0 +1,80 @@
+"""`python -m gateway.lab.panos` as a process: it says where it is, answers over TLS, and ends when it is told to."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.certificates import make
+from tests.support.panos import WAIT_S
+
+COMMAND = [sys.executable, "-m", "gateway.lab.panos"]
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_pair_under_a_panorama_comes_up_answers_and_ends(tmp_path: Path) -> None:
+    certificate, _ = make(tmp_path / "certs", "panos", "localhost", "127.0.0.1")
+    ports = [free_port() for _ in range(3)]
+    options = ["--port", "--peer-port", "--panorama-port"]
+    said = [word for option, port in zip(options, ports, strict=True) for word in (option, str(port))]
+    process = subprocess.Popen(
+        [*COMMAND, *said, "--certs", str(certificate.parent)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in ports]
+        assert [int(re.search(r":(\d+)$", line.strip())[1]) for line in lines] == ports
+        tls = ssl.create_default_context(cafile=str(certificate.parent / "ca.pem"))
+        for port, model in zip(ports, ("PA-VM-300", "PA-VM-300", "Panorama"), strict=True):
+            connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=WAIT_S)
+            connection.request("GET", "/api/?type=version", headers={"Authorization": "Basic YWRtaW46YWRtaW4="})
+            body = connection.getresponse().read().decode()
+            connection.close()
+            assert f"<model>{model}</model>" in body
+        long = http.client.HTTPSConnection("127.0.0.1", ports[0], context=tls, timeout=WAIT_S)
+        long.request("GET", f"/api/?key={'k' * 9000}")
+        assert long.getresponse().status == 400
+        long.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == "", "a key in a query never reaches the terminal"
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_what_is_missing_is_said_in_one_line_with_what_to_do(tmp_path: Path) -> None:
+    for words, says in (
+        (["--port", "1", "--certs", str(tmp_path)], "certs/make.py"),
+        (["--port", "1", "--certs", str(tmp_path), "--address", "0.0.0.0"], "not within 127.0.0.0/8"),
+        (["--certs", str(tmp_path)], "--port"),
+    ):
+        ended = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=WAIT_S, check=False)
+        assert ended.returncode != 0
+        assert says in ended.stderr
+        assert "Traceback" not in ended.stderr
