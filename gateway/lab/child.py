@@ -38,7 +38,12 @@ async def _watch_parent(ended: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent decides
-    await loop.connect_read_pipe(lambda: _EndOfInput(ended), sys.stdin)
+    await end_with_input(ended)
+
+
+async def end_with_input(ended: asyncio.Event) -> None:
+    """Set ``ended`` when standard input, which has to be a pipe, comes to its end."""
+    await asyncio.get_running_loop().connect_read_pipe(lambda: _EndOfInput(ended), sys.stdin)
 
 
 class _EndOfInput(asyncio.Protocol):

@@ -47,6 +47,7 @@ class Children:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
+            bufsize=0,  # several lines may come at once, and `select` sees none that was read ahead
             start_new_session=True,  # out of reach of the terminal's Ctrl-C
         )
         self._running.append(child)
@@ -55,8 +56,11 @@ class Children:
         """All that were started listen, or `LabError`."""
         for child in self._running:
             assert child.stdout is not None
-            readable, _, _ = select.select([child.stdout], [], [], READY_S)
-            if not readable or child.stdout.readline().strip() != READY.encode():
+            said = b" "
+            while said and said.strip() != READY.encode():
+                readable, _, _ = select.select([child.stdout], [], [], READY_S)
+                said = child.stdout.readline() if readable else b""
+            if not said:
                 name = str(child.args[2]) if isinstance(child.args, list) else "child"
                 raise LabError(f"`{name}` did not start: see `{self._logs}`")
 

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from gateway.control import role
 from gateway.lab.board import Board
+from gateway.lab.device_view import DeviceView
 from gateway.lab.entries import Entries, coded
 from gateway.lab.folder import LabFolder
 from gateway.lab.tail import Tail
@@ -54,6 +55,7 @@ class StartPage:
         self._tail = tail
         self._entries = Entries(state, board.facts, lambda: self._tell(("entries", "")))
         self._listeners: set[asyncio.Queue[Event]] = set()
+        self._device = DeviceView(state, board.facts, lambda: self._tell(("bigip", "")), lambda: bool(self._listeners))
         loader = jinja2.FileSystemLoader(HERE / "templates")
         self._templates = jinja2.Environment(
             loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -65,6 +67,7 @@ class StartPage:
         app.router.add_get("/lab/people", self._people)
         app.router.add_get("/lab/services", self._services)
         app.router.add_get("/lab/entries", self._became)
+        app.router.add_get("/lab/bigip", self._bigip)
         app.router.add_get("/lab/events", self._events)
         app.router.add_get("/lab/{name}", self._static)
         app.cleanup_ctx.append(self._looking)
@@ -72,7 +75,9 @@ class StartPage:
     # === pages ===
 
     async def _start(self, _request: web.Request) -> web.Response:
+        await self._device.look()
         values = {**self._board.page(), **self._entries.cards(), "entity_command": self._entries.command}
+        values |= self._device.cards()
         return self._rendered("start.html", values)
 
     async def _people(self, _request: web.Request) -> web.Response:
@@ -83,6 +88,10 @@ class StartPage:
 
     async def _became(self, _request: web.Request) -> web.Response:
         return self._rendered("entries.html", self._entries.cards())
+
+    async def _bigip(self, _request: web.Request) -> web.Response:
+        await self._device.look()
+        return self._rendered("bigip.html", self._device.cards())
 
     async def _static(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -102,6 +111,7 @@ class StartPage:
         news: asyncio.Queue[Event] = asyncio.Queue()
         news.put_nowait(("base", self._board.base))
         news.put_nowait(("entries", ""))
+        news.put_nowait(("bigip", ""))
         news.put_nowait(("past", self._board.decisions(list(self._tail.newest))))
         self._listeners.add(news)
         try:
@@ -114,7 +124,9 @@ class StartPage:
     async def _looking(self, _app: web.Application) -> AsyncIterator[None]:
         look = asyncio.get_running_loop().create_task(self._look())
         self._entries.start()
+        self._device.start()
         yield
+        self._device.close()
         self._entries.close()
         look.cancel()
 

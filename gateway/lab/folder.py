@@ -23,13 +23,15 @@ class LabError(StagedoorError):
 class LabFacts:
     """What a running lab chose."""
 
-    port: int  # of the door
+    port: int  # of the virtual servers in front
     provider: str  # the issuer's address
     admin: str  # address of the admin listener
     catalog: str  # folder of the catalog's files
     access_policy: str
     command: str  # how this user starts `stagedoor`
     ca: str  # certificate authority, as the user would type it
+    direct: int = 0  # port of the door itself
+    device: str = ""  # address where the active unit of the emulated BIG-IP is managed at first
 
     def origin(self, host: str) -> str:
         return f"https://{host}" if self.port == 443 else f"https://{host}:{self.port}"
@@ -45,11 +47,14 @@ class LabFolder:
         self.settings_file = self.root / "stagedoor.yaml"
         self.signing_keys = self.root / "keys" / "provider.json"
         self.client_secret = self.root / "keys" / "door.secret"
+        self.device_password = self.root / "keys" / "bigip.password"
+        self.device_state = self.root / "bigip" / "saved.json"
         self._secret = self.root / "keys" / "provider.secret"
         self._facts = self.root / "facts.json"
 
     def prepare(self) -> None:
-        for folder in (self.root, self.state, self.logs, self.certificates, self.signing_keys.parent):
+        for folder in (self.root, self.state, self.logs, self.certificates, self.signing_keys.parent,
+                       self.device_state.parent):  # fmt: skip
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def secret(self) -> str:

@@ -17,9 +17,12 @@ from typing import Final
 
 import yaml
 
+from gateway.lab import front
+from gateway.lab.bigip.unit import USERS
 from gateway.lab.child import LOOPBACK
 from gateway.lab.directory import SUBJECT_KEY, read_directory
 from gateway.lab.folder import LabError, LabFacts, LabFolder, write_private
+from gateway.lab.front import CENTRAL_HOST, VIRTUAL_ADDRESSES, Ports
 from gateway.lab.provider import AUDIENCE, COMMAND_LINE_CLIENT, ISSUER_NAME, OWN_CLIENT, client_secret
 from gateway.lab.sign_ins import MFA
 from gateway.lab.upstreams import ENDPOINTS
@@ -29,7 +32,11 @@ FIRST_UPSTREAM_PORT: Final = 18101  # as written in the example catalog
 # Preferred beside the first upstream's, so that a token outlives a restart of the lab, and of one on other ports, too.
 PROVIDER_BESIDE: Final = -1
 ADMIN_BESIDE: Final = 8
-CENTRAL_HOST: Final = "localhost"
+MEMBER_BESIDE: Final = 9
+HEALTH_BESIDE: Final = 10
+UNITS_BESIDE: Final = (11, 12)
+DIRECT_BESIDE: Final = 1  # the virtual servers' port
+LAST_PORT: Final = 65535
 ADMINISTRATORS: Final = "group:default/operations"
 ENVIRONMENTS: Final = {"dev": [".dev.localhost"], "staging": [".staging.localhost"], "prod": [".localhost"]}
 
@@ -54,6 +61,7 @@ class Ground:
     catalog: Path
     provider_port: int
     upstream_port: int
+    ports: Ports
 
 
 def lay(wishes: Wishes) -> Ground:
@@ -65,21 +73,27 @@ def lay(wishes: Wishes) -> Ground:
     folder = LabFolder(wishes.folder)
     folder.prepare()
     catalog = _catalog(wishes, folder)
-    provider_port = _free_port(wishes.upstream_port + PROVIDER_BESIDE, wishes.port)
+    free = FreePorts({wishes.port, *_upstream_ports(wishes.upstream_port)})
+    provider_port = free.take(wishes.upstream_port + PROVIDER_BESIDE)
+    admin_port = free.take(wishes.upstream_port + ADMIN_BESIDE)
+    ports = _ports(wishes, free)
     facts = LabFacts(
         port=wishes.port,
         provider=f"http://{LOOPBACK}:{provider_port}",
-        admin=f"{LOOPBACK}:{_free_port(wishes.upstream_port + ADMIN_BESIDE, wishes.port)}",
+        admin=f"{LOOPBACK}:{admin_port}",
         catalog=str(catalog),
         access_policy=str(wishes.access_policy),
         command=own_command(),
         ca=_as_typed(folder.certificates / "ca.pem"),
+        direct=ports.direct,
+        device=front.unit_url(ports.units[0]),
     )
     _certificates(folder, catalog)
     write_private(folder.client_secret, client_secret(folder.secret(), OWN_CLIENT))
-    folder.settings_file.write_text(_settings(folder, facts, catalog, wishes.access_policy))
+    write_private(folder.device_password, USERS[front.USER])
+    folder.settings_file.write_text(_settings(folder, facts, ports, catalog, wishes.access_policy))
     folder.write_facts(facts)
-    return Ground(folder, facts, catalog, provider_port, wishes.upstream_port)
+    return Ground(folder, facts, catalog, provider_port, wishes.upstream_port, ports)
 
 
 def own_command() -> str:
@@ -100,9 +114,11 @@ def _as_typed(path: Path) -> str:
 
 
 def _require_free(wishes: Wishes) -> None:
-    if not _is_free(wishes.port):
+    for address in (LOOPBACK, *VIRTUAL_ADDRESSES.values()):
+        if _is_free(wishes.port, address):
+            continue
         raise LabError(
-            f"port {wishes.port} on {LOOPBACK} is taken by another program: stop it (`ss -ltnp` names it), "
+            f"port {wishes.port} on {address} is taken by another program: stop it (`ss -ltnp` names it), "
             f"or take another port with `make run PORT={9443 if wishes.port != 9443 else 10443}`"
         )
     for port in _upstream_ports(wishes.upstream_port):
@@ -117,22 +133,38 @@ def _upstream_ports(first: int) -> range:
     return range(first, first + len(ENDPOINTS))
 
 
-def _is_free(port: int) -> bool:
+def _is_free(port: int, address: str = LOOPBACK) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((address, port))
         except OSError:
             return False
     return True
 
 
-def _free_port(preferred: int, door: int) -> int:
-    if preferred != door and _is_free(preferred):
-        return preferred
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+class FreePorts:
+    """``taken``: by parts of the lab that do not listen yet."""
+
+    def __init__(self, taken: set[int]) -> None:
+        self._taken = taken
+
+    def take(self, preferred: int) -> int:
+        """That one, or another that is free."""
+        port = preferred
+        while port in self._taken or port > LAST_PORT or not _is_free(port):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind((LOOPBACK, 0))
+                port = int(probe.getsockname()[1])
+        self._taken.add(port)
+        return port
+
+
+def _ports(wishes: Wishes, free: FreePorts) -> Ports:
+    first = wishes.upstream_port
+    member, health = free.take(first + MEMBER_BESIDE), free.take(first + HEALTH_BESIDE)
+    unit, peer = (free.take(first + beside) for beside in UNITS_BESIDE)
+    return Ports(wishes.port, free.take(wishes.port + DIRECT_BESIDE), member, health, (unit, peer))
 
 
 # === files ===
@@ -160,27 +192,19 @@ def _certificates(folder: LabFolder, catalog: Path) -> None:
     if not script.exists():
         raise LabError(f"`{script}` is missing: run the lab from a checkout of the project")
     names = (CENTRAL_HOST, *read_directory(catalog).hosts)
-    made = subprocess.run(
-        [sys.executable, str(script), "--out", str(folder.certificates), "--leaf", "door", *names, LOOPBACK],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if made.returncode != 0:
-        raise LabError(f"certificates could not be made: {made.stderr.strip() or made.stdout.strip()}")
+    for leaf, held in (("door", (*names, LOOPBACK)), ("bigip", (CENTRAL_HOST, LOOPBACK))):
+        made = subprocess.run(
+            [sys.executable, str(script), "--out", str(folder.certificates), "--leaf", leaf, *held],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise LabError(f"certificates could not be made: {made.stderr.strip() or made.stdout.strip()}")
 
 
-def _settings(folder: LabFolder, facts: LabFacts, catalog: Path, access_policy: Path) -> str:
+def _settings(folder: LabFolder, facts: LabFacts, ports: Ports, catalog: Path, access_policy: Path) -> str:
     environments = {name: {"hosts": hosts, "upstreams": [f"{LOOPBACK}/32"]} for name, hosts in ENVIRONMENTS.items()}
     document = {
-        "listeners": [
-            {
-                "name": "lab",
-                "address": f"{LOOPBACK}:{facts.port}",
-                "tls": {
-                    "certificate": str(folder.certificates / "door.pem"),
-                    "key": str(folder.certificates / "door.key"),
-                },
-            }
-        ],
+        "listeners": front.listeners(folder, ports),
         "admin": {"address": facts.admin},
         "central_host": CENTRAL_HOST,
         "issuers": [
@@ -209,6 +233,7 @@ def _settings(folder: LabFolder, facts: LabFacts, catalog: Path, access_policy: 
         "administrators": [ADMINISTRATORS],
         "timeouts": {"drain": {"announce": "0s", "finish": "1s"}},
         "state": {"folder": str(folder.state)},
+        "devices": front.devices(folder, ports),
         "log": {"format": "json"},
     }
     head = "# Written by `stagedoor lab run`; changes are lost at its next start.\n"

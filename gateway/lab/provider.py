@@ -45,11 +45,11 @@ def client_secret(secret: str, client_id: str) -> str:
 
 class Provider:
     """The provider's endpoints over its keys and the catalog's directory. ``door``: origin of the central host, where
-    people who sign in are sent back to; ``trust``: for its certificate."""
+    people who sign in are sent back to; ``past``: the same host past the BIG-IP; ``trust``: for its certificate."""
 
     def __init__(
         self, issuer: str, keys: SigningKeys, catalog: Path, secret: str, clock: Callable[[], float],
-        door: str = "", trust: ssl.SSLContext | None = None,
+        door: str = "", trust: ssl.SSLContext | None = None, past: str = "",
     ) -> None:  # fmt: skip
         self.issuer = issuer
         self._keys = keys
@@ -57,6 +57,7 @@ class Provider:
         self._secret = secret
         self._clock = clock
         self._door = door
+        self._origins = tuple(origin for origin in (door, past) if origin)
         self._sign_ins = SignIns(clock)
         parts = Parts(
             self._client, lambda client, scope: self._workload_claims(client, scope, DEFAULT_TTL_S), self._person,
@@ -149,10 +150,10 @@ class Provider:
         """Stagedoor itself, which signs people in; its command line; or one of the catalog's programs."""
         secret = client_secret(self._secret, client_id)
         if client_id == OWN_CLIENT and self._door:
-            own = f"{self._door}/.stagedoor"
-            metadata = {"post_logout_redirect_uris": [f"{own}/signed-out"]}
-            logout = f"{own}/backchannel-logout/{ISSUER_NAME}"
-            return LabClient(client_id, secret, (f"{own}/callback",), metadata, logout)
+            own = [f"{origin}/.stagedoor" for origin in self._origins]
+            metadata = {"post_logout_redirect_uris": [f"{each}/signed-out" for each in own]}
+            logout = f"{own[0]}/backchannel-logout/{ISSUER_NAME}"
+            return LabClient(client_id, secret, tuple(f"{each}/callback" for each in own), metadata, logout)
         if client_id == COMMAND_LINE_CLIENT:
             return LabClient(client_id, "", (f"http://{LOOPBACK}/callback",))
         return LabClient(client_id, secret) if client_id in read_directory(self._catalog).clients else None
@@ -220,12 +221,13 @@ def main() -> None:
     parser.add_argument("--catalog", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--door", default="")
+    parser.add_argument("--past", default="")
     options = parser.parse_args()
     folder = LabFolder(options.folder)
     keys = SigningKeys(folder.signing_keys)
     issuer = f"http://{LOOPBACK}:{options.port}"
     trust = ssl.create_default_context(cafile=str(folder.certificates / "ca.pem"))
-    provider = Provider(issuer, keys, options.catalog, folder.secret(), time.time, options.door, trust)
+    provider = Provider(issuer, keys, options.catalog, folder.secret(), time.time, options.door, trust, options.past)
     asyncio.run(serve_until_parent_ends({options.port: provider.app()}))
 
 

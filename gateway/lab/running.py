@@ -9,6 +9,7 @@ the children see their pipe close and end too.
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import sys
 import threading
@@ -22,11 +23,13 @@ from gateway import supervisor
 from gateway.errors import StagedoorError
 from gateway.lab.children import Children
 from gateway.lab.folder import LabError
-from gateway.lab.ground import CENTRAL_HOST, Ground, Wishes, lay
+from gateway.lab.front import CENTRAL_HOST, emulator_arguments
+from gateway.lab.ground import Ground, Wishes, lay
+from gateway.lab.opening import open_up
 from gateway.lab.summary import Summary
 
 MODULES: Final = {**supervisor.ROLES, "control": "gateway.lab.control", "engine": "gateway.lab.engine"}
-READY_S: Final = 15.0
+PATIENCE_S: Final = 20.0  # the promise is ten
 LOG: Final = "stagedoor.log"
 
 
@@ -39,8 +42,10 @@ def run_lab(wishes: Wishes) -> int:
     root = ["--folder", str(ground.folder.root), "--catalog", str(ground.catalog)]
     with Children(ground.folder.logs) as children:
         door = ground.facts.origin(CENTRAL_HOST)
-        children.start("provider", [*root, "--port", str(ground.provider_port), "--door", door])
+        past = f"https://{CENTRAL_HOST}:{ground.ports.direct}"
+        children.start("provider", [*root, "--port", str(ground.provider_port), "--door", door, "--past", past])
         children.start("upstreams", ["--port", str(ground.upstream_port)])
+        children.start("bigip", emulator_arguments(ground.folder, ground.ports))
         children.wait_until_ready()
         code = _serve(ground, summary, started)
     summary.end()
@@ -64,16 +69,18 @@ def _serve(ground: Ground, summary: Summary, started: float) -> int:
 
 
 def _announce(ground: Ground, summary: Summary, started: float, ended: threading.Event) -> None:
-    """Print the summary as soon as the node says that it is ready."""
-    deadline = time.monotonic() + READY_S
+    """Print the summary as soon as requests would be answered; once, what is missing when that takes long."""
+    patience = started + PATIENCE_S
     while not ended.wait(0.05):
         answer = _readiness(ground.facts.admin)
         if "\nready" in answer and "FAIL" not in answer and "note" not in answer:
-            summary.show(ground, time.monotonic() - started)
-            return
-        if time.monotonic() > deadline:
+            answer = open_up(ground.folder, ground.ports)
+            if not answer:
+                summary.show(ground, time.monotonic() - started)
+                return
+        if time.monotonic() > patience:
+            patience = math.inf
             summary.stuck(ground, answer, _as_typed(ground.folder.logs / LOG))
-            return
 
 
 def _readiness(address: str) -> str:

@@ -40,6 +40,8 @@ class Summary:
         opened = facts.origin(ALLOWED.url_host) + ALLOWED.path
         portal = facts.origin("localhost") + "/portal"
         self._line("Signing in", f"open {opened} and choose who you are; your portal: {portal}")
+        past = f"https://localhost:{facts.direct}/"
+        self._line("BIG-IP", f"an emulated one is in front, a virtual server for each environment; past it: {past}")
         self._line("Trust ", "`make trust` lets your browser trust the lab's certificate; `make untrust` undoes it.")
         self._step("1", "Allowed. Jane's team owns payments:", facts, ALLOWED)
         self._step(

@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.config_devices import Bigip, BigipEnvironment
-from gateway.engine.network.bigip.declaration import declaration_of
-from gateway.engine.network.bigip.patience import Limits, Time
+from bench import devices
+from gateway.config_devices import ApmEntry, Bigip, BigipEnvironment
+from gateway.engine.network.bigip.as3.declaration import declaration_of
+from gateway.engine.network.bigip.as3.names import MOST_APPLICATIONS, application_name
+from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.target import BigipTarget
-from gateway.engine.network.bigip.units import DeviceGroup
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown
+from gateway.engine.network.patience import Limits, Time
 from gateway.engine.network.plan import Difference, Kind, Outcome, Plan
 from gateway.lab.bigip.faults import Upset
 from tests.support.bigip import RunningDevice, official_schema, running_units
@@ -188,6 +190,84 @@ def test_a_thousand_components_are_planned_in_5_s_and_polled_in_3_s_with_fewer_t
         assert min(polled) < 3
 
     run(tmp_path, play)
+
+
+def test_apm_objects_of_the_mapping_are_attached_and_seen_when_somebody_takes_them_off(tmp_path: Path) -> None:
+    """By name alone, before the service whose they are; a per-request policy that is taken off or put on by hand is
+    drift, and set back."""
+    entry = ApmEntry((), (PAY.owner,), (), "/Common/hr", "/Common/hr-rq", (("groups", ("hr",)),), "apm.yaml:4")
+    at = replace(ENVIRONMENT, apm=(entry,))
+    branch = {"expression": "expr {[mcget {session.oauth.scope.last.jwt.groups}] contains {hr}}"}
+    made: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("profile/access", {"name": "hr", "partition": "Common", "accessPolicy": "/Common/hr"}),
+        ("policy/access-policy", {"name": "hr", "partition": "Common", "type": "access-policy"}),
+        ("policy/access-policy", {"name": "hr-rq", "partition": "Common", "type": "per-rq-policy",
+                                  "items": [{"name": "hr_branch"}]}),
+        ("policy/policy-item", {"name": "hr_branch", "partition": "Common", "rules": [branch]}),
+    )  # fmt: skip
+
+    async def play(it: Site) -> None:
+        own = replace(PAY, address="10.200.0.7")
+        plan = await it.plan(SHOP, own)
+        assert any("`/Common/hr` (`access_profile`) is not on the device" in remark for remark in plan.remarks)
+        for kind, body in made:
+            await it.operator("POST", f"/mgmt/tm/apm/{kind}", body)
+        plan = await it.plan(SHOP, own)
+        assert not any("/Common/hr" in remark for remark in plan.remarks), plan.remarks
+        assert (await it.target.apply(plan)).done
+        virtuals = [f"{LTM}/virtual/~{NAME}~{each}~vs" for each in (application_name(own.entity), "Shared")]
+        own_one, shared = [await it.operator("GET", path) for path in virtuals]
+        assert own_one["perFlowRequestAccessPolicy"] == "/Common/hr-rq"
+        assert "perFlowRequestAccessPolicy" not in shared
+        for path, value, was in ((virtuals[0], "none", "`/Common/hr-rq` to nothing"),
+                                 (virtuals[1], "/Common/hr-rq", "nothing to `/Common/hr-rq`")):  # fmt: skip
+            await it.operator("PATCH", path, {"perFlowRequestAccessPolicy": value})
+            (drift,) = it.target.drift(desired(SHOP, own), plan.content, await it.target.observe())
+            assert (drift.difference, was in drift.sentence) == (Difference.EDITED, True), drift.sentence
+            again = await it.plan(SHOP, own)
+            assert [step.object for step in again.steps] == [path.rpartition("/")[2].replace("~", "/")]
+            assert (await it.target.apply(again)).done
+            assert it.target.drift(desired(SHOP, own), plan.content, await it.target.observe()) == ()
+
+    run(tmp_path, play, at=at)
+
+
+@pytest.mark.slow
+def test_five_thousand_services_with_addresses_of_their_own_are_declared_read_back_and_polled(tmp_path: Path) -> None:
+    """In one tenant, page by page, within what is read of one answer; one more gets no address and stops nobody."""
+    at = environment(
+        client_tls="/Common/clientssl", trust_ca="/Common/ca-bundle.crt", addresses="pool", virtual_address="",
+        networks=("10.200.0.0/16",), redirect=True,
+    )  # fmt: skip
+    many = [place(f"c{number}") for number in range(MOST_APPLICATIONS)]
+
+    async def play(it: Site) -> None:
+        plan = await it.plan(*many)
+        assert any("5000 applications in one tenant" in remark for remark in plan.remarks)
+        assert (await it.target.apply(plan)).done
+        requests = it.group.requests
+        observed = await it.target.observe()
+        assert it.group.requests - requests < 30
+        assert len(observed.entities) == MOST_APPLICATIONS
+        assert it.target.plan(desired(*many), observed, "").steps == ()
+        gone = it.target.plan(desired(*many[1:]), observed, "")
+        assert {step.entities for step in gone.steps} == {("component:default/c0",)}
+        await it.operator("DELETE", f"{LTM}/virtual/~{NAME}~{application_name('component:default/c4999')}~vs")
+        (missing,) = it.target.drift(desired(*many), plan.content, await it.target.observe())
+        assert missing.difference is Difference.MISSING
+        more = await it.plan(*many, place("more"))
+        assert any("1 of 5001 services have no address" in remark for remark in more.remarks), more.remarks
+        assert sum(step.kind is Kind.REMOVE for step in more.steps) == 0
+
+    run(tmp_path, play, at=at)
+
+
+@pytest.mark.slow
+def test_a_change_among_a_thousand_components_is_accepted_within_10_s_of_its_publish() -> None:
+    """By the engine's own controller, settling included; plan and poll as promised beside it. Medians, of the dearer
+    kind: an address for each."""
+    figures = asyncio.run(devices.measured(devices.PROMISED, devices.POOL))
+    assert figures.are_kept, figures
 
 
 def test_a_tenant_of_somebody_else_is_untouched(tmp_path: Path) -> None:

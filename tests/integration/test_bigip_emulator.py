@@ -14,13 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.lab.bigip.__main__ import _units, main
 from gateway.lab.bigip.properties import properties_of, quoted, rest_of, unquoted
 from gateway.lab.bigip.templates import TEMPLATES
 from tests.support.bigip import WAIT_S, Caller, devices_in_thread, official_schema
 from tests.support.certificates import make
 from tests.support.declarations import desired, device, environment, place
+from tests.support.examples import examples
 
 DECLARE = "/mgmt/shared/appsvcs/declare"
 
@@ -100,7 +101,7 @@ def _spoilt(declaration: Any, path: tuple[Any, ...], value: Any) -> Any:
 PLACES = tuple(_places(_ours()))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(PLACES), value=st.sampled_from(NONSENSE))
 def test_a_spoilt_declaration_is_answered_and_leaves_the_device_whole(
     caller: Caller, path: tuple[Any, ...], value: Any

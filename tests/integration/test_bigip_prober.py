@@ -106,7 +106,7 @@ def test_states_of_a_member_follow_its_answers() -> None:
         await becomes("up")
         member.answer = DRAIN
         await becomes("draining")
-        assert unit.knobs.members[name] == "up"
+        assert unit.found[name] == "up"
         member.answer = FAILING
         for _ in range(2):  # two answers that are neither change nothing
             member.came.clear()

@@ -16,10 +16,10 @@ import pytest
 
 from gateway import config
 from gateway.child import DRAINING
-from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.lab.bigip import requests
 from gateway.lab.bigip.archive import tenants_of
-from gateway.lab.bigip.data_plane import passing_traffic
+from gateway.lab.bigip.listening import passing_traffic
 from gateway.lab.bigip.objects import change, change_part, create
 from gateway.lab.bigip.prober import Prober
 from gateway.lab.bigip.unit import Unit

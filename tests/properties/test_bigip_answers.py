@@ -9,15 +9,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.network.bigip.answers import answer_of, message_of, results_of, shown
-from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.as3.declaration import declaration_of
+from gateway.engine.network.bigip.device.answers import answer_of, message_of, results_of
+from gateway.engine.network.bigip.device.icontrol import COLLECTIONS, found
+from gateway.engine.network.bigip.device.lock_key import lock_key_of
+from gateway.engine.network.bigip.device.observe import fingerprint_of
+from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.drains import drains_of, with_drains
-from gateway.engine.network.bigip.icontrol import COLLECTIONS, found
-from gateway.engine.network.bigip.lock_key import lock_key_of
-from gateway.engine.network.bigip.observe import fingerprint_of
 from gateway.engine.network.bigip.target import BigipTarget
-from gateway.engine.network.bigip.units import DeviceGroup
 from gateway.engine.network.plan import Observed
+from gateway.engine.network.texts import shown
 from tests.support.declarations import desired, device, environment, place
 
 NAME = "stagedoor_prod"

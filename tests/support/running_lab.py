@@ -7,6 +7,7 @@ kernel then sends SIGINT to the whole foreground process group.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import pty
 import re
@@ -22,9 +23,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.lab.folder import LabFacts, LabFolder
+
 PROJECT = Path(__file__).parents[2]
-READY_S = 25.0  # the promise is ten; a shared machine may be slower than a person's
-PORTS_IN_A_ROW = 11  # the door's, the provider's, those of the example applications, and last the admin listener's
+READY_S = 90.0  # the promise is ten; a shared machine may be slower than a person's
+# The virtual servers', the provider's, those of the example applications, the admin listener's, the door's for the
+# BIG-IP and its monitors, and last where its two units are managed. The door's past the BIG-IP is any.
+PORTS_IN_A_ROW = 15
+SAMPLE_S = 0.3  # of processor time
 
 
 class RunningLab:
@@ -79,17 +85,40 @@ class RunningLab:
     def token(self, *words: str) -> str:
         return self.command("token", *words).stdout.strip()
 
-    def get(self, host: str, path: str, token: str = "", method: str = "GET") -> tuple[int, bytes, Mapping[str, str]]:
-        """Through the door, trusting the lab's authority and nobody else."""
+    def get(
+        self, host: str, path: str, token: str = "", method: str = "GET", *, port: int = 0,
+        fields: Mapping[str, str] | None = None, body: str | None = None,
+    ) -> tuple[int, bytes, Mapping[str, str]]:  # fmt: skip
+        """Through virtual server and door, trusting the lab's authority and nobody else. ``port``: another one."""
         context = ssl.create_default_context(cafile=str(self.root / "certs" / "ca.pem"))
-        connection = http.client.HTTPConnection(host, self.port)
-        raw = socket.create_connection(("127.0.0.1", self.port), 10)
+        connection = http.client.HTTPConnection(host, port or self.port)
+        raw = socket.create_connection(("127.0.0.1", port or self.port), 10)
         connection.sock = context.wrap_socket(raw, server_hostname=host)
-        connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
+        sent = {**(fields or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+        connection.request(method, path, body, headers=sent)
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
         return answer.status, body, dict(answer.headers)
+
+    @property
+    def facts(self) -> LabFacts:
+        return LabFolder(self.root).facts()
+
+    def device(self, method: str, path: str, body: Any = None) -> Any:
+        """Asks the emulated BIG-IP where it is managed: what is below `/_lab` needs no log-in."""
+        port = int(self.facts.device.rpartition(":")[2])
+        said = None if body is None else json.dumps(body)
+        status, answer, _ = self.get("localhost", path, method=method, port=port, body=said)
+        assert status == 200, answer
+        return json.loads(answer)
+
+    def stagedoor(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`stagedoor WORDS` about this lab's node."""
+        return subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *words, "--config", str(self.root / "stagedoor.yaml")],
+            capture_output=True, text=True, timeout=60, check=False, cwd=PROJECT,
+        )  # fmt: skip
 
     def log(self) -> str:
         return "\n".join(f"{path.name}:\n{path.read_text()[-4000:]}" for path in sorted(self.root.glob("logs/*.log")))
@@ -126,6 +155,14 @@ class RunningLab:
             self.text += re.sub(r"\x1b\[[0-9;]*m", "", os.read(self._terminal, 65536).decode("utf-8", "replace"))
         except OSError:  # the other side is closed
             time.sleep(within_s)
+
+
+def slowdown() -> float:
+    """How much longer something takes now than if nobody else wanted the processors: 1.0 on an idle machine."""
+    began, spent = time.perf_counter(), time.process_time()
+    while time.process_time() - spent < SAMPLE_S:
+        pass
+    return max(1.0, (time.perf_counter() - began) / SAMPLE_S)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import asyncio
 import base64
 import hashlib
 import json
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,9 +20,9 @@ from typing import Any
 from aiohttp import web
 
 from gateway.config_devices import Bigip
-from gateway.engine.network.bigip.patience import Limits, Time
-from gateway.engine.network.bigip.units import DeviceGroup
-from tests.support.certificates import make
+from gateway.engine.network.bigip.device.units import DeviceGroup
+from gateway.engine.network.patience import Limits, Time
+from tests.support.https_site import https_site
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PASSWORD = "a-password-of-nobody"
@@ -375,24 +374,10 @@ def _member(name: str, state: str) -> dict[str, Any]:
 @asynccontextmanager
 async def scripted(folder: Path, names: tuple[str, ...] = ("localhost", "127.0.0.1")) -> AsyncIterator[ScriptedDevice]:
     """One device. Its authority is `ca.pem` in ``folder``; ``names`` are what its certificate carries."""
-    leaf = "device-" + hashlib.sha256("".join(names).encode()).hexdigest()[:8]
-    certificate, key = folder / f"{leaf}.pem", folder / f"{leaf}.key"
-    if not certificate.exists():
-        make(folder, leaf, *names)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
     made = ScriptedDevice()
-    application = web.Application(client_max_size=64 << 20)
-    application.router.add_route("*", "/{rest:.*}", made.answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        made.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+    async with https_site(folder, names, made.answer) as (url, _):
+        made.url = url
         yield made
-    finally:
-        await runner.cleanup()
 
 
 def settings_of(folder: Path, *units: ScriptedDevice, **changes: Any) -> Bigip:

@@ -18,6 +18,11 @@ HOST: Final = "localhost"
 VERSIONS: Final = r"^3[.]([0-9]|[1234][0-9]|5[0-6])($|[.][0-9]+$)"
 FREE: Final = ("metadata", "constants", "localZones", "forwardZones", "environmentVariables")  # keys of the author's
 FREE_CLASSES: Final = ("Constants", "Statistics_Profile")
+IDENTIFIER: Final = r"""^[^\x00-\x20\x22'<>\x5c^`|\x7f]{0,255}$"""
+POINTED: Final = {  # the class that a pointer of this name has to lead to
+    "pool": "Pool", "profileHTTP": "HTTP_Profile", "profileMultiplex": "Multiplex_Profile",
+    "serverTLS": "TLS_Server", "clientTLS": "TLS_Client", "iRules": "iRule", "monitors": "Monitor",
+}  # fmt: skip
 POINTERS: Final = ("pool", "serverTLS", "clientTLS")
 Place = tuple[str, Any]  # path, what is said there
 
@@ -28,7 +33,13 @@ def failed_check(declaration: Json, error: str) -> Refusal:
 
 def about(declaration: Json) -> Json:
     """What every refusal of a whole declaration names."""
-    return {"host": HOST, "tenant": list(tenants_of(declaration)), "declarationId": declaration.get("id", "")}
+    tenants = list(tenants_of(declaration))
+    return {"host": HOST, **({"tenant": tenants} if tenants else {}), "declarationId": declaration.get("id", "")}
+
+
+def _failed(declaration: Json, message: str) -> Refusal:
+    """Refused behind the schema: in words, without a list of errors."""
+    return Refusal(422, {"code": 422, "message": message, **about(declaration)})
 
 
 def check_names(declaration: Any, schema: Schema | None) -> None:
@@ -58,8 +69,12 @@ def _keys(part: Any) -> Iterator[str]:
 
 def check_declaration(declaration: Json, schema: Schema | None, tree: Tree, stored: Json | None) -> None:
     version = declaration.get("schemaVersion")
+    if version is None:
+        raise failed_check(declaration, "/: should have required property 'schemaVersion'")
     if not isinstance(version, str) or not re.match(VERSIONS, version):
         raise failed_check(declaration, f'/schemaVersion: data "{version}" should match pattern "{VERSIONS}"')
+    if not re.match(IDENTIFIER, str(declaration.get("id", ""))):
+        raise _failed(declaration, "declaration lacks valid 'id' property")
     error = schema.first_error(declaration) if schema else ""
     if error:
         raise failed_check(declaration, error)
@@ -76,15 +91,25 @@ def _check_application(declaration: Json, tree: Tree, stored: Json, path: str, c
         if isinstance(said, dict):
             target = str(said["bigip"])
             if not _is_on_device(tree, target):
-                raise failed_check(declaration, f"{where}: contains path to non-existent object {target}")
+                raise _failed(declaration, f"Unable to find {target} for {where}")
         elif not _is_declared(declaration, stored, path, content, said):
             raise failed_check(declaration, f"{where}: contains path to non-existent object {said}")
-    for name, part in content.items():
+        else:
+            _check_class(declaration, where, content, said)
+    for part in content.values():
         if isinstance(part, dict) and part.get("class") == "Pool" and _has_doubles(part):
-            raise failed_check(declaration, f"{path}/{name}/members: declaration has duplicate values in members")
+            raise _failed(declaration, "declaration has duplicate values in members")
 
 
-def _pointers(path: str, part: Any, *, of_object: bool = False) -> Iterator[Place]:
+def _check_class(declaration: Json, where: str, content: Json, said: str) -> None:
+    """Of an object of the same application."""
+    wanted = next((POINTED[step] for step in reversed(where.split("/")) if step in POINTED), "")
+    found = content.get(said)
+    if wanted and where.endswith("/use") and isinstance(found, dict) and found.get("class") != wanted:
+        raise failed_check(declaration, f"{where}: AS3 pointer {said} does not point to required object type")
+
+
+def _pointers(path: str, part: Any) -> Iterator[Place]:
     """Every pointer below, with where it stands: names as strings, `{"bigip": …}` as they are."""
     if isinstance(part, list):
         for number, item in enumerate(part):
@@ -93,7 +118,7 @@ def _pointers(path: str, part: Any, *, of_object: bool = False) -> Iterator[Plac
     if not isinstance(part, dict):
         return
     if isinstance(part.get("use"), str) and "class" not in part:
-        yield f"{path}/use" if of_object else path, part["use"]
+        yield f"{path}/use", part["use"]
         return
     if isinstance(part.get("bigip"), str) and "class" not in part:
         yield path, part
@@ -109,7 +134,8 @@ def _pointers(path: str, part: Any, *, of_object: bool = False) -> Iterator[Plac
                 yield below, value
         elif kind.startswith("Service_") and key == "iRules" and isinstance(value, list):
             for number, rule in enumerate(value):
-                yield from [(f"{below}/{number}", rule)] if isinstance(rule, str) else _pointers(below, rule)
+                own = f"{below}/{number}"
+                yield from [(own, rule)] if isinstance(rule, str) else _pointers(own, rule)
         else:
             yield from _pointers(below, value)
 

@@ -19,6 +19,7 @@ DATA_GROUP: Final = "ltm/data-group/internal"
 RULE: Final = "ltm/rule"
 CERTIFICATE: Final = "sys/file/ssl-cert"
 KEY: Final = "sys/file/ssl-key"
+UNFOLDERED: Final = (PARTITION, "sys/provision", "sys/db")  # lie in no partition: a filter by one leaves them all
 MONITOR: Final = "ltm/monitor/"
 PROFILE: Final = "ltm/profile/"
 UNMAPPED: Final = "lab/unmapped"  # declared classes that become no object here: kept, and seen by nobody
@@ -33,6 +34,9 @@ CALLED: Final = {  # as mcpd's messages do
     PARTITION: "Partition",
     FOLDER: "folder",
 }
+PROVISIONED: Final = (
+    "afm", "am", "apm", "asm", "avr", "cgnat", "dos", "fps", "gtm", "ilx", "lc", "ltm", "pem", "swg", "urldb",
+)  # fmt: skip
 MODULES: Final = ("ltm", "net", "sys", "apm", "asm", "gtm", "security", "pem", "auth", "cm", "cli")
 COLLECTIONS: Final = frozenset(
     {
@@ -79,7 +83,7 @@ def full_path(name: str, partition: str = "Common") -> str:
 
 def key_of(collection: str, name: str, partition: str = "Common") -> str:
     """What the tree knows the object by: partitions and settings have no folder."""
-    if collection == PARTITION or collection in ("sys/provision", "sys/db", "cm/traffic-group"):
+    if collection in (*UNFOLDERED, "cm/traffic-group"):
         return name.strip("~/").rpartition("~")[2] if collection != "cm/traffic-group" else full_path(name)
     if collection == FOLDER:
         path = name.replace("~", "/").rstrip("/")
@@ -103,6 +107,9 @@ def stock(hostname: str) -> list[tuple[str, dict[str, Any]]]:
         ("cm/traffic-group", ("traffic-group-1",)),
     ]  # fmt: skip
     found: list[tuple[str, dict[str, Any]]] = [(kind, {"name": name}) for kind, names in common for name in names]
-    found.append(("sys/provision", {"name": "ltm", "fullPath": "ltm", "level": "nominal"}))
+    for module in PROVISIONED:
+        level = "nominal" if module in ("ltm", "apm") else "none"
+        found.append(("sys/provision", {"name": module, "fullPath": module, "level": level}))
+    found.append(("sys/db", {"name": "systemauth.primaryadminuser", "value": "admin", "defaultValue": "admin"}))
     found.append(("cm/device", {"name": hostname, "hostname": hostname}))
     return found

@@ -24,7 +24,7 @@ from gateway.lab.bigip.difference import (
     settle_nodes,
 )
 from gateway.lab.bigip.objects import whole
-from gateway.lab.bigip.properties import camel, collection_of, rest_of
+from gateway.lab.bigip.properties import REQUEST_POLICY, camel, collection_of, rest_of
 from gateway.lab.bigip.refusals import Json, Refusal, legible
 from gateway.lab.bigip.schema import Schema
 from gateway.lab.bigip.templates import TEMPLATES
@@ -87,21 +87,21 @@ class Engine:
                 raise requests.plain(404, f"declaration of age {asked.redeploy_age} not found")
             return replace(asked, declaration={**found, "updateMode": "complete"})
         if asked.action == "remove":
-            stored = self.stored() or {}
-            return replace(asked, declaration=self._emptied(tuple(tenants_of(asked.declaration or stored))))
+            return replace(asked, declaration=self._emptied(asked.only))
         return asked
 
     def _emptied(self, names: tuple[str, ...]) -> Json:
-        """A declaration that asks for nothing of these tenants."""
+        """A declaration that asks for nothing of these tenants; without names, of all."""
         stored = self.stored() or {}
+        mode = "selective" if names else "complete"
+        names = names or tuple(tenants_of(stored))
         millis = str(int(self._clock() * 1000))
         head = {"class": "ADC", "schemaVersion": stored.get("schemaVersion", "3.0.0"), "id": millis}
-        return {**head, "updateMode": "selective", **{name: {"class": "Tenant"} for name in names}}
+        return {**head, "updateMode": mode, **{name: {"class": "Tenant"} for name in names}}
 
     async def remove(self, names: tuple[str, ...], **how: Any) -> tuple[int, Json]:
         """DELETE: the named tenants, or all."""
-        stored = tenants_of(self.stored() or {})
-        return await self.run(requests.Asked(self._emptied(names or tuple(stored)), **how))
+        return await self.run(requests.Asked(self._emptied(names), **how))
 
     # === one request ===
 
@@ -123,8 +123,10 @@ class Engine:
             results.append(result)
             if result["code"] == 200:
                 kept.pop(name, None)
-                if len(said) > 1:
+                if any(isinstance(part, dict) and part.get("class") == "Application" for part in said.values()):
                     kept[name] = said
+        if not results:
+            results, kept = [{"message": "no change", "host": checking.HOST, "code": 200}], {}
         return self._answer(asked, results, kept, traces)
 
     def _tenant(self, asked: requests.Asked, name: str, said: Json, kept: Json, traces: Json) -> Json:
@@ -132,7 +134,7 @@ class Engine:
         about = {"host": checking.HOST, "tenant": name}
         ends = {"declarationId": asked.declaration.get("id", "")}
         key = said.get("optimisticLockKey")
-        if key is not None and (name not in kept or key != lock_key(kept[name])):
+        if key and name in kept and key != lock_key(kept[name]):
             return {"message": MISMATCH, **about, "code": 422, **ends}
         try:
             outcome = self._brought_about(asked, name, said, traces)
@@ -184,7 +186,7 @@ class Engine:
             self._tree.put(UNMAPPED, path, properties)
         else:
             collection = collection_of(command)
-            spoken_for = {camel(name) for name in (*TEMPLATES[command], "monitor", "disabled")}
+            spoken_for = {camel(name) for name in (*TEMPLATES[command], "monitor", "disabled", "pool", REQUEST_POLICY)}
             held = self._tree.find(collection, path) or {}
             others = {name: value for name, value in held.items() if name not in spoken_for}
             self._tree.put(collection, path, others | rest_of(properties))
@@ -201,7 +203,7 @@ class Engine:
     def _answer(self, asked: requests.Asked, results: list[Json], kept: Json, traces: Json) -> tuple[int, Json]:
         millis = int(self._clock() * 1000)
         declaration = _kept_declaration(asked, kept, archive.when(millis))
-        if not asked.dry_run:
+        if not asked.dry_run and "tenant" in results[0]:
             archive.store(self._tree, declaration, millis)
         changed = any(result["message"] == "success" for result in results)
         self._conditions.written(asked.dry_run, changed)

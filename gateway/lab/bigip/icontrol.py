@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from gateway.lab.bigip import availability, objects
-from gateway.lab.bigip.collections import COLLECTIONS, MODULES, PARTS, POOL, VIRTUAL, key_of, split
+from gateway.lab.bigip.collections import (
+    COLLECTIONS,
+    MODULES,
+    PARTS,
+    POOL,
+    UNFOLDERED,
+    VIRTUAL,
+    full_path,
+    key_of,
+    split,
+)
 from gateway.lab.bigip.presenting import HOST, stats, tilde
 from gateway.lab.bigip.query import Query, query_of
 from gateway.lab.bigip.refusals import Json, not_registered, refused
+from gateway.lab.bigip.singletons import SETTINGS, module_of, singletons_of
 from gateway.lab.bigip.transactions import HEADER
-from gateway.lab.bigip.unit import VERSION, Unit
+from gateway.lab.bigip.unit import Unit
 
 Answer = tuple[int, Any]
 READ_ONLY: Final = ("cm/device", "cm/device-group")
@@ -29,15 +39,7 @@ def segments_of(path: str) -> list[str]:
 class IControl:
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self._singletons: Mapping[str, Callable[[], Json]] = {
-            "sys/version": self._version,
-            "sys/clock": self._clock,
-            "sys/ready": self._ready,
-            "sys/global-settings": self._global_settings,
-            "sys/failover": self._failover,
-            "cm/failover-status": lambda: availability.failover_status(unit.group, unit),
-            "cm/sync-status": lambda: availability.sync_status(unit.group, unit),
-        }
+        self._singletons = singletons_of(unit)
 
     def answer(
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
@@ -48,6 +50,8 @@ class IControl:
             return self._transaction(method, steps[1:], _json(body))
         if steps[:1] == ["task"]:
             return self._task(method, steps[1:], _json(body))
+        if steps == ["cm"] and method == "POST":
+            return 200, self._synchronised(_json(body))
         if steps[:2] == ["util", "bash"]:
             raise refused(403, "the emulator runs no commands: util/bash is closed", 1)
         number = headers.get(HEADER)
@@ -62,11 +66,15 @@ class IControl:
         """One call on objects; its names hold no `/` but those of their own path."""
         singleton = self._singletons.get(path)
         if singleton is not None:
-            if method != "GET":
+            if method == "PATCH" and path == SETTINGS and isinstance(body, dict):
+                self._unit.settings |= body
+            elif method != "GET":
                 raise refused(405, f"{method} is not allowed on {path}", 1)
             return 200, singleton()
         if path == "sys/config":
             return self._configuration(body)
+        if path in MODULES and method == "GET":
+            return 200, module_of(path)
         collection, names = split(path)
         self._check_collection(collection, method)
         asked = query_of(query)
@@ -90,10 +98,12 @@ class IControl:
     def _read(self, collection: str, names: tuple[str, ...], asked: Query) -> Json:
         show = self._unit.presenter
         if not names:
+            found = self._all(collection, asked)
+            last = asked.skip + asked.top if asked.top else None
             items = [
-                asked.chosen(show.object(collection, one, expand=asked.expand)) for one in self._all(collection, asked)
+                asked.chosen(show.object(collection, one, expand=asked.expand)) for one in found[asked.skip : last]
             ]
-            return show.collection(collection, items)
+            return show.collection(collection, items) | _page(asked, len(items), len(found))
         if names == ("stats",):
             return self._stats(collection, self._all(collection, asked))
         if collection in READ_ONLY:
@@ -110,7 +120,7 @@ class IControl:
             return self._stats(collection, [held])
         part = _part(collection, names)
         if names[-1] == "stats":
-            return self._member_stats(held)
+            return self._member_stats(held, names[2] if len(names) > 3 else "")
         if len(names) == 2:
             shown = [asked.chosen(one) for one in show.parts(collection, held, part)]
             return show.collection(f"{collection}/{tilde(held['fullPath'])}/{part}", shown,
@@ -123,7 +133,7 @@ class IControl:
             return availability.devices(self._unit.group, self._unit)
         if collection == "cm/device-group":
             return availability.device_groups(self._unit.group)
-        return self._unit.tree.objects(collection, asked.partition)
+        return self._unit.tree.objects(collection, "" if collection in UNFOLDERED else asked.partition)
 
     def _write(self, method: str, collection: str, names: tuple[str, ...], body: Any) -> Answer:
         tree, show = self._unit.tree, self._unit.presenter
@@ -174,48 +184,19 @@ class IControl:
         states = [shown["state"] for shown in self._unit.presenter.parts(POOL, one, "members")]
         return "available" if "up" in states else "offline"
 
-    def _member_stats(self, pool: Json) -> Json:
+    def _member_stats(self, pool: Json, name: str) -> Json:
+        """Of the named member, of all without a name."""
         entries: Json = {}
         for shown in self._unit.presenter.parts(POOL, pool, "members"):
+            if name and shown["fullPath"] != full_path(name):
+                continue
             up = {"up": "available", "unchecked": "unknown"}.get(shown["state"], "offline")
             enabled = "disabled" if shown["session"] == "user-disabled" else "enabled"
             values = {"addr": shown["address"], "nodeName": shown["fullPath"].rpartition(":")[0],
                       "status.availabilityState": up, "status.enabledState": enabled,
                       "sessionStatus": enabled}  # fmt: skip
             entries |= stats(shown["selfLink"].partition("?")[0] + "/stats", values)
-        return {"kind": "tm:ltm:pool:members:memberscollectionstats", "entries": entries}
-
-    # === singletons ===
-
-    def _single(self, name: str, **values: Any) -> Json:
-        words = name.split("/")
-        kind = ":".join(("tm", *words, f"{words[-1]}state"))
-        return {"kind": kind, "selfLink": f"{HOST}/mgmt/tm/{name}?ver={VERSION}", **values}
-
-    def _version(self) -> Json:
-        link = f"{HOST}/mgmt/tm/sys/version/0"
-        entries = stats(link, {"Build": "0.0.2", "Edition": "Final", "Product": "BIG-IP", "Version": VERSION})
-        return {"kind": "tm:sys:version:versionstats", "selfLink": f"{HOST}/mgmt/tm/sys/version?ver={VERSION}",
-                "entries": entries}  # fmt: skip
-
-    def _clock(self) -> Json:
-        text = datetime.fromtimestamp(self._unit.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        entries = stats(f"{HOST}/mgmt/tm/sys/clock/0", {"fullDate": text})
-        return {"kind": "tm:sys:clock:clockstats", "selfLink": f"{HOST}/mgmt/tm/sys/clock?ver={VERSION}",
-                "entries": entries}  # fmt: skip
-
-    def _ready(self) -> Json:
-        words = dict.fromkeys(("configReady", "licenseReady", "provisionReady"), "yes")
-        return {"kind": "tm:sys:ready:readystats", "selfLink": f"{HOST}/mgmt/tm/sys/ready?ver={VERSION}",
-                "entries": stats(f"{HOST}/mgmt/tm/sys/ready/0", words)}  # fmt: skip
-
-    def _global_settings(self) -> Json:
-        return self._single("sys/global-settings", hostname=self._unit.hostname, guiSetup="disabled")
-
-    def _failover(self) -> Json:
-        word = "active" if self._unit.group.is_active(self._unit) else "standby"
-        return {"kind": "tm:sys:failover:failoverstats", "selfLink": f"{HOST}/mgmt/tm/sys/failover?ver={VERSION}",
-                "apiRawValues": {"apiAnonymous": f"Failover {word} for 0d 01:20:32\n"}}  # fmt: skip
+        return {"kind": f"tm:ltm:pool:members:members{'' if name else 'collection'}stats", "entries": entries}
 
     def _configuration(self, body: Any) -> Answer:
         options = body.get("options", []) if isinstance(body, dict) else []
@@ -229,6 +210,16 @@ class IControl:
             str(self._unit.tasks.create("sys/config", body)["_taskId"]), {"_taskState": "VALIDATING"}
         )
         return 200, {"kind": "tm:sys:config:savestate", **body}
+
+    def _synchronised(self, body: Any) -> Json:
+        """The command of a shell, as clients send it: ``config-sync to-group GROUP``."""
+        said = body if isinstance(body, dict) else {}
+        words = str(said.get("utilCmdArgs", "")).split()
+        if said.get("command") != "run" or words[:2] != ["config-sync", "to-group"] or len(words) != 3:
+            raise refused(400, "the emulator knows `run` with `config-sync to-group GROUP` of cm", 1)
+        group = words[2] if words[2].startswith("/") else f"/Common/{words[2]}"
+        self._unit.group.synchronise_to(self._unit, group)
+        return {"kind": "tm:cm:runstate", **said}
 
     # === transactions and tasks ===
 
@@ -269,6 +260,17 @@ class IControl:
         elif method == "POST":
             return 200, held.create("/".join(steps), body if isinstance(body, dict) else {})
         raise refused(405, f"{method} is not allowed on a task", 1)
+
+
+def _page(asked: Query, shown: int, total: int) -> Json:
+    """What stands beside the items of a page."""
+    if not asked.top:
+        return {}
+    pages = -(-total // asked.top)
+    return {
+        "currentItemCount": shown, "itemsPerPage": asked.top, "pageIndex": asked.skip // asked.top + 1,
+        "startIndex": asked.skip + 1, "totalItems": total, "totalPages": pages,
+    }  # fmt: skip
 
 
 def _part(collection: str, names: tuple[str, ...]) -> str:

@@ -26,6 +26,7 @@ from gateway.lab.bigip.refusals import Json, Refusal, invalid, not_found
 from gateway.lab.bigip.tree import Tree
 
 LONGEST_RECORD = 65520
+OF_ACCESS = ("/Common/rba", "/Common/websso")  # come with APM, in no collection that can be listed
 
 
 def check(tree: Tree) -> None:
@@ -71,6 +72,8 @@ def _check_virtuals(tree: Tree) -> None:
 
 
 def _check_profile(tree: Tree, path: str) -> None:
+    if path in OF_ACCESS:
+        return
     known = tree.find_any(PROFILE, path) or tree.find_any("apm/profile/", path) or tree.find_any("lab/", path)
     if known is None:
         raise not_found("profile", path)

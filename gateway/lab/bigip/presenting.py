@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from gateway.lab.bigip.collections import PARTS, POOL
+from gateway.lab.bigip.collections import PARTS, POOL, PROFILE, VIRTUAL
+from gateway.lab.bigip.properties import camel, collection_of
 from gateway.lab.bigip.refusals import Json
+from gateway.lab.bigip.templates import TEMPLATES
 
 HOST: Final = "https://localhost"
+SAID_TO_BE_NONE: Final = {  # elsewhere a value that is not there is left out
+    POOL: {"serviceDownAction": "none"},
+    "sys/provision": {"level": "none"},
+    VIRTUAL: {"serviceDownImmediateAction": "none"},
+} | {
+    collection_of(command): {camel(name): "none" for name, usual in template.items() if usual == "none"}
+    for command, template in TEMPLATES.items()
+    if collection_of(command).startswith(PROFILE)
+}
 Health = Callable[[str], str]  # of a member's full path: up, down, checking
 
 
@@ -41,7 +52,7 @@ class Presenter:
 
     def object(self, collection: str, values: Json, *, expand: bool = False) -> Json:
         parts = PARTS.get(collection, ())
-        shown: Json = {"kind": kind_of(collection)}
+        shown: Json = {"kind": kind_of(collection)} | SAID_TO_BE_NONE.get(collection, {})
         shown |= {key: value for key, value in values.items() if key not in parts and value != []}
         path = values["fullPath"]
         shown["selfLink"] = self.link(collection, path)

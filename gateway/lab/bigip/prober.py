@@ -25,6 +25,7 @@ from gateway.lab.bigip.unit import Unit
 APPENDED: Final = b"\r\n\r\n"
 LOOKED_AT: Final = 5120  # bytes of an answer
 LOOK_S: Final = 0.2  # how soon a changed pool is noticed
+SELF_IP: Final = ("127.0.0.2", 0)  # the unit's own address: none of the clients comes from there
 ESCAPE: Final = re.compile(r"\\(?:x(?P<hex>[0-9a-fA-F]{2})|(?P<octal>[0-7]{3})|(?P<letter>.))", re.DOTALL)
 LETTERS: Final = {"r": "\r", "n": "\n", "t": "\t"}
 
@@ -46,9 +47,11 @@ class Monitor:
     timeout: float
     reverse: bool = False
     tls: bool = False
+    port: int = 0  # another than the member's own
 
 
 def monitor_of(collection: str, values: Json) -> Monitor:
+    port = str(values.get("destination", "")).rpartition(":")[2]
     return Monitor(
         send=unescaped(str(values.get("send", ""))).encode("latin-1", "replace"),
         recv=str(values.get("recv", "")),
@@ -57,6 +60,7 @@ def monitor_of(collection: str, values: Json) -> Monitor:
         timeout=float(values.get("timeout", 16)),
         reverse=values.get("reverse") == "enabled",
         tls=collection == "ltm/monitor/https",
+        port=int(port) if port.isdigit() else 0,
     )
 
 
@@ -91,7 +95,10 @@ async def probe(monitor: Monitor, host: str, port: int) -> Found:
     answer = b""
     try:
         async with asyncio.timeout(monitor.interval):
-            reader, writer = await asyncio.open_connection(host, port, ssl=_unchecked() if monitor.tls else None)
+            own = SELF_IP if "." in host else None
+            reader, writer = await asyncio.open_connection(
+                host, port, ssl=_unchecked() if monitor.tls else None, local_addr=own
+            )
             try:
                 writer.write(monitor.send + APPENDED)
                 while len(answer) < LOOKED_AT and verdict(monitor, answer) is not Found.UP:
@@ -131,11 +138,12 @@ class Prober:
         loop = asyncio.get_running_loop()
         try:
             while True:
-                due = _due(self._unit.tree)
+                due = _due(self._unit.active.tree)
                 for key in [key for key in self._watching if key not in due]:
                     self._watching.pop(key).cancel()
                     self.states.pop(key[:2], None)
-                    self._unit.knobs.members.pop(key[1].rpartition("/")[2], None)
+                    for unit in self._unit.units:
+                        unit.found.pop(key[1].rpartition("/")[2], None)
                 for key in due:
                     if key not in self._watching:
                         self._watching[key] = loop.create_task(self._watch(*key))
@@ -146,7 +154,8 @@ class Prober:
             await asyncio.gather(*self._watching.values(), return_exceptions=True)
 
     async def _watch(self, pool: str, member: str, monitor: Monitor) -> None:
-        host, port = _endpoint(member)
+        host, own_port = _endpoint(member)
+        port = monitor.port or own_port
         self._tell(pool, member, "checking")
         good = self._clock()
         while True:
@@ -161,7 +170,8 @@ class Prober:
 
     def _tell(self, pool: str, member: str, state: str) -> None:
         self.states[pool, member] = state
-        self._unit.knobs.members[member.rpartition("/")[2]] = "up" if state == Found.DRAINING else state
+        for unit in self._unit.units:
+            unit.found[member.rpartition("/")[2]] = "up" if state == Found.DRAINING else state
 
 
 def _due(tree: Tree) -> set[tuple[str, str, Monitor]]:

@@ -16,6 +16,7 @@ BY_FLAG: Final = ("enabled", "disabled", "vlans-disabled", "vlans-enabled")
 NAMED_LISTS: Final = ("records", "cert-key-chain")
 REST_NAMES: Final = {"data-0rtt": "data_0rtt"}
 SNAT: Final = "source-address-translation"
+REQUEST_POLICY: Final = "per-flow-request-access-policy"  # AS3 speaks of it where APM is there alone
 
 
 def collection_of(command: str) -> str:
@@ -139,6 +140,11 @@ def properties_of(command: str, values: Json) -> Json:
             found[name] = _property_value(name, usual, values.get(camel(name)))
             if name == "monitor" and "minimumMonitors" in template:
                 found["minimumMonitors"] = _least(values.get("monitor"))
+    if command == "ltm virtual":
+        if camel(REQUEST_POLICY) in values:
+            found[REQUEST_POLICY] = values[camel(REQUEST_POLICY)]
+        if "pool" in values:
+            found["pool"] = values["pool"]
     if command == "ltm pool":
         return _pool_monitor(found, values)
     return found
@@ -190,7 +196,7 @@ def _property_value(name: str, usual: Any, said: Any) -> Any:
     return said
 
 
-QUOTED: Final = ("description", "recv", "recv-disable", "send", "api-anonymous")
+QUOTED: Final = ("description", "recv", "recv-disable", "send")
 
 
 def _is_quoted(name: str, usual: str) -> bool:

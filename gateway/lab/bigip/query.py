@@ -18,6 +18,8 @@ class Query:
     partition: str = ""
     select: tuple[str, ...] = ()
     expand: bool = False
+    top: int = 0  # items of a page, 0 for all
+    skip: int = 0
 
     def chosen(self, shown: Json) -> Json:
         if not self.select:
@@ -27,7 +29,7 @@ class Query:
 
 def query_of(values: Mapping[str, str]) -> Query:
     """Raises `Refusal` for a parameter or a filter that a device would not know, either."""
-    partition, expand = "", False
+    partition, expand, top, skip = "", False, 0, 0
     select: tuple[str, ...] = ()
     for name, value in values.items():
         if name == "$filter":
@@ -39,6 +41,10 @@ def query_of(values: Mapping[str, str]) -> Query:
             select = tuple(word.strip() for word in value.split(",") if word.strip())
         elif name == "expandSubcollections":
             expand = value.lower() == "true"
+        elif name in ("$top", "$skip"):
+            if not value.isdecimal():
+                raise refused(400, f"{name} is no number: {value}", 1)
+            top, skip = (int(value), skip) if name == "$top" else (top, int(value))
         elif name not in IGNORED:
             raise refused(400, f"The query parameter {name} is not known", 1)
-    return Query(partition, select, expand)
+    return Query(partition, select, expand, top, skip)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,9 @@ from gateway.lab.bigip.archive import tenants_of
 from gateway.lab.bigip.refusals import Json, Refusal
 
 PARAMETERS: Final = ("async", "show", "showHash", "age", "filterClass", "redactSecrets", "statusOptions")
+SWITCHES: Final = ("controls.trace", "controls.traceResponse", "controls.dryRun")
+OLDEST: Final = 15
+NOTHING_STORED: Final = "declaration in specified path not found"
 ACTIONS: Final = ("deploy", "dry-run", "patch", "redeploy", "retrieve", "remove")
 
 
@@ -38,10 +42,16 @@ def plain(status: int, message: str) -> Refusal:
 
 def check_query(query: Mapping[str, str]) -> None:
     for name in query:
-        if name not in PARAMETERS and not name.startswith("controls."):
+        if name not in (*PARAMETERS, *SWITCHES, "controls.logLevel", "controls.userAgent"):
             raise plain(400, f'unrecognized URL query parameter "{name}"')
-    if query.get("async", "true") not in ("true", "false"):
-        raise plain(400, 'async must be "true" or "false"')
+    for name in ("async", "showHash", *SWITCHES):
+        if query.get(name, "true") not in ("true", "false"):
+            raise plain(400, f'{name.removeprefix("controls.")} must be "true" or "false"')
+    if query.get("show", "base") not in ("base", "full", "expanded"):
+        raise plain(400, 'show must be "base", "full", or "expanded"')
+    age = query.get("age", "0")
+    if age != "list" and not (age.isdecimal() and int(age) <= OLDEST):
+        raise plain(400, f'invalid age value "{age}" - must be a number between 0-{OLDEST} or "list"')
 
 
 def json_of(body: bytes) -> Any:
@@ -50,21 +60,37 @@ def json_of(body: bytes) -> Any:
         return json.loads(body)
     except ValueError as error:
         at = getattr(error, "pos", 0)
+        text = body.decode(errors="replace")
         why = f"Expected double-quoted property name in JSON at position {at}"
+        if at >= len(text):
+            why = "Unexpected end of JSON input"
+        elif "Expecting value" in str(error):
+            why = f"Unexpected token '{text[at]}', {json.dumps(text)} is not valid JSON"
         raise plain(400, f"cannot parse JSON POST payload ({why})") from None
 
 
 def asked_of(said: Any, query: Mapping[str, str], only: tuple[str, ...] = ()) -> Asked:
     """Of one declaration, wrapped or not."""
     if not isinstance(said, dict):
-        raise plain(422, "declaration is not an object")
+        raise _unreadable("/: should be object")
+    if not said:
+        raise _unreadable("/declaration: should have required property 'class'")
     wrapper = said if said.get("class") == "AS3" else {}
     action = str(wrapper.get("action", "deploy"))
     if action not in ACTIONS:
-        raise _invalid(f"/action: should be equal to one of the allowed values ({', '.join(ACTIONS)})")
+        listed = json.dumps(ACTIONS, separators=(",", ":"))
+        raise _unreadable(f"/action: should be equal to one of the allowed values {listed}")
+    if wrapper and action in ("deploy", "dry-run") and "declaration" not in wrapper:
+        raise plain(400, f'for action "{action}", a declaration is required.')
+    if action == "remove" and "declaration" in wrapper:
+        raise plain(400, 'for action "remove", a declaration is not allowed.')
+    if int(wrapper.get("redeployAge", 0)) > OLDEST:
+        raise _unreadable(f"/redeployAge: should be <= {OLDEST}")
     declaration = wrapper.get("declaration", {}) if wrapper else said
     if not isinstance(declaration, dict) or (declaration.get("class") != "ADC" and (declaration or not wrapper)):
-        raise _invalid("/class: should be equal to one of the allowed values (ADC, AS3)")
+        raise _unreadable('/class: should be equal to constant "AS3"')
+    if declaration and not declaration.get("id"):
+        declaration = {**declaration, "id": f"autogen_{uuid.uuid4()}"}
     controls = declaration.get("controls")
     controls = controls if isinstance(controls, dict) else {}
     dry = _is_true(query, "controls.dryRun") or controls.get("dryRun") is True or action == "dry-run"
@@ -81,8 +107,8 @@ def asked_of(said: Any, query: Mapping[str, str], only: tuple[str, ...] = ()) ->
     )
 
 
-def _invalid(error: str) -> Refusal:
-    return Refusal(422, {"code": 422, "errors": [error], "message": "declaration is invalid"})
+def _unreadable(error: str) -> Refusal:
+    return plain(422, f"Invalid request: {error}")
 
 
 def _is_true(query: Mapping[str, str], name: str) -> bool:
@@ -96,9 +122,15 @@ def per_app(tenant: str, said: Any) -> Json:
     if not apps:
         message = "Invalid data property: Per-app declaration must contain at least one application"
         raise Refusal(422, {"code": 422, "message": message, "declaration": {}})
+    error = ""
     if "optimisticLockKey" in found:
-        raise plain(422, "Invalid data property: optimisticLockKey does not work in a per-app declaration")
+        error = "/optimisticLockKey: should be object"
+    elif "schemaVersion" not in found:
+        error = "/: should have required property 'schemaVersion'"
+    if error:
+        raise Refusal(422, {"code": 422, "errors": [error], "message": "declaration is invalid"})
     head = {name: part for name, part in found.items() if name not in apps}
+    head["id"] = f"autogen_{uuid.uuid4()}"
     return {"class": "ADC", **head, tenant: {"class": "Tenant", **apps}}
 
 
@@ -108,11 +140,16 @@ def per_app(tenant: str, said: Any) -> Json:
 def patched(stored: Json, operations: Any) -> Json:
     """The stored declaration after a patch: add, remove, replace, copy, move."""
     if not isinstance(operations, list):
-        raise plain(422, "invalid patch - body must be an array")
+        raise _unreadable("/patchBody: should be array")
+    if not operations:
+        raise _unreadable("/patchBody: should NOT have fewer than 1 items")
     found: Json = copy.deepcopy(stored)
     for operation in operations:
         kind = operation.get("op") if isinstance(operation, dict) else None
-        if kind not in ("add", "remove", "replace", "copy", "move"):
+        if kind not in ("add", "remove", "replace", "copy", "move", "test"):
+            text = json.dumps(operation, separators=(",", ":"))
+            raise plain(422, f"InvalidPatchOperationError: invalid op {text}")
+        if kind == "test":
             raise plain(422, f"invalid patch - op '{kind}' is not supported")
         _patch(found, kind, operation)
     return found
@@ -173,6 +210,8 @@ def picked(stored: Json | None, names: tuple[str, ...]) -> Json:
     """The stored declaration with the named tenants alone."""
     tenants = tenants_of(stored or {})
     missing = [name for name in names if name not in tenants]
-    if stored is None or missing:
-        raise plain(404, f"specified Tenant(s) '{','.join(missing or names)}' not found in declaration")
+    if stored is None or not tenants:
+        raise plain(404, NOTHING_STORED)
+    if missing:
+        raise plain(404, f"specified Tenant(s) '{','.join(missing)}' not found in declaration")
     return {name: part for name, part in stored.items() if name not in tenants or name in names}

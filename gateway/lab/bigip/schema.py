@@ -5,6 +5,7 @@ The project ships no schema. Without the file a device refuses by its other rule
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,8 @@ WORDS: Final[dict[str, Callable[[Any], str]]] = {
     "type": lambda kind: f"should be {','.join(kind.types)}",
     "required": lambda kind: f"should have required property '{kind.property}'",
     "additionalProperties": lambda _: "should NOT have additional properties",
-    "enum": lambda _: "should be equal to one of the allowed values",
+    "enum": lambda kind: f"should be equal to one of the allowed values {_listed(kind.options)}",
+    "format": lambda kind: f'should match format "{kind.format}"',
     "const": lambda _: "should be equal to constant",
     "maxLength": lambda kind: f"should NOT be longer than {kind.limit} characters",
     "minLength": lambda kind: f"should NOT be shorter than {kind.limit} characters",
@@ -34,8 +36,21 @@ WORDS: Final[dict[str, Callable[[Any], str]]] = {
     "oneOf": lambda _: "should match exactly one schema in oneOf",
     "not": lambda _: "should NOT be valid",
     "uniqueItems": lambda _: "should NOT have duplicate items",
-    "propertyNames": lambda _: "property name is invalid",
 }
+
+
+def _listed(options: Any) -> str:
+    return json.dumps(options, separators=(",", ":"))
+
+
+def is_address(text: str) -> bool:
+    """An IP address, with or without a route domain and the length of a network."""
+    address, _, bits = text.partition("/")
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return not text
+    return not bits or (bits.isdecimal() and int(bits) <= found.max_prefixlen)
 
 
 class Schema:
@@ -45,7 +60,8 @@ class Schema:
         whole: Json = json.loads(path.read_bytes())
         definitions = whole["definitions"]
         self._adc = jsonschema_rs.Draft7Validator({**_head(whole), "definitions": definitions,
-                                                   "$ref": "#/definitions/ADC"})  # fmt: skip
+                                                   "$ref": "#/definitions/ADC"},
+                                                  validate_formats=True, formats={"f5ip": is_address})  # fmt: skip
         self.names = frozenset(_property_names(whole))
 
     def first_error(self, declaration: Json) -> str:
@@ -73,9 +89,13 @@ def _property_names(part: Any) -> Iterator[str]:
 
 def _said(error: Any) -> str:
     """The path and AJV's words, of the first way in which nothing matches."""
-    while error.kind.name == "anyOf" and error.kind.context and error.kind.context[0]:
+    while error.kind.name in ("anyOf", "oneOf") and getattr(error.kind, "context", None) and error.kind.context[0]:
         error = error.kind.context[0][0]
     where = "/" + "/".join(str(step) for step in error.instance_path)
+    if error.kind.name == "propertyNames":
+        inner = error.kind.error
+        said = _said(inner).rpartition("should ")[2]
+        return f"{where}: propertyName {json.dumps(inner.instance)} should {said}"
     if error.kind.name == "pattern":
         return f'{where}: data {json.dumps(error.instance)} should match pattern "{error.kind.pattern}"'
     words = WORDS.get(error.kind.name)

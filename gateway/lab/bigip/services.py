@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.lab.bigip.declared import Application, entry, metadata_of
-from gateway.lab.bigip.properties import quoted
+from gateway.lab.bigip.properties import REQUEST_POLICY, quoted
 from gateway.lab.bigip.refusals import Json
 from gateway.lab.bigip.templates import TEMPLATES
 
@@ -18,6 +18,7 @@ TCP_PROFILES: Final = {
     "mobile": "/Common/f5-tcp-mobile",
 }
 PERSISTENCE: Final = {"cookie": "/Common/cookie", "source-address": "/Common/source_addr"}
+WITH_ACCESS: Final = ("/Common/rba", "/Common/websso")  # what the engine puts beside an access profile
 SNAT: Final = {"auto": {"type": "automap"}, "none": {"type": "none"}, "self": {"type": "automap"}}
 
 
@@ -63,9 +64,13 @@ def _virtual(app: Application, said: Json, said_address: str, port: int) -> Json
     joint = "." if ":" in address else ":"
     properties["destination"] = f"/{app.tenant}/{address}{joint}{port}"
     properties["persist"] = _persist(app, said)
-    properties["pool"] = app.pointed(said.get("pool")) or "none"
+    pool = app.pointed(said.get("pool"))
+    if pool:
+        properties["pool"] = pool
     properties["profiles"] = _profiles(app, said)
     properties["rules"] = {app.pointed(rule): {} for rule in said.get("iRules", [])}
+    if said.get("policyPerRequestAccess"):
+        properties[REQUEST_POLICY] = app.pointed(said["policyPerRequestAccess"])
     snat = said.get("snat", "auto")
     properties["source-address-translation"] = (
         SNAT[snat] if isinstance(snat, str) and snat in SNAT else {"pool": app.pointed(snat), "type": "snat"}
@@ -87,6 +92,8 @@ def _persist(app: Application, said: Json) -> Json:
 def _profiles(app: Application, said: Json) -> Json:
     """In the order in which the engine writes them."""
     found: Json = {}
+    if said.get("profileAccess"):
+        found |= dict.fromkeys((app.pointed(said["profileAccess"]), *WITH_ACCESS), "all")
     if said["class"] in HTTP_SERVICES:
         found[_profile(app, said.get("profileHTTP", "basic"), {"basic": "/Common/http"})] = "all"
     if said.get("profileMultiplex"):
@@ -98,8 +105,6 @@ def _profiles(app: Application, said: Json) -> Json:
     else:
         found[_profile(app, tcp, TCP_PROFILES)] = "all"
     found |= _tls(app, said)
-    if said.get("profileAccess"):
-        found[app.pointed(said["profileAccess"])] = "all"
     if said.get("profileWebSocket"):
         found["/Common/websocket"] = "all"
     return {path: {"context": context} for path, context in found.items() if path}
@@ -126,10 +131,9 @@ def _redirect(app: Application, properties: Json, said_address: str) -> Json:
     address = said_address.partition("/")[0]
     joint = "." if ":" in address else ":"
     return {
-        **properties,
+        **{name: value for name, value in properties.items() if name != "pool"},
         "destination": f"/{app.tenant}/{address}{joint}80",
         "persist": {},
-        "pool": "none",
         "profiles": {"/Common/http": {"context": "all"}, "/Common/f5-tcp-progressive": {"context": "all"}},
         "rules": {"/Common/_sys_https_redirect": {}},
         "metadata": {},

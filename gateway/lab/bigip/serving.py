@@ -13,23 +13,27 @@ from aiohttp import web
 
 from gateway.lab.bigip.faults import RESTARTING, Upset
 from gateway.lab.bigip.icontrol import IControl, segments_of
+from gateway.lab.bigip.on_view import Watched, nothing_watched, on_view
 from gateway.lab.bigip.presenting import HOST
 from gateway.lab.bigip.refusals import Json, Refusal, legible, not_registered, refused
+from gateway.lab.bigip.singletons import DEVICE_INFO, device_info
 from gateway.lab.bigip.tokens import PATH as TOKENS
-from gateway.lab.bigip.unit import VERSION, Unit
+from gateway.lab.bigip.unit import Unit
 from gateway.lab.bigip.worker import Worker
 
 LARGEST: Final = 32 * 1024 * 1024
 LOGIN: Final = "/mgmt/shared/authn/login"
 MOST_CALLS: Final = 10_000
+KNOBS: Final = "faults, calls, traffic, failover, reboot, revoke, empty, group"
 Answer = tuple[int, Any]
 
 
 class Device:
-    """A unit behind HTTP."""
+    """A unit behind HTTP. ``watched``: what its virtual servers let through."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit, watched: Watched = nothing_watched) -> None:
         self.unit = unit
+        self._watched = watched
         self._icontrol = IControl(unit)
         self._as3 = Worker(unit)
 
@@ -78,8 +82,8 @@ class Device:
         method, headers = request.method, request.headers
         if path.startswith(TOKENS):
             return self._tokens(method, steps[4:], body)
-        if path == "/mgmt/shared/identified-devices/config/device-info" and method == "GET":
-            return 200, self._device_info()
+        if path == DEVICE_INFO and method == "GET":
+            return 200, device_info(self.unit)
         if path == "/mgmt/shared/echo-query" and method == "GET":
             return 200, {"stage": "STARTED", "kind": "shared:echo-query:state", "selfLink": HOST + path}
         if steps[:4] == ["mgmt", "shared", "file-transfer", "uploads"] and len(steps) == 5 and method == "POST":
@@ -107,19 +111,6 @@ class Device:
         if method == "DELETE":
             return 200, tokens.end(names[0])
         return 200, tokens.one(names[0])
-
-    def _device_info(self) -> Json:
-        return {
-            "hostname": self.unit.hostname,
-            "version": VERSION,
-            "product": "BIG-IP",
-            "platform": "Z100",
-            "build": "0.0.2",
-            "edition": "Final",
-            "managementAddress": self.unit.address,
-            "kind": "shared:resolver:device-groups:deviceinfostate",
-            "selfLink": f"{HOST}/mgmt/shared/identified-devices/config/device-info",
-        }
 
     async def _written(self, request: web.Request, status: int, body: Any, upset: Upset | None) -> web.StreamResponse:
         if upset is not None and upset.reset == "after":
@@ -155,8 +146,10 @@ class Device:
             return unit.knobs.shown()
         if name == "calls" and method == "GET":
             return {"calls": unit.calls, "logins": unit.tokens.logins}
+        if name == "traffic" and method == "GET":
+            return on_view(unit, self._watched)
         if method != "POST":
-            raise refused(405, f"{name} is for POST; see faults, calls, failover, reboot, revoke, empty, group")
+            raise refused(405, f"{name} is for POST; there are {KNOBS}")
         if name == "failover":
             unit.group.fail_over()
         elif name == "reboot":
@@ -168,7 +161,7 @@ class Device:
         elif name == "group":
             unit.group.automatic = bool(body.get("automatic", unit.group.automatic))
         else:
-            raise refused(404, f"no knob {name}; there are faults, calls, failover, reboot, revoke, empty, group")
+            raise refused(404, f"no knob {name}; there are {KNOBS}")
         active = next(member.hostname for member in unit.group.members if unit.group.is_active(member))
         return {"active": active, "pending": unit.group.pending, "automatic": unit.group.automatic}
 

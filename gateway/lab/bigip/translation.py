@@ -176,6 +176,8 @@ def _add_monitor(app: Application, name: str, said: Json) -> None:
     for key, own in (("send", "send"), ("receive", "recv"), ("receiveDown", "recv-disable"), ("remark", "description")):
         if key in said:
             properties[own] = quoted(str(said[key]))
+    if said.get("targetAddress") or said.get("targetPort"):
+        properties["destination"] = f"{said.get('targetAddress') or '*'}:{said.get('targetPort') or '*'}"
     if said.get("clientTLS"):
         properties["ssl-profile"] = app.pointed(said["clientTLS"])
     app.entries[app.path(name)] = entry(command, properties)
@@ -241,7 +243,7 @@ def _add_rule(app: Application, name: str, said: Json) -> None:
             text = base64.b64decode(str(text.get("base64", ""))).decode()
         except (binascii.Error, UnicodeDecodeError):
             text = ""
-    app.entries[app.path(name)] = entry("ltm rule", {"api-anonymous": quoted(text)})
+    app.entries[app.path(name)] = entry("ltm rule", {"api-anonymous": text.strip()})
 
 
 ADDERS: Final[dict[str, Callable[[Application, str, Json], None]]] = {

@@ -20,6 +20,12 @@ from gateway.lab.bigip.transactions import Transactions
 from gateway.lab.bigip.tree import Held, Tree
 
 VERSION: Final = "17.1.1"
+SETTINGS: Final = {  # as devices come; scripts of AS3 name the files that they need
+    "fileBlacklistPathPrefix": "{/shared/3dns/} {/shared/bin/} {/shared/core/} {/shared/datasync/}",
+    "fileWhitelistPathPrefix": "{/var/local/scf} {/tmp/} {/shared/} {/config/} {/usr/share/aws/} "
+    "{/var/config/rest/downloads/}",
+    "guiSetup": "disabled",
+}
 USERS: Final = {"admin": "admin", "stagedoor": "lab"}
 
 
@@ -45,7 +51,9 @@ class Unit:
         self.knobs = Knobs()
         self.tree = Tree()
         self.on_saved: Callable[[Held], None] = lambda held: None
+        self.settings: Json = dict(SETTINGS)
         self.uploads: dict[str, bytes] = {}
+        self.found: dict[str, str] = {}  # "192.0.2.1:80" → up, down, checking: what monitors found; a knob wins
         self.scripts: dict[str, scripts.Script] = {}
         self.calls: list[str] = []  # "METHOD path", the newest last
         self._furnish()
@@ -58,6 +66,16 @@ class Unit:
         self.records = Records()
         conditions = Conditions(self.knobs.work, self._is_locked, self._refusal_of, self._saves, self._written)
         self.engine = Engine(self.tree, self.now, schema, conditions)
+
+    @property
+    def units(self) -> list[Unit]:
+        """All of its group."""
+        return [one for one in self.group.members if isinstance(one, Unit)]
+
+    @property
+    def active(self) -> Unit:
+        """The one of its group that passes traffic."""
+        return next(one for one in self.units if self.group.is_active(one))
 
     def now(self) -> float:
         return self._clock() + self.knobs.clock_skew_s
@@ -93,7 +111,8 @@ class Unit:
             objects.create(self.tree, collection, values)
 
     def _health(self, member: str) -> str:
-        return self.knobs.members.get(member.rpartition("/")[2], "up")
+        name = member.rpartition("/")[2]
+        return self.knobs.members.get(name) or self.found.get(name, "up")
 
     def _is_locked(self) -> bool:
         return self.knobs.as3_locked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,6 +19,13 @@ SETTINGS: Final = {
     "performanceTracingEnabled": False, "performanceTracingEndpoint": "", "serializeFileUploads": False,
     "serviceDiscoveryEnabled": False, "encodeDeclarationMetadata": False, "webhook": "",
 }  # fmt: skip
+DOUBLED: Final = (
+    "Error(s): 'Invalid/Duplicate': another request exists with the same targetHost-declaration tenant, "
+    "declaration target, and/or declaration tenant-app"
+)
+LENGTHS: Final = {"info": (1,), "settings": (1,), "task": (1, 2), "declare": (1, 2)}
+NOTHING_TO_TAKE: Final = "Cannot read properties of undefined (reading 'controls')"  # so says the engine itself
+OF_APPLICATIONS: Final = {"POST": (3,), "GET": (3, 4), "DELETE": (4,)}
 Answer = tuple[int, Any]
 
 
@@ -29,8 +37,10 @@ class Worker:
     async def answer(self, method: str, steps: list[str], query: Mapping[str, str], body: bytes) -> Answer:
         """``steps``: the path below `appsvcs`. Raises `Refusal`."""
         where = steps[0] if steps else ""
-        if not self._unit.has_as3() or where not in ("info", "declare", "task", "settings"):
+        if not self._unit.has_as3():
             raise not_registered("/shared/appsvcs/" + "/".join(steps))
+        if not _is_place(method, steps):
+            raise plain(400, "Bad Request: Invalid path")
         if where == "info":
             return 200, dict(ABOUT)
         if where == "settings":
@@ -40,13 +50,12 @@ class Worker:
         requests.check_query(query)
         names = tuple(steps[1].split(",")) if len(steps) > 1 else ()
         if len(steps) > 2:
-            if steps[2] != "applications" or len(names) != 1:
-                raise not_registered("/shared/appsvcs/" + "/".join(steps))
             return await self._application(method, names[0], steps[3:], query, body)
         if method == "GET":
             return self._get(names, query)
         if method == "DELETE":
-            return await self._awaited(self._unit.engine.remove(names), query, "")
+            dry = query.get("controls.dryRun") == "true"
+            return await self._awaited(self._unit.engine.remove(names, dry_run=dry), query, "")
         if method == "PATCH":
             return await self._patch(requests.json_of(body), query)
         if method == "POST":
@@ -66,13 +75,17 @@ class Worker:
 
     def _get(self, names: tuple[str, ...], query: Mapping[str, str]) -> Answer:
         if query.get("age") == "list":
-            return 200, archive.listing(self._unit.tree)
-        age = query.get("age", "0")
-        stored = self._unit.engine.stored(int(age) if age.isdigit() else 0)
+            listed = archive.listing(self._unit.tree)
+            return (200, listed) if listed else (204, None)
+        stored = self._unit.engine.stored(int(query.get("age", "0")))
         if not names and not tenants_of(stored or {}):
             return 204, None
-        found = requests.picked(stored, names) if names else dict(stored or {})
-        if query.get("showHash") == "true":
+        hashed = query.get("showHash") == "true"
+        try:
+            found = requests.picked(stored, names) if names else dict(stored or {})
+        except Refusal as refusal:
+            raise _shown_otherwise(refusal) if hashed else refusal from None
+        if hashed:
             for name, tenant in tenants_of(found).items():
                 found[name] = {**tenant, "optimisticLockKey": lock_key(tenant)}
         return 200, found
@@ -81,7 +94,7 @@ class Worker:
 
     async def _post(self, said: Any, query: Mapping[str, str], names: tuple[str, ...]) -> Answer:
         if isinstance(said, list):
-            return 207, {"code": 207, "items": [await self._item(one, query, names) for one in said]}
+            return await self._several(said, query, names)
         self._unit.engine.check_names(said)
         if isinstance(said, dict) and said.get("action") == "patch":
             return await self._patch(said.get("patchBody"), query)
@@ -89,6 +102,17 @@ class Worker:
             return self._get(names, query)
         asked = requests.asked_of(said, query, names)
         return await self._awaited(self._unit.engine.run(asked), query, str(asked.declaration.get("id", "")))
+
+    async def _several(self, said: list[Any], query: Mapping[str, str], names: tuple[str, ...]) -> Answer:
+        """One after the other; for the same tenant twice none is begun."""
+        for one in said or [None]:
+            if not isinstance(one, dict) or not one:
+                raise plain(422, "Invalid request: /: should be object")
+        tenants = [name for one in said for name in tenants_of(one.get("declaration", one))]
+        if len(tenants) != len(set(tenants)):
+            doubled = {"code": 422, "message": DOUBLED}
+            return 422, {"code": 422, "items": [doubled for _ in said]}
+        return 207, {"code": 207, "items": [await self._item(one, query, names) for one in said]}
 
     async def _item(self, said: Any, query: Mapping[str, str], names: tuple[str, ...]) -> Json:
         try:
@@ -136,20 +160,43 @@ class Worker:
             asked = requests.asked_of(requests.per_app(tenant, requests.json_of(body)), query)
             apps = {name: part for name, part in asked.declaration[tenant].items() if name != "class"}
             merged = {**asked.declaration, tenant: {"class": "Tenant", **_plain(held), **apps}}
-            return await self._awaited(self._unit.engine.run(Asked(merged, dry_run=asked.dry_run)), query, "")
+            head = {"schemaVersion": asked.declaration["schemaVersion"]}
+            status, answer = await self._awaited(
+                self._unit.engine.run(Asked(merged, dry_run=asked.dry_run)), query, str(merged["id"])
+            )
+            return status, {**answer, "declaration": {**apps, **head} if answer.get("declaration") else {}}
         found = {name: part for name, part in held.items() if isinstance(part, dict)}
         missing = [name for name in names if name not in found]
-        if not held or missing:
-            what = f"Application(s) '{missing[0]}'" if missing else f"Tenant(s) '{tenant}'"
-            raise plain(404, f"specified {what} not found in declaration")
+        if method == "DELETE" and missing:
+            raise Refusal(500, {"code": 500, "message": NOTHING_TO_TAKE, "host": "localhost"})
+        if not tenants_of(stored):
+            raise plain(404, requests.NOTHING_STORED)
+        if not held:
+            raise plain(404, f"specified tenant '{tenant}' not found in declaration")
+        if missing:
+            raise plain(404, f"specified Application '{missing[0]}' not found in '{tenant}'")
         if method == "GET":
             chosen = {name: part for name, part in found.items() if not names or name in names}
             return 200, {"schemaVersion": stored["schemaVersion"], **chosen}
         if method == "DELETE":
             left = {name: part for name, part in held.items() if name not in (names or found)}
-            head: Json = {name: stored[name] for name in ("class", "schemaVersion", "id") if name in stored}
+            head = {"class": "ADC", "schemaVersion": stored["schemaVersion"], "id": f"autogen_{uuid.uuid4()}"}
             return await self._awaited(self._unit.engine.run(Asked({**head, tenant: left})), query, "")
         raise plain(405, f"method {method} is not supported")
+
+
+def _shown_otherwise(refusal: Refusal) -> Refusal:
+    """Where hashes are asked for, the engine words what is missing in a field of another name."""
+    body: Json = {"statusCode": refusal.status, "code": refusal.status}
+    if isinstance(refusal.body, dict):
+        body["errorMessage"] = refusal.body["message"]
+    return Refusal(refusal.status, body)
+
+
+def _is_place(method: str, steps: list[str]) -> bool:
+    if len(steps) > 2 and steps[0] == "declare" and steps[2] == "applications":
+        return len(steps) in OF_APPLICATIONS.get(method, ())
+    return bool(steps) and len(steps) in LENGTHS.get(steps[0], ())
 
 
 def _plain(tenant: Json) -> Json:

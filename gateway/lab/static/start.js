@@ -58,9 +58,10 @@ async function renew(id, address) {
   const answer = await fetch(address);
   if (!answer.ok) return;
   const before = new Set([...place.querySelectorAll("[data-sentence]")].map((each) => each.dataset.sentence));
+  const known = new Set([...place.querySelectorAll("details[id]")].map((each) => each.id));
   const open = new Set([...place.querySelectorAll("details[open][id]")].map((each) => each.id));
   place.innerHTML = await answer.text();
-  for (const each of place.querySelectorAll("details")) each.open ||= open.has(each.id);
+  for (const each of place.querySelectorAll("details")) if (known.has(each.id)) each.open = open.has(each.id);
   for (const each of place.querySelectorAll("[data-sentence]")) {
     if (before.has(each.dataset.sentence)) continue;
     each.classList.add("fresh");
@@ -85,6 +86,7 @@ events.addEventListener("base", (event) => {
   renew("services", "/lab/services");
 });
 events.addEventListener("entries", () => renew("entries", "/lab/entries"));
+events.addEventListener("bigip", () => renew("bigip", "/lab/bigip"));
 events.addEventListener("open", () => {
   dot.classList.add("on");
   state.textContent = "live";

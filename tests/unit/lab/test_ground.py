@@ -24,7 +24,11 @@ def test_the_settings_are_read_like_any_others(tmp_path: Path) -> None:
     ground = lay(wishes(tmp_path, free_ports(4)))
     settings = config_load.load(ground.folder.settings_file, {})
     assert settings.central_host == "localhost"
-    assert settings.listeners[0].address == f"127.0.0.1:{ground.facts.port}"
+    pool, health, direct = settings.listeners
+    assert direct.address == f"127.0.0.1:{ground.facts.direct}"
+    (device,) = settings.devices.bigip
+    assert (device.members, device.health_port) == ((pool.address,), int(health.address.rpartition(":")[2]))
+    assert {each.port for each in device.environments} == {ground.facts.port}
     assert settings.issuers[0].issuer == ground.facts.provider
     assert settings.admin_address.startswith("127.0.0.1:")
 
