@@ -20,17 +20,21 @@ LARGEST_BYTES: Final = 1024 * 1024
 
 
 class Certificate(NamedTuple):
-    """The first certificate of a file. Times are epoch seconds; names are lower case."""
+    """The first certificate of a file. Times are epoch seconds; names are lower case, and as many as its maker liked:
+    they are looked up, never walked."""
 
     file: str
-    names: tuple[str, ...]
+    names: frozenset[str]
     begins: float
     ends: float
 
     def covers(self, host: str) -> bool:
         """``host`` is a name, an address, or `*.name` for every name below."""
         host = host.lower().rstrip(".")
-        return any(_is_named(name, host) for name in self.names)
+        label, _, rest = host.partition(".")
+        if host in self.names:
+            return True
+        return label not in ("", "*") and f"*.{rest}" in self.names and not _is_address(host)
 
     def ends_on(self) -> str:
         return datetime.fromtimestamp(self.ends, UTC).strftime("%Y-%m-%d")
@@ -65,7 +69,7 @@ def certificate_in(der: bytes, place: str) -> Certificate:
 
 def _certificate(file: str, leaf: x509.Certificate) -> Certificate:
     return Certificate(
-        file, tuple(sorted(_names(leaf))), leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+        file, _names(leaf), leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
     )
 
 
@@ -75,22 +79,15 @@ def uncovered(hosts: Iterable[str], certificates: Iterable[Certificate]) -> list
     return [host for host in sorted(set(hosts)) if not any(each.covers(host) for each in known)]
 
 
-def _names(certificate: x509.Certificate) -> set[str]:
+def _names(certificate: x509.Certificate) -> frozenset[str]:
     try:
         said = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return set()
+        return frozenset()
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as fault:
+        raise ValueError(f"its names cannot be read: {fault}") from None
     names = {name.lower().rstrip(".") for name in said.get_values_for_type(x509.DNSName)}
-    return names | {str(address) for address in said.get_values_for_type(x509.IPAddress)}
-
-
-def _is_named(name: str, host: str) -> bool:
-    if name == host:
-        return True
-    if not name.startswith("*.") or host.startswith("*.") or _is_address(host):
-        return False
-    label, dot, rest = host.partition(".")
-    return bool(label and dot) and rest == name[2:]
+    return frozenset(names | {str(address) for address in said.get_values_for_type(x509.IPAddress)})
 
 
 def _is_address(host: str) -> bool:

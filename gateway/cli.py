@@ -39,6 +39,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "drift": "gateway.commands.drift",
     "entity": "gateway.commands.entity",
     "explain": "gateway.commands.explain",
+    "feeds": "gateway.commands.feeds",
     "init": "gateway.commands.init",
     "lint": "gateway.commands.lint",
     "login": "gateway.commands.login",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
-from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices
+from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices, Panos, Readers
 from gateway.config_sign_in import Client, CommandLine, EnvironmentSessions, Sessions
 from gateway.config_sources import Backstage, ClientCredentials, Origins
 
@@ -237,9 +237,9 @@ _HEAD_SIZE = len(FRAME_MAGIC) + 1 + _DIGEST_SIZE
 _CLASSES: dict[str, Callable[..., object]] = {
     kind.__name__: kind
     for kind in (
-        Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings,
-        UpstreamTls, Check, Catalog, Backstage, ClientCredentials, Origins, Rate, Limits, Timeouts, Audit,
-        Client, CommandLine, Sessions, EnvironmentSessions, Devices, Bigip, BigipEnvironment, ChangeWindow,
+        Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings, Check,
+        UpstreamTls, Catalog, Backstage, ClientCredentials, Origins, Rate, Limits, Timeouts, Audit, Client, CommandLine,
+        Sessions, EnvironmentSessions, Devices, Bigip, BigipEnvironment, ChangeWindow, Readers, Panos,
     )
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The key `devices` of `stagedoor.yaml`: BIG-IP device groups, and what each environment is on them.
+"""The key `devices` of `stagedoor.yaml`: BIG-IP device groups, and what each environment is on them; firewalls.
 
 Certificates, keys, profiles and iRules of the device are named, never described: they exist there before Stagedoor
 comes, and stay in the hands of who made them. What settings mean together is `config_bigip_faults`' business.
@@ -10,12 +10,26 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from gateway.config_apm import read_mapping
 from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices, Mode
-from gateway.config_values import MAPPING, Address, Host, Name, Network, Some, Text, named_once, not_empty, written
+from gateway.config_panos import PanosModel, panos_settings
+from gateway.config_readers import ReadersModel, readers_settings
+from gateway.config_values import (
+    MAPPING,
+    Address,
+    Host,
+    ManagementAddress,
+    Name,
+    Network,
+    Some,
+    Text,
+    named_once,
+    not_empty,
+    written,
+)
 
 MINUTES_OF_DAY: Final = 24 * 60
 MINUTES_OF_WEEK: Final = 7 * MINUTES_OF_DAY
@@ -27,17 +41,6 @@ _WINDOW: Final = re.compile(
 _OBJECT: Final = re.compile(r"(?:/[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}){2,3}\Z")
 _PREFIX: Final = re.compile(r"[A-Za-z][0-9A-Za-z]{0,31}\Z")
 _CLAIM: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,128}\Z")
-
-
-def _unit(value: str) -> str:
-    parts = urlsplit(value)
-    try:
-        sound = parts.scheme == "https" and bool(parts.hostname) and (parts.port or 443) > 0
-    except ValueError:
-        sound = False
-    if not sound or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"`{value}` is no management address; write `https://192.0.2.10`, without path and user")
-    return value.rstrip("/").lower()
 
 
 def _virtual_address(value: str) -> str:
@@ -102,9 +105,6 @@ def _window(value: str) -> str:
 
 
 _HOURS = "[0-2][0-9]:[0-5][0-9]"
-Unit = Annotated[
-    str, AfterValidator(_unit), written("A management address.", r"[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@]+/*", "https://192.0.2.10")
-]  # fmt: skip
 VirtualAddress = Annotated[
     str, AfterValidator(_virtual_address), written("An IP address.", "[0-9A-Fa-f:.]+", "203.0.113.10")
 ]
@@ -122,6 +122,12 @@ Window = Annotated[
 
 class Keys(BaseModel):
     model_config = MAPPING
+
+
+class ApmModel(Keys):
+    mapping: Text
+    """File that says which APM profile and per-request policy stand before which services, and which claims they
+    test."""
 
 
 class BigipEnvironmentModel(Keys):
@@ -155,6 +161,8 @@ class BigipEnvironmentModel(Keys):
     """An APM per-request policy to attach. It exists already; needs `access_profile`."""
     required_claims: list[Claim] = []
     """Claims that the branches of these are expected to test."""
+    apm: ApmModel | None = None
+    """What stands before services with an address of their own, where that differs."""
     windows: list[Window] = []
     """When changes may be applied. Default: always."""
     frozen: Text | None = None
@@ -168,7 +176,7 @@ class BigipEnvironmentModel(Keys):
 class BigipModel(Keys):
     name: Name
     """How commands, logs and metrics call this device group, or single device."""
-    units: Some[Unit]
+    units: Some[ManagementAddress]
     """Management addresses of its units; changes go to the active one."""
     username: Text
     """As whom Stagedoor comes; it needs the role Administrator, which AS3 wants."""
@@ -198,11 +206,15 @@ class BigipModel(Keys):
         dict[Name, BigipEnvironmentModel], AfterValidator(not_empty), Field(json_schema_extra={"minProperties": 1})
     ]
     """The environments that it serves."""
+    readers: ReadersModel | None = None
+    """Who may read its feeds at the central host. Default: nobody."""
 
 
 class DevicesModel(Keys):
     bigip: Annotated[list[BigipModel], AfterValidator(named_once)] = []
     """F5 BIG-IP: device groups, or single devices."""
+    panos: Annotated[list[PanosModel], AfterValidator(named_once)] = []
+    """PAN-OS firewalls, or pairs of them."""
 
 
 # ---- settings ----
@@ -210,7 +222,10 @@ class DevicesModel(Keys):
 
 def devices_settings(model: DevicesModel, absolute: Callable[[str | None], str]) -> Devices:
     """``absolute`` makes a path of the file's folder whole."""
-    return Devices(tuple(_bigip(each, absolute) for each in model.bigip))
+    return Devices(
+        bigip=tuple(_bigip(each, absolute) for each in model.bigip),
+        panos=tuple(panos_settings(each, absolute) for each in model.panos),
+    )
 
 
 def virtual_networks(devices: Devices, environment: str) -> tuple[str, ...] | None:
@@ -235,11 +250,15 @@ def _bigip(model: BigipModel, absolute: Callable[[str | None], str]) -> Bigip:
         as3_schema=absolute(model.as3_schema),
         removed_share=model.removed_share,
         removed_most=model.removed_most,
-        environments=tuple(_environment(name, each) for name, each in sorted(model.environments.items())),
+        environments=tuple(_environment(name, each, absolute) for name, each in sorted(model.environments.items())),
+        readers=readers_settings(model.readers, absolute),
     )
 
 
-def _environment(name: str, model: BigipEnvironmentModel) -> BigipEnvironment:
+def _environment(
+    name: str, model: BigipEnvironmentModel, absolute: Callable[[str | None], str]
+) -> BigipEnvironment:
+    mapping = absolute(model.apm.mapping if model.apm else None)
     return BigipEnvironment(
         environment=name,
         mode=model.mode,
@@ -256,6 +275,8 @@ def _environment(name: str, model: BigipEnvironmentModel) -> BigipEnvironment:
         access_profile=model.access_profile or "",
         per_request_policy=model.per_request_policy or "",
         required_claims=tuple(model.required_claims),
+        apm=read_mapping(mapping)[0].get(name, ()) if mapping else (),
+        apm_mapping=mapping,
         windows=_windows(model.windows),
         frozen=model.frozen or "",
         ticket=model.ticket,

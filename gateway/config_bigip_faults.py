@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gateway import config
+from gateway.config_apm import read_mapping
 from gateway.config_catalog import authorities_fault
 from gateway.config_devices import Bigip, BigipEnvironment
 from gateway.config_identity import is_loopback
+from gateway.config_readers import readers_faults, unusable_password_files
 from gateway.secret_files import secret_fault
 from policy.reading import Fault, did_you_mean
 
@@ -36,6 +38,7 @@ def devices_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
         at = ("devices", "bigip", position)
         for where, message, hint in _device_faults(device, settings):
             faults.append(Fault(locate((*at, *where)), f"BIG-IP `{device.name}`: {message}", hint))
+        faults += _mapping_faults(device, at, locate)
         for unit in device.units:
             if (other := seen.setdefault(unit, device.name)) != device.name:
                 message = f"`{unit}` is a unit of `{other}` and of `{device.name}`"
@@ -53,10 +56,33 @@ def unusable_device_files(settings: config.Settings, locate: Locate) -> list[Fau
             faults.append(Fault(locate((*at, "password_file")), message, hint))
         if device.ca and (message := authorities_fault(device.ca)):
             faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
+        for where, message, hint in unusable_password_files(device.readers):
+            faults.append(Fault(locate((*at, "readers", *where)), message, hint))
         if device.as3_schema and (message := _schema_fault(device.as3_schema)):
             hint = "take `as3-schema.json` of the release that the device runs"
             faults.append(Fault(locate((*at, "as3_schema")), message, hint))
     return faults
+
+
+def _mapping_faults(device: Bigip, at: tuple[str | int, ...], locate: Locate) -> list[Fault]:
+    """Of the APM mappings that its environments name: each file once, at its own lines."""
+    faults: dict[Fault, None] = {}
+    for environment in device.environments:
+        if not environment.apm_mapping:
+            continue
+        where = (*at, "environments", environment.environment, "apm", "mapping")
+        read, found = read_mapping(environment.apm_mapping)
+        faults |= dict.fromkeys(found)
+        name = environment.environment
+        if not found and name not in read:
+            message = f"BIG-IP `{device.name}`: the mapping says nothing for `{name}`"
+            hint = did_you_mean(name, read) or f"it has: {', '.join(sorted(read))}"
+            faults[Fault(locate(where), message, hint)] = None
+        if not environment.networks:
+            message = f"BIG-IP `{device.name}`: `{name}` has no `networks`, so no service has an address of its own"
+            hint = "what the mapping says would never be attached: add `networks`"
+            faults[Fault(locate(where), message, hint)] = None
+    return list(faults)
 
 
 # ---- a device ----
@@ -68,6 +94,8 @@ def _device_faults(device: Bigip, settings: config.Settings) -> Iterator[Said]:
         if twice := sorted({value for value in values if values.count(value) > 1}):
             yield (key,), f"`{twice[0]}` is listed twice in `{key}`", "list it once"
     yield from _member_faults(device)
+    for where, message, hint in readers_faults(device.readers, settings):
+        yield ("readers", *where), message, hint
     for environment in device.environments:
         at = ("environments", environment.environment)
         if environment.environment not in settings.environments:

@@ -17,6 +17,19 @@ class ChangeWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class ApmEntry:
+    """One entry of an APM mapping: for which services, and what stands before them. What is () was not said."""
+
+    services: tuple[str, ...]  # component refs
+    teams: tuple[str, ...]  # group refs
+    hosts: tuple[str, ...]
+    access_profile: str
+    per_request_policy: str = ""
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()  # claim, and values that branches compare it with
+    place: str = ""  # where it is said, "apm.yaml:7"
+
+
+@dataclass(frozen=True, slots=True)
 class BigipEnvironment:
     """One environment on one BIG-IP device group."""
 
@@ -39,6 +52,18 @@ class BigipEnvironment:
     frozen: str = ""  # why nothing is applied now; "" = not frozen
     ticket: bool = False  # whether an apply has to name one
     rules: tuple[str, ...] = ()  # existing iRules to attach
+    apm: tuple[ApmEntry, ...] = ()  # of the mapping, for services with an address of their own
+    apm_mapping: str = ""  # the file that says so
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Who may read the feeds of a device. Whatever is said here has to be met; without networks nobody may."""
+
+    networks: tuple[str, ...] = ()  # where its requests come from
+    username: str = ""  # of Basic, "" = not asked for
+    password_files: tuple[str, ...] = ()  # any of them counts: two while one takes the other's place
+    certificates: tuple[str, ...] = ()  # names, as `ClientCertificate` has them; () = none is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +85,23 @@ class Bigip:
     removed_share: float = 0.2  # of the services of an environment that one plan may remove
     removed_most: int = 5
     environments: tuple[BigipEnvironment, ...] = ()
+    readers: Readers = Readers()
+
+
+@dataclass(frozen=True, slots=True)
+class Panos:
+    """One PAN-OS firewall, or the two of a pair."""
+
+    name: str
+    units: tuple[str, ...]  # "https://192.0.2.30", management addresses
+    key_files: tuple[str, ...]  # any of them counts: two while one takes the other's place
+    ca: str = ""  # PEM file with the authorities of the units' certificates; "" = the system's
+    pins: tuple[str, ...] = ()  # SHA-256 of the certificates themselves, in hexadecimal, instead of authorities
+    vsys: str = "vsys1"
+    concurrent: int = 2  # calls at once, of each unit
 
 
 @dataclass(frozen=True, slots=True)
 class Devices:
     bigip: tuple[Bigip, ...] = ()
+    panos: tuple[Panos, ...] = ()

@@ -29,6 +29,7 @@ from gateway.config_models import (
     ServiceModel,
     SessionsModel,
 )
+from gateway.config_panos import panos_faults
 from gateway.config_sessions import sign_in_faults
 from gateway.config_sign_in import Client, ClientMethod, CommandLine, EnvironmentSessions, Sessions
 from gateway.http1.trailers import may_be_trailer
@@ -224,6 +225,7 @@ def _faults(settings: config.Settings, locate: Locate) -> list[Fault]:
     faults += sign_in_faults(settings, locate)
     faults += catalog_faults(settings, locate)
     faults += devices_faults(settings, locate)
+    faults += panos_faults(settings, locate)
     for name, environment in settings.environments.items():
         for ref, service in environment.services.items():
             if service.tls is not None and bool(service.tls.certificate) != bool(service.tls.key):

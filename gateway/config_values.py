@@ -169,6 +169,17 @@ def _check_interval(value: Any) -> float:
     return seconds
 
 
+def _management_address(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        sound = parts.scheme == "https" and bool(parts.hostname) and (parts.port or 443) > 0
+    except ValueError:
+        sound = False
+    if not sound or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"`{value}` is no management address; write `https://192.0.2.10`, without path and user")
+    return value.rstrip("/").lower()
+
+
 def written(description: str, pattern: str, *examples: str) -> WithJsonSchema:
     said = {"type": "string", "description": description, "pattern": f"^{pattern}$", "examples": list(examples)}
     return WithJsonSchema(said)
@@ -193,6 +204,10 @@ Address = Annotated[
     AfterValidator(_address),
     written("Address and port.", r"(\[[^\]\s]+\]|[0-9.]+):[0-9]{1,5}", "127.0.0.1:8443", "[::1]:8443"),
 ]
+ManagementAddress = Annotated[
+    str, AfterValidator(_management_address),
+    written("A management address.", r"[Hh][Tt][Tt][Pp][Ss]://[^\s/?#@]+/*", "https://192.0.2.10"),
+]  # fmt: skip
 Network = Annotated[
     str, AfterValidator(_network), written("A network.", r"[0-9A-Fa-f:.]+(/[0-9.]+)?", "10.0.0.0/8", "10.20.0.2/32")
 ]

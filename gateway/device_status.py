@@ -35,6 +35,7 @@ class DeviceStanding(NamedTuple):
     applied_age_s: float | None
     applied_version: str
     applied_by: str
+    applied_ticket: str
     applying: str
     unit: str
     sync: str
@@ -77,6 +78,7 @@ def standing_of(said: Message) -> DeviceStanding:
         applied_age_s=amount_in(said, "applied_age_s"),
         applied_version=text_in(said, "applied_version"),
         applied_by=text_in(said, "applied_by"),
+        applied_ticket=text_in(said, "applied_ticket"),
         applying=text_in(said, "applying"),
         unit=text_in(said, "unit"),
         sync=text_in(said, "sync"),

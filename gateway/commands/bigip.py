@@ -15,7 +15,7 @@ from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     from gateway.config_devices import Bigip, BigipEnvironment
-    from gateway.engine.network.bigip.rendering import Rendered
+    from gateway.engine.network.bigip.as3.rendering import Rendered
 
 Form = Literal["as3", "json", "tmsh"]
 
@@ -42,7 +42,7 @@ def render(environment: str, device: str, form: Form, allow_empty: bool, file: P
     when it must not be sent: a fault of the declaration, or nothing at all is published; with 5 when it may lack hosts
     that the doors serve, because the files have faults.
     """
-    from gateway.engine.network.bigip import rendering
+    from gateway.engine.network.bigip.as3 import rendering
 
     settings = settings_at(file, with_named_files=False)
     chosen = _chosen(rendering.served(settings, environment), device, environment)
@@ -82,7 +82,7 @@ def _chosen(
 
 
 def _write(rendered: Rendered, form: Form) -> None:
-    from gateway.engine.network.bigip.tmsh import script_of
+    from gateway.engine.network.bigip.as3.tmsh import script_of
 
     match form:
         case "as3":

@@ -51,7 +51,7 @@ def _as_json(checked: Checked) -> dict[str, Any]:
         "parts": [{"name": part.name, "verdict": part.verdict, "summary": part.summary} for part in checked.parts],
         "counts": dict(checked.counts),
         "certificates": [
-            {"file": each.file, "names": list(each.names), "ends": int(each.ends)} for each in checked.certificates
+            {"file": each.file, "names": sorted(each.names), "ends": int(each.ends)} for each in checked.certificates
         ],
         "faults": [_fault_as_json(part, fault) for part in checked.parts for fault in part.faults],
     }

@@ -16,11 +16,11 @@ def command() -> None:
 
 @command.command()
 @click.option(
-    "--of", "document", type=click.Choice(["configuration", "access-policy"]), default="configuration",
-    show_default=True, help="Which file.",
+    "--of", "document", type=click.Choice(["configuration", "access-policy", "apm-mapping"]),
+    default="configuration", show_default=True, help="Which file.",
 )  # fmt: skip
 @click.option("--json", is_flag=True, expose_value=False, help="Accepted; a schema is JSON anyway.")
-def schema(document: Literal["configuration", "access-policy"]) -> None:
+def schema(document: Literal["configuration", "access-policy", "apm-mapping"]) -> None:
     """Print the JSON Schema of a file.
 
     For an editor: save it, and write `# yaml-language-server: $schema=FILE` into the first line of the YAML file.
@@ -29,6 +29,10 @@ def schema(document: Literal["configuration", "access-policy"]) -> None:
         from gateway.config_schema import configuration_schema
 
         write_json(configuration_schema())
+    elif document == "apm-mapping":
+        from gateway.config_apm import mapping_schema
+
+        write_json(mapping_schema())
     else:
         from gateway.access_schema import access_schema
 

@@ -195,6 +195,20 @@ def _plan_lines(answer: dict[str, Any]) -> Iterator[str]:
         if lines and (steps or title != "before it can be applied"):
             yield from ("", title)
             yield from (f"  - {line}" for line in lines)
+    ordered = [step for kind in _HEADS for step in steps if step["kind"] == kind]
+    if numbers := [number for number, step in enumerate(ordered, start=1) if step["caution"]]:
+        yield from ("", f"look twice at {len(numbers)} of {len(steps)} steps: {_ranges(numbers)}")
+
+
+def _ranges(numbers: list[int]) -> str:
+    """``3, 7-9, 12``"""
+    told: list[list[int]] = []
+    for number in numbers:
+        if told and number == told[-1][-1] + 1:
+            told[-1].append(number)
+        else:
+            told.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in told)
 
 
 def _counted(steps: list[dict[str, Any]]) -> str:
@@ -209,8 +223,9 @@ def _counted(steps: list[dict[str, Any]]) -> str:
 def _step_lines(number: int, step: dict[str, Any]) -> Iterator[str]:
     sentence = step["sentence"]
     yield f"{number:>4}. {sentence}"
-    hosts = [host for host in step["hosts"] if host not in sentence]
-    if hosts:
+    said = {word.strip("`,.;:()").partition("/")[0] for word in sentence.split()}
+    hosts = [host for host in step["hosts"] if host not in said]
+    if hosts and f"all {len(step['hosts'])} hosts of " not in sentence:
         more = f" and {len(hosts) - _HOSTS} more" if len(hosts) > _HOSTS else ""
         yield f"      affects {', '.join(hosts[:_HOSTS])}{more}"
     if step["caution"]:

@@ -201,8 +201,8 @@ async def _asked(settings: Settings) -> tuple[Line, Line | None]:
     """Whether the issuer answers, and the Backstage if there is one; for at most as long as a node would wait."""
     from gateway.doctor.catalogs import catalog
     from gateway.doctor.issuers import keys
-    from gateway.doctor.names import Names
     from gateway.doctor.running import Check, run_checks
+    from gateway.look_ups import Names
 
     names = Names()
     (issuer,) = settings.issuers

@@ -49,7 +49,7 @@ def command(
     elif form == "as3":
         write_json(answers[0]["plan"]["content"])
     elif form == "tmsh":
-        from gateway.engine.network.bigip.tmsh import script_of
+        from gateway.engine.network.bigip.as3.tmsh import script_of
 
         click.echo(script_of(answers[0]["plan"]["content"]), nl=False)
     else:

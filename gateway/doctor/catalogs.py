@@ -17,9 +17,10 @@ from typing import Final
 from gateway.config import Settings
 from gateway.config_sources import Backstage
 from gateway.doctor.lines import Line, fail, ok, warn
-from gateway.doctor.names import Names, client_connector
+from gateway.doctor.names import client_connector
 from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault, Page
 from gateway.engine.sources.backstage_items import PROBED
+from gateway.look_ups import Names
 
 CATALOG: Final = "catalog"
 SLOW_S: Final = 5.0

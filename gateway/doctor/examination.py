@@ -10,6 +10,7 @@
     disk         state and audit folder
     descriptors  the limit against `limits.connections`
     ports        listening addresses
+    firewall     firewalls that are kept in step: reached, known key, rights, the pair
     monitor      whether a load balancer's monitors are answered, where there is one
 
 The catalog is compiled once, for all that need it.
@@ -18,23 +19,34 @@ The catalog is compiled once, for all that need it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.config import Issuer, Settings
-from gateway.config_sources import Backstage
-from gateway.doctor import catalogs, database, fronts, issuers, listeners, machine, monitors, names, upstreams
+from gateway.config import Settings
+from gateway.doctor import (
+    catalogs,
+    database,
+    firewalls,
+    fronts,
+    issuers,
+    listeners,
+    machine,
+    monitors,
+    names,
+    upstreams,
+)
 from gateway.doctor.lines import Line, counted, fail, ok, warn
-from gateway.doctor.names import Names
-from gateway.doctor.running import Check, in_thread, run_checks
+from gateway.doctor.running import Check, run_checks
 from gateway.engine.offline import Compilation, compile_offline
 from gateway.explain import OWN_SERVICE
+from gateway.look_ups import Names, in_thread
 
 CATALOG: Final = "catalog"
 CHECKS: Final = (
     names.DNS, listeners.TLS, issuers.CLOCK, issuers.ISSUER, CATALOG, upstreams.UPSTREAM, database.DATABASE,
-    machine.DISK, machine.DESCRIPTORS, listeners.PORTS, monitors.MONITOR,
+    machine.DISK, machine.DESCRIPTORS, listeners.PORTS, firewalls.FIREWALL, monitors.MONITOR,
 )  # fmt: skip
 COMPILE_S: Final = 120.0
 
@@ -52,61 +64,71 @@ def checks_of(settings: Settings) -> list[Check]:
     known = Names()
     compiling = asyncio.get_running_loop().create_task(in_thread(lambda: compile_offline(settings)))
     compiling.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+    found = [
+        *_checks_of_issuers(settings, known),
+        *_checks_of_catalog(settings, known, compiling),
+        *_checks_of_devices(settings, known, compiling),
+        *_checks_of_machine(settings, known),
+    ]
+    return sorted(found, key=lambda check: CHECKS.index(check.name))
 
-    def blocking(work: Callable[[Settings], Sequence[Line]]) -> Callable[[], Lines]:
-        return lambda: in_thread(lambda: work(settings))
 
-    def about(work: Callable[[Issuer, Names], Lines], issuer: Issuer) -> Callable[[], Lines]:
-        return lambda: work(issuer, known)
+def _checks_of_issuers(settings: Settings, known: Names) -> Iterator[Check]:
+    for issuer in settings.issuers:
+        yield Check(names.DNS, issuer.name, partial(names.issuer_host, issuer.jwks_uri or issuer.issuer, known))
+        yield Check(issuers.CLOCK, issuer.name, partial(issuers.clock, issuer, known))
+        yield Check(issuers.ISSUER, issuer.name, partial(issuers.keys, issuer, known), 30.0)
+        if issuer.client is not None:
+            yield Check(issuers.ISSUER, f"{issuer.name} sessions", partial(issuers.refresh, issuer, known))
+        if issuer.introspection is not None:
+            yield Check(issuers.ISSUER, f"{issuer.name} introspection", partial(issuers.introspection, issuer, known))
 
+
+def _checks_of_catalog(settings: Settings, known: Names, compiling: asyncio.Task[Compilation]) -> Iterator[Check]:
     async def service_names() -> Sequence[Line]:
-        compiled = await asyncio.shield(compiling)
-        used = upstreams.endpoints_of(settings, compiled.table)
+        used = upstreams.endpoints_of(settings, (await asyncio.shield(compiling)).table)
         return await names.upstream_hosts((urlsplit(each.url).hostname or "" for each in used), known)
 
+    async def files() -> Sequence[Line]:
+        compiled = await asyncio.shield(compiling)
+        return catalogs.unknown(settings, compiled.kinds) or catalog_lines(compiled)
+
+    async def service_endpoints() -> Sequence[Line]:
+        return await upstreams.upstreams(settings, (await asyncio.shield(compiling)).table)
+
+    yield Check(names.DNS, "upstreams", service_names, COMPILE_S)
+    for each in settings.catalog.backstage:
+        yield Check(CATALOG, f"catalog {each.name}", partial(catalogs.catalog, each, known), 60.0)
+    yield Check(CATALOG, "files", files, COMPILE_S)
+    yield Check(upstreams.UPSTREAM, "services", service_endpoints, COMPILE_S + upstreams.BUDGET_S)
+
+
+def _checks_of_devices(settings: Settings, known: Names, compiling: asyncio.Task[Compilation]) -> Iterator[Check]:
     async def published_hosts() -> Sequence[Line]:
         return await fronts.host_lines(settings, await asyncio.shield(compiling), known)
 
     async def published_certificates() -> Sequence[Line]:
         return await fronts.certificate_lines(settings, await asyncio.shield(compiling))
 
-    async def service_endpoints() -> Sequence[Line]:
-        compiled = await asyncio.shield(compiling)
-        return await upstreams.upstreams(settings, compiled.table)
+    if settings.devices.bigip:
+        yield Check(names.DNS, "virtual servers", published_hosts, COMPILE_S)
+        yield Check(listeners.TLS, "virtual servers", published_certificates, COMPILE_S + fronts.BUDGET_S)
+    for each in settings.devices.panos:
+        yield Check(firewalls.FIREWALL, each.name, partial(firewalls.firewall, each), 60.0)
 
-    async def catalog() -> Sequence[Line]:
-        compiled = await asyncio.shield(compiling)
-        return catalogs.unknown(settings, compiled.kinds) or catalog_lines(compiled)
 
-    def host_of(issuer: Issuer) -> Callable[[], Lines]:
-        return lambda: names.issuer_host(issuer.jwks_uri or issuer.issuer, known)
+def _checks_of_machine(settings: Settings, known: Names) -> Iterator[Check]:
+    def blocking(work: Callable[[Settings], Sequence[Line]]) -> Callable[[], Lines]:
+        return lambda: in_thread(lambda: work(settings))
 
-    def asked(said: Backstage) -> Callable[[], Lines]:
-        return lambda: catalogs.catalog(said, known)
-
-    return [
-        Check(names.DNS, "central host", lambda: names.central_host(settings, known)),
-        *(Check(names.DNS, issuer.name, host_of(issuer)) for issuer in settings.issuers),
-        Check(names.DNS, "upstreams", service_names, COMPILE_S),
-        *([Check(names.DNS, "virtual servers", published_hosts, COMPILE_S)] if settings.devices.bigip else []),
-        Check(listeners.TLS, "listeners", blocking(listeners.certificates)),
-        *([Check(listeners.TLS, "virtual servers", published_certificates, COMPILE_S + fronts.BUDGET_S)]
-          if settings.devices.bigip else []),
-        *(Check(issuers.CLOCK, issuer.name, about(issuers.clock, issuer)) for issuer in settings.issuers),
-        *(Check(issuers.ISSUER, issuer.name, about(issuers.keys, issuer), 30.0) for issuer in settings.issuers),
-        *(Check(issuers.ISSUER, f"{issuer.name} sessions", about(issuers.refresh, issuer))
-          for issuer in settings.issuers if issuer.client is not None),
-        *(Check(CATALOG, f"catalog {each.name}", asked(each), 60.0) for each in settings.catalog.backstage),
-        *(Check(issuers.ISSUER, f"{issuer.name} introspection", about(issuers.introspection, issuer))
-          for issuer in settings.issuers if issuer.introspection is not None),
-        Check(CATALOG, "files", catalog, COMPILE_S),
-        Check(upstreams.UPSTREAM, "services", service_endpoints, COMPILE_S + upstreams.BUDGET_S),
-        Check(database.DATABASE, "store", lambda: database.database(settings)),
-        Check(machine.DISK, "folders", blocking(machine.folders)),
-        Check(machine.DESCRIPTORS, "workers", blocking(machine.descriptors)),
-        Check(listeners.PORTS, "listeners", blocking(listeners.addresses)),
-        *([Check(monitors.MONITOR, "listeners", blocking(monitors.monitors))] if monitors.concerns(settings) else []),
-    ]
+    yield Check(names.DNS, "central host", partial(names.central_host, settings, known))
+    yield Check(listeners.TLS, "listeners", blocking(listeners.certificates))
+    yield Check(database.DATABASE, "store", partial(database.database, settings))
+    yield Check(machine.DISK, "folders", blocking(machine.folders))
+    yield Check(machine.DESCRIPTORS, "workers", blocking(machine.descriptors))
+    yield Check(listeners.PORTS, "listeners", blocking(listeners.addresses))
+    if monitors.concerns(settings):
+        yield Check(monitors.MONITOR, "listeners", blocking(monitors.monitors))
 
 
 def catalog_lines(compiled: Compilation) -> Sequence[Line]:

@@ -1,6 +1,6 @@
 """DNS: do the names that this node and its callers depend on lead anywhere, asked from this machine?
 
-A name is asked once, whoever wants to know it.
+A name is asked once, whoever wants to know it (`gateway.look_ups`).
 """
 
 from __future__ import annotations
@@ -16,30 +16,9 @@ import aiohttp
 from gateway.client_names import ClientNames
 from gateway.config import Settings
 from gateway.doctor.lines import Line, fail, ok, some, warn
-from gateway.doctor.running import in_thread
-from gateway.resolve import LOOK_UPS, system_look_up
+from gateway.look_ups import Names
 
 DNS: Final = "dns"
-
-
-class Names:
-    """Look-ups of this run, each in a thread, at most `LOOK_UPS` at a time."""
-
-    def __init__(self) -> None:
-        self._asked: dict[str, asyncio.Task[list[str]]] = {}
-        self._threads = asyncio.Semaphore(LOOK_UPS)
-
-    async def addresses(self, host: str) -> list[str]:
-        """Raises `OSError` when the name has no answer, `UnicodeError` or `ValueError` for what is no name."""
-        task = self._asked.get(host)
-        if task is None:
-            task = self._asked[host] = asyncio.get_running_loop().create_task(self._look_up(host))
-            task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-        return await asyncio.shield(task)
-
-    async def _look_up(self, host: str) -> list[str]:
-        async with self._threads:
-            return await in_thread(lambda: system_look_up(host))
 
 
 def client_connector(names: Names) -> aiohttp.BaseConnector:

@@ -1,20 +1,17 @@
 """Runs checks at once, each within its own time: one that hangs, breaks or waits for a dead name costs nobody else
 anything.
 
-What blocks (files, names, a compile) runs in a thread of its own that nobody waits for: when the time is over, the
-check is told as unfinished, and the process may end.
+What blocks (files, names, a compile) runs in a thread of its own that nobody waits for (`gateway.look_ups`): when the
+time is over, the check is told as unfinished, and the process may end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gateway.doctor.lines import Line, fail
-
-T = TypeVar("T")
 
 
 class Check(NamedTuple):
@@ -24,35 +21,6 @@ class Check(NamedTuple):
     subject: str
     run: Callable[[], Awaitable[Sequence[Line]]]
     deadline_s: float = 15.0
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises. Unlike an executor's, its thread is not waited for at the end."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def deliver(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # without an error it is what `work` returned
-
-    def run() -> None:
-        result: T | None = None
-        error: Exception | None = None
-        try:
-            result = work()
-        except Exception as failure:
-            error = failure
-        try:
-            loop.call_soon_threadsafe(deliver, result, error)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    threading.Thread(target=run, name="doctor", daemon=True).start()
-    return await done
 
 
 async def run_checks(checks: Sequence[Check]) -> AsyncIterator[Sequence[Line]]:

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from gateway.addresses import NotAllowed
 from gateway.config import ServiceSettings, Settings, UpstreamTls
 from gateway.doctor.lines import Line, counted, fail, ok, some, warn
-from gateway.doctor.running import in_thread
 from gateway.explain import OWN_SERVICE
+from gateway.look_ups import in_thread
 from gateway.resolve import Resolver
 from gateway.trust import TrustFault, UpstreamContext, contents_of, full_reason, made
 from policy.explain import short_name

@@ -175,7 +175,13 @@ def _builtin(settings: config.Settings) -> Builtin | None:
         public=settings.central_public,
         administrators=settings.administrators,
     )
-    return with_own_operations(builtin, signed_sync=bool(settings.catalog.sync_secret_file))
+    return with_own_operations(
+        builtin, signed_sync=bool(settings.catalog.sync_secret_file), feeds=_has_readers(settings)
+    )  # fmt: skip
+
+
+def _has_readers(settings: config.Settings) -> bool:
+    return any(device.readers.networks for device in settings.devices.bigip)
 
 
 def _digest_of(settings: config.Settings) -> str:
@@ -185,6 +191,7 @@ def _digest_of(settings: config.Settings) -> str:
         settings.central_host,
         settings.central_public,
         bool(settings.catalog.sync_secret_file),
+        _has_readers(settings),
         settings.administrators,
         [(name, each.hosts, each.upstreams) for name, each in sorted(settings.environments.items())],
         [(each.issuer, each.kind, each.claim, each.field) for each in key_fields(settings.issuers)],

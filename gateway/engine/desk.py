@@ -22,6 +22,8 @@ from gateway import telemetry
 from gateway.engine.answers import ANSWERED, Answers
 from gateway.engine.catalogs import Catalogs
 from gateway.engine.enquiries import Enquiries, Known
+from gateway.engine.network.feeds import TAKEN as OF_FEEDS
+from gateway.engine.network.feeds import Feeds
 from gateway.engine.precedence import Precedence
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.frames import MANIFEST
@@ -29,7 +31,7 @@ from gateway.link import Link, Message, PeerCredentials
 
 NAMED: Final = 20  # faults, and lost entities of a kind, that an answer names before it counts
 
-TAKEN: Final = frozenset(("status", "entity", "entities", "read_catalogs", "accept_losses", *ANSWERED))
+TAKEN: Final = frozenset(("status", "entity", "entities", "read_catalogs", "accept_losses", *ANSWERED, *OF_FEEDS))
 
 Held = Mapping[str, frozenset[str]]
 
@@ -56,12 +58,13 @@ class _Numbered:
 
 
 class Desk:
-    """``rounds``, ``catalogs`` and ``devices`` (how they stand) are set before the first question; ``hint`` starts a
-    round."""
+    """``rounds``, ``catalogs``, ``devices`` (how they stand) and ``feeds`` are set before the first question; ``hint``
+    starts a round."""
 
     rounds: Rounds
     catalogs: Catalogs
     devices: Callable[[], list[dict[str, Any]]]
+    feeds: Feeds
 
     def __init__(self, worker: Executor, hint: asyncio.Event, folder: Path, base: Callable[[], str]) -> None:
         self._worker = worker
@@ -98,6 +101,9 @@ class Desk:
             return
         if message["t"] in ANSWERED:
             self._errand(self._answer_question(link, message))
+            return
+        if message["t"] in OF_FEEDS:
+            self._errand(self._about_feeds(link, message))
             return
         if message["t"] == "read_catalogs":
             names = self.catalogs.hurry(str(message.get("name", "")))
@@ -162,6 +168,15 @@ class Desk:
             found = {"fault": "failed"}
         link.send({"t": message["t"], **found})
 
+    async def _about_feeds(self, link: Asking, message: Message) -> None:
+        try:
+            answer = await self.feeds.answer(message, link.peer)
+        except Exception as failure:  # one question that cannot be answered must not end the role
+            why = f"{type(failure).__name__}: {failure}"
+            telemetry.log("question_failed", level="error", about=message["t"], why=why)
+            answer = {"t": message["t"], "code": "unmade", "why": why, "feeds": []}
+        link.send(answer)
+
     async def _enquire(self, link: Asking, message: Message) -> None:
         """What became of an entry, or of many."""
         now_s = time.time()
@@ -194,6 +209,7 @@ class Desk:
             "mark": mark_of(outcome.held),
             "catalogs": self.catalogs.status(),
             "devices": self.devices(),
+            "feeds": self.feeds.withheld(),
         }
 
     def _published_age_s(self) -> int | None:

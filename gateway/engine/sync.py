@@ -21,9 +21,12 @@ from gateway.engine.checks import Checks
 from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
 from gateway.engine.network.controller import Controller
+from gateway.engine.network.feeds import Feeds, stale_of
 from gateway.engine.network.news import controller_of, news_of, trouble_of
 from gateway.engine.network.requests import TAKEN as OF_DEVICES
 from gateway.engine.network.requests import Requests
+from gateway.engine.network.views import ASKED as OF_PAGES
+from gateway.engine.network.views import Views
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.engine.sources.sharing import Held
@@ -74,6 +77,9 @@ class Sync:
         self._catalogs = self._desk.catalogs = Catalogs(self._hint.set)
         self._network = controller_of(self._settings, self._ctx.state_folder, self._trouble)
         self._desk.devices = self._network.standings
+        self._desk.feeds = Feeds(
+            self._network, self._ctx.state_folder, lambda: stale_of(self._catalogs.status())
+        )  # fmt: skip
         self._adopt(self._settings)
         reports = Reports(self._ctx.state_folder, self._catalogs.status, self._network.standings)
         self._ctx.parent.on_line = self._on_line
@@ -204,10 +210,10 @@ class Sync:
                     link.send(news)
             case "ack":
                 telemetry.log("base_live", level="debug", door=link.name, base=message.get("base"))
-            case "status" | "entity" | "entities" | "accept_losses" | "read_catalogs":
+            case "status" | "entity" | "entities" | "accept_losses" | "read_catalogs" | "feeds" | "accept_feed":
                 self._desk.take(link, message)
             case "question":
-                self._desk.question(link, message)
+                self._question(link, message)
             case "lead":
                 self._leader = link
                 fence = message.get("fence")
@@ -223,6 +229,24 @@ class Sync:
 
     async def _about_devices(self, link: Link, message: dict[str, Any]) -> None:
         link.send(await Requests(self._network).answer(message, link.peer))
+
+    def _question(self, link: Link, message: dict[str, Any]) -> None:
+        """One of several on a link, under a number: about devices, or for the desk."""
+        asked = message.get("asked")
+        if isinstance(asked, dict) and str(asked.get("t")) in OF_PAGES:
+            self._errand(self._view_devices(link, message.get("id"), asked))
+        else:
+            self._desk.question(link, message)
+
+    async def _view_devices(self, link: Link, number: object, asked: dict[str, Any]) -> None:
+        """For pages: what was seen of devices, changing nothing."""
+        try:
+            answer = await Views(self._network).answer(asked)
+        except Exception as failure:  # one question that cannot be answered must not end the role
+            why = f"{type(failure).__name__}: {failure}"
+            telemetry.log("question_failed", level="error", about=asked["t"], why=why)
+            answer = {"fault": "failed"}
+        link.send({"t": "answer", "id": number, "answer": answer})
 
     def _send_whole(self, link: Link, *, mend: bool) -> None:
         """``mend``: a door that has nothing while there is a base is new, or could not read it."""

@@ -17,6 +17,7 @@ import pytest
 import uvloop
 from click.testing import Result
 
+from gateway import look_ups
 from gateway.commands import adopt
 from gateway.config_devices import Bigip, BigipEnvironment, Devices, Mode
 from gateway.link import Message
@@ -84,7 +85,7 @@ def settings_of(folder: Path, device: RunningDevice, mode: Mode) -> Devices:
     password.write_text(device.password)
     password.chmod(0o600)
     prod = BigipEnvironment(
-        "prod", mode, virtual_address="203.0.113.10", client_tls="/Common/clientssl",
+        "prod", mode, virtual_address="127.0.0.10", client_tls="/Common/clientssl",
         trust_ca="/Common/ca-bundle.crt", server_name="door.example.com",
     )  # fmt: skip
     bigip = Bigip(
@@ -104,6 +105,16 @@ async def engine(folder: Path, device: RunningDevice, mode: Mode = "enforce") ->
             yield Scene(folder, device, asker)
         finally:
             asker.client.close()
+
+
+@pytest.fixture(autouse=True)
+def _nobody_knows_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan asks DNS for its hosts."""
+
+    def look_up(_host: str) -> list[str]:
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr(look_ups, "system_look_up", look_up)
 
 
 @pytest.fixture

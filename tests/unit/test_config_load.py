@@ -78,7 +78,6 @@ def test_every_fault_is_said_at_once_with_file_line_and_suggestion(folder: Path)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("state:", "devices: {panos: []}\nstate:"),
         ("state:", "secrets: {}\nstate:"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Puts the central host together: the API and the portal, over one link to the engine.
+"""Puts the central host together: the API, the portal and the feeds, over one link to the engine.
 
 A part has `routes()`; an operation is declared in `policy.builtin` first. `Central` is what control's role holds.
 """
@@ -16,6 +16,7 @@ from gateway.config import Settings
 from gateway.control.api.callers import Callers
 from gateway.control.api.catalogs import Catalogs
 from gateway.control.api.command_line import COMMAND_LINE_PATH, command_line_document
+from gateway.control.api.devices import Devices
 from gateway.control.api.engine import Engine
 from gateway.control.api.entities import Entities
 from gateway.control.api.openapi import document_of
@@ -25,6 +26,9 @@ from gateway.control.api.questions import Questions
 from gateway.control.api.routes import Api, Asked, Route, own_origin
 from gateway.control.api.rules import Rules
 from gateway.control.api.sessions import PeopleSessions
+from gateway.control.feeds.answering import Feeds
+from gateway.control.feeds.memory import Memory
+from gateway.control.heard import NOTHING_HEARD, Heard
 from gateway.control.pages import add_static
 from gateway.control.portal.pages import Portal
 from gateway.link import Message
@@ -32,9 +36,12 @@ from policy.table import Table
 
 
 class Central:
-    """The API with what it asks. The first `adopt` of settings with a central host begins to follow the engine."""
+    """The API with what it asks. The first `adopt` of settings with a central host begins to follow the engine.
+    ``heard``: what the engine says of devices, unasked."""
 
-    def __init__(self, settings: Settings, folder: Path, version: str) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, version: str, heard: Callable[[], Heard] = lambda: NOTHING_HEARD
+    ) -> None:
         self._settings = settings
         self._version = version
         self._document: dict[str, Any] = {}
@@ -47,7 +54,10 @@ class Central:
         )
         self.sessions = PeopleSessions(self._clock)
         self.pins = PeoplePins()
-        self._portal = Portal(self._callers, self._engine, self.sessions)
+        self._devices = Devices(self._engine, heard)
+        self._memory = Memory(self._asked_within, time.monotonic)
+        self.feeds = Feeds(self._callers, self._memory)
+        self._portal = Portal(self._callers, self._engine, self.sessions, self._devices)
         self.api = Api(self._callers, self.routes())
 
     def routes(self) -> tuple[Route, ...]:
@@ -59,18 +69,21 @@ class Central:
             *self._catalogs.routes(),
             *self.sessions.routes(),
             *self.pins.routes(),
+            *self._devices.routes(),
         )
 
     def add_to(self, app: web.Application, *, begins: bool) -> None:
         """``begins``: people who come to `/` find the portal; else somebody else answers there."""
         self.api.add_to(app)
         self._portal.add_to(app)
+        self.feeds.add_to(app)
         add_static(app)
         app.router.add_get(COMMAND_LINE_PATH, self._command_line)
         if begins:
             app.router.add_get("/", _to_portal)
 
     def close(self) -> None:
+        self._memory.close()
         self._engine.close()
         self._questions.close()
         self._portal.close()
@@ -79,6 +92,7 @@ class Central:
         """Called inside the running loop. Who has no central host is spared the table."""
         self._settings = settings
         self._callers.configure(settings.administrators, settings.issuers)
+        self.feeds.adopt(settings)
         if settings.central_host:
             self._engine.start()
 
@@ -106,6 +120,9 @@ class Central:
         if not self._document:
             self._document = document_of(self.api.routes, self._version)
         return {**self._document, "servers": [{"url": own_origin(asked.headers)}]}
+
+    async def _asked_within(self, question: Message, within_s: float) -> dict[str, Any]:
+        return await self._engine.ask(question, within_s=within_s)
 
     async def _command_line(self, _request: web.Request) -> web.Response:
         return web.json_response(command_line_document(self._settings))

@@ -34,6 +34,8 @@ class Caller:
     is_administrator: bool
     has_token: bool  # and it is meant for this API
     session: str = ""  # by whose cookie they came: a browser, on pages
+    client: str = ""  # the address that the request came from, as the door found it
+    certificate: tuple[str, ...] = ()  # names in the client's certificate
 
     @property
     def ref(self) -> str:
@@ -83,7 +85,8 @@ class Callers:
         # An issuer that is trusted for other audiences alone may write this one into its tokens too.
         has_token = said.shown == "token" and API_AUDIENCE in said.audiences and who.issuer in self._issuers
         is_somebody = who.kind != "anonymous" and (has_token or bool(said.session))
-        return Caller(who, is_named and is_somebody and not who.actors, has_token, said.session)
+        is_administrator = is_named and is_somebody and not who.actors
+        return Caller(who, is_administrator, has_token, said.session, said.client, said.certificate)
 
 
 def _field(request: web.Request) -> bytes:

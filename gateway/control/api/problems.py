@@ -61,6 +61,9 @@ PROBLEMS: Final[Mapping[str, Kind]] = MappingProxyType(
             503, "The memory of sessions does not answer.", "Send the request again in a moment.", 2
         ),
         "pin_refused": Kind(409, "The pin cannot be changed like this.", "Correct what `detail` names."),
+        "device_unknown": Kind(
+            404, "No device has this name, or it has no such environment.", "`GET devices` lists them all."
+        ),
         "catalog_unknown": Kind(404, "No Backstage catalog has this name.", "Leave the name out, or correct it."),
         "signature_refused": Kind(
             401, "The call is not signed as it must be.", "Sign id, time and body with the secret: docs/api.md."

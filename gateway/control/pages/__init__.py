@@ -39,7 +39,8 @@ class Pages:
         self, request: web.Request, name: str, values: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> web.Response:
         """The page ``name`` as an answer to the request, whose id it shows."""
-        known = {"request_id": request.headers.get("X-Request-Id", ""), "person": "", "here": "", "code": ""}
+        request_id = request.headers.get("X-Request-Id", "")
+        known = {"request_id": request_id, "person": "", "here": "", "code": "", "devices_nav": False}
         text = self._templates.get_template(name).render({**known, **(values or {})})
         # Without a referrer at all, browsers hide the origin of our own forms too.
         referrer = "same-origin" if "<form" in text else "no-referrer"

@@ -19,10 +19,12 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from gateway.control.api.callers import Caller, Callers
+from gateway.control.api.devices import Devices
 from gateway.control.api.engine import Engine
 from gateway.control.api.problems import PROBLEMS, Problem
 from gateway.control.pages import Pages
 from gateway.control.portal.cards import Cards
+from gateway.control.portal.devices import DevicePages, service_path, step_count, who
 from gateway.control.portal.reach import by_domain, environments_of, found, offers_of, shown
 from gateway.control.signin.asking import Forms, is_own_page
 from gateway.control.signin.failures import SignInFailed
@@ -85,11 +87,17 @@ class Sessions(Protocol):
 
 
 class Portal:
-    def __init__(self, callers: Callers, engine: Engine, sessions: Sessions | None) -> None:
+    def __init__(
+        self, callers: Callers, engine: Engine, sessions: Sessions | None, devices: Devices | None = None
+    ) -> None:
         self._callers = callers
         self._engine = engine
         self._sessions = sessions
-        self._pages = Pages("gateway.control.portal", {"ported": ported, "moment": moment})
+        self._devices = devices
+        self._pages = Pages(
+            "gateway.control.portal",
+            {"ported": ported, "moment": moment, "step_count": step_count, "service_path": service_path},
+        )
         self._forms = Forms()
         self._cards = Cards(engine)
         self._thread = ThreadPoolExecutor(1, "portal")
@@ -99,6 +107,10 @@ class Portal:
         app.router.add_get("/portal", self._for_people(self._reach))
         app.router.add_get("/portal/services", self._for_people(self._services))
         app.router.add_get("/portal/services/{scope}/{name}", self._for_people(self._service))
+        if self._devices is not None:
+            pages = DevicePages(self._devices, self._pages)
+            app.router.add_get("/portal/devices", self._for_people(pages.all))
+            app.router.add_get("/portal/devices/{device}/{environment}", self._for_people(pages.one))
         app.router.add_get("/portal/sessions", self._for_people(self._my_sessions))
         app.router.add_post("/portal/sessions/end", self._for_people(self._end))
 
@@ -115,7 +127,7 @@ class Portal:
                     return self._problem(request, "Pages are for people.", "Programs ask the API.", 403)
                 if not caller.session and not caller.has_token:  # one for a service, which could send it here itself
                     raise Problem("token_audience")
-                known = _who(caller, "")
+                known = self._who(caller, "")
                 return await handler(request, caller)
             except Problem as problem:
                 kind = PROBLEMS[problem.code]
@@ -135,6 +147,10 @@ class Portal:
         values = {"sentence": sentence, "todo": todo, **more}
         return self._pages.page(request, "problem.html", values, status=status)
 
+    def _who(self, caller: Caller, here: str) -> dict[str, Any]:
+        """For the head of a page."""
+        return who(caller, here, has_devices=self._devices is not None and self._devices.are_any)
+
     # === what I can reach ===
 
     async def _reach(self, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -150,7 +166,7 @@ class Portal:
         values = {
             "domains": by_domain(page), "total": len(services), "any": bool(offers), "q": words, "in_": environment,
             "environments": environments_of(table), "begin": begin, "end": begin + len(page),
-            "step": SERVICES_SHOWN, **_who(caller, "reach"),
+            "step": SERVICES_SHOWN, **self._who(caller, "reach"),
         }  # fmt: skip
         return self._pages.page(request, "reach.html", values)
 
@@ -185,7 +201,7 @@ class Portal:
             "q": words, "state": state, "any": any(answer["counts"].values()), "after": after,
             "counts": answer["counts"], "entities": answer["entities"], "next": answer["next"],
             "notices": answer["notices"], "administrator": caller.is_administrator, "port": _port(request),
-            **_who(caller, "services"),
+            **self._who(caller, "services"),
         }  # fmt: skip
         return self._pages.page(request, "services.html", values)
 
@@ -198,7 +214,8 @@ class Portal:
         reached = {each: self._sentences(f"{entity['ref']}@{each}") for each in environments}
         values = {
             "entity": entity, "reached": reached, "port": _port(request), "administrator": caller.is_administrator,
-            **_who(caller, "services"),
+            "fronts": await self._devices.fronts_of(entity["ref"]) if self._devices is not None else {},
+            **self._who(caller, "services"),
         }  # fmt: skip
         return self._pages.page(request, "service.html", values)
 
@@ -222,7 +239,7 @@ class Portal:
 
     async def _my_sessions(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         listed = await self._sessions.of(caller) if self._sessions is not None else ()
-        values = {"sessions": list(_told(listed, caller)), **_who(caller, "sessions")}
+        values = {"sessions": list(_told(listed, caller)), **self._who(caller, "sessions")}
         return self._pages.page(request, "sessions.html", values)
 
     async def _end(self, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -270,10 +287,6 @@ def ported(url: str, port: str) -> str:
 
 def _instant(at: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
-
-
-def _who(caller: Caller, here: str) -> dict[str, Any]:
-    return {"person": caller.ref.rpartition("/")[2], "here": here}
 
 
 def _port(request: web.Request) -> str:

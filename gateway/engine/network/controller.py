@@ -14,15 +14,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from gateway import config, telemetry
 from gateway.config_devices import Bigip, BigipEnvironment
 from gateway.engine.network.absent import AbsentTarget
 from gateway.engine.network.desired import Desired, Places
+from gateway.engine.network.documents import Recipe
+from gateway.engine.network.front_checks import FrontChecks
+from gateway.engine.network.fronts import Entrance, Front, entrance_of, nowhere
 from gateway.engine.network.group import USUAL, Group, Pace
 from gateway.engine.network.guards import Basis, Terms
 from gateway.engine.network.ledger import Ledger
+from gateway.engine.network.offers import Offers
 from gateway.engine.network.plan import Target
 from gateway.engine.network.reconcile import Lane, Means
 from gateway.engine.network.trail import DeviceTrail
@@ -32,11 +38,15 @@ REPLACED_S: Final = 900.0  # an apply may take so long; until its end nobody els
 
 
 class Connection(NamedTuple):
-    """The targets of one device group, by environment, and how to let go of it. ``logins``: how many there were."""
+    """The targets of one device group, by environment, and how to let go of it. ``logins``: how many there were.
+    ``fronts``: by environment, where clients meet what is desired; none where a device meets no clients. ``feeds``: by
+    environment, what may be read of it; none where nobody may."""
 
     targets: Mapping[str, Target]
     close: Callable[[], Awaitable[None]]
     logins: Callable[[], int] = lambda: 0
+    fronts: Mapping[str, Callable[[Desired], Sequence[Front]]] = MappingProxyType({})
+    feeds: Mapping[str, Recipe] = MappingProxyType({})
 
 
 Connect = Callable[[Bigip], Connection]
@@ -62,22 +72,27 @@ class Controller:
         self._follows = follows
         self._pace = pace
         self.now = now
+        self.offers = Offers()
         self._loop = asyncio.get_running_loop()
         self._worker = ThreadPoolExecutor(1, "network")
-        self._trail = DeviceTrail(audit_folder, lambda: int(now() * 1000))
+        self.trail = DeviceTrail(audit_folder, lambda: int(now() * 1000))
         self._trouble = trouble
         self._is_shared = False  # nodes share a database: only the one that leads does anything by itself
         self._fence: int | None = None
         self._means = Means(
-            Ledger(state_folder), self._trail, self._blocking, now, self._basis, lambda: self._fence
+            Ledger(state_folder), self.trail, self.blocking, now, self._basis, lambda: self._fence
         )  # fmt: skip
         self._devices: dict[str, Bigip] = {}
         self._groups: dict[str, Group] = {}
         self._locks: dict[str, asyncio.Lock] = {}  # by device: one that comes back finds what still writes to it
         self._logins: dict[str, Callable[[], int]] = {}
+        self._recipes: dict[str, Mapping[str, Recipe]] = {}
         self._places: dict[str, Places] = {}
         self._news: News | None = None
         self._is_new = asyncio.Event()
+        self.checks = FrontChecks(now)
+        self._met: WeakKeyDictionary[Lane, tuple[Desired, float | None, Entrance]] = WeakKeyDictionary()
+        self._recalling = self._loop.run_in_executor(self._worker, self.trail.recall)
         self._spreading = self._loop.create_task(self._spread_always()) if follows else None
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -88,7 +103,7 @@ class Controller:
         self._is_shared = bool(settings.database)
         wanted = {device.name: device for device in settings.devices.bigip}
         for name in [name for name, device in self._devices.items() if wanted.get(name) != device]:
-            del self._devices[name]
+            del self._devices[name], self._recipes[name]
             self._end(self._groups.pop(name))
         for name, device in wanted.items():
             if name not in self._devices:
@@ -118,7 +133,8 @@ class Controller:
         self._groups = {}
         if self._ending:
             await asyncio.wait(self._ending, timeout=2 * self._pace.end_s)
-        await self._blocking(self._trail.close)
+        self.checks.close()
+        await self.blocking(self.trail.close)
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     # === asked ===
@@ -142,6 +158,34 @@ class Controller:
             for _, lane in sorted(group.lanes.items())
         ]
 
+    async def entrance(self, lane: Lane) -> Entrance | None:
+        """Where clients meet what a lane wishes; None before it does. Made once for each wish and look, however many
+        read it. Raises `DeviceFault`."""
+        desired, looked_s, met = lane.desired, lane.seen.looked_s, self._met.get(lane)
+        if desired is None:
+            return None
+        if met is None or met[0] is not desired or met[1] != looked_s:
+            fronts = await self.blocking(lane.fronts_of, desired)
+            met = desired, looked_s, entrance_of(lane.target.device, desired.environment, fronts)
+            self._met[lane] = met
+        return met[2]
+
+    # === for feeds ===
+
+    @property
+    def recipes(self) -> Mapping[str, Mapping[str, Recipe]]:
+        """By the device's name and environment."""
+        return self._recipes
+
+    @property
+    def basis(self) -> Basis:
+        """What the catalog is worth now."""
+        return self._basis()
+
+    async def blocking(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """In the thread where wishes, plans and ledgers are made."""
+        return await self._loop.run_in_executor(self._worker, partial(act, *arguments))
+
     # === inside ===
 
     def _spread_leading(self) -> None:
@@ -151,9 +195,6 @@ class Controller:
     def _basis(self) -> Basis:
         return Basis(self._news.services if self._news is not None else 0, self._trouble())
 
-    async def _blocking(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        return await self._loop.run_in_executor(self._worker, partial(act, *arguments))
-
     def _begin(self, device: Bigip) -> None:
         try:
             connection = self._connect(device)
@@ -161,11 +202,14 @@ class Controller:
             telemetry.log("device_unusable", level="error", device=device.name, why=str(failure))
             connection = _absent(device, str(failure))
         terms = {each.environment: terms_of(device, each) for each in device.environments}
-        lanes = {name: Lane(target, terms[name], self._means) for name, target in connection.targets.items()}
+        lanes = {
+            name: Lane(target, terms[name], self._means, connection.fronts.get(name, nowhere))
+            for name, target in connection.targets.items()
+        }
         lock = self._locks.setdefault(device.name, asyncio.Lock())
         group = Group(device.name, lanes, connection.close, self._pace, lock)
         self._devices[device.name], self._groups[device.name] = device, group
-        self._logins[device.name] = connection.logins
+        self._logins[device.name], self._recipes[device.name] = connection.logins, connection.feeds
         if self._follows:
             group.start()
 
@@ -192,7 +236,7 @@ class Controller:
         environments = {name for group in self._groups.values() for name in group.lanes}
         for environment in sorted(environments):
             places = self._places.setdefault(environment, Places(environment))
-            desired: Desired = await self._blocking(places.desired, news.base, news.published)
+            desired: Desired = await self.blocking(places.desired, news.base, news.published)
             for group in self._groups.values():
                 if environment in group.lanes:
                     group.want(desired)
@@ -207,10 +251,12 @@ def terms_of(device: Bigip, environment: BigipEnvironment) -> Terms:
 
 def connection_to(device: Bigip, state_folder: Path, now: Callable[[], float] = time.time) -> Connection:
     """A BIG-IP. Opens nothing before it is asked."""
-    from gateway.engine.network.bigip.assignment import Assignment
-    from gateway.engine.network.bigip.declaration import declaration_of
+    from gateway.engine.network.bigip.as3.assignment import Assignment
+    from gateway.engine.network.bigip.as3.declaration import declaration_of
+    from gateway.engine.network.bigip.device.units import DeviceGroup
+    from gateway.engine.network.bigip.feeding import recipe_of
+    from gateway.engine.network.bigip.fronts import fronts_of
     from gateway.engine.network.bigip.target import BigipTarget
-    from gateway.engine.network.bigip.units import DeviceGroup
 
     group, assignment = DeviceGroup(device), Assignment(state_folder)
 
@@ -221,8 +267,18 @@ def connection_to(device: Bigip, state_folder: Path, now: Callable[[], float] = 
 
         return render
 
+    def meeting(environment: BigipEnvironment) -> Callable[[Desired], Sequence[Front]]:
+        def fronts(desired: Desired) -> Sequence[Front]:
+            assigned = assignment.assign(device, environment, desired, int(now()), keep=False)
+            return fronts_of(device, environment, desired, assigned)
+
+        return fronts
+
     targets = {each.environment: BigipTarget(group, each, rendering(each)) for each in device.environments}
-    return Connection(targets, group.close, lambda: group.logins)
+    fronts = {each.environment: meeting(each) for each in device.environments}
+    read = device.environments if device.readers.networks else ()
+    feeds = {each.environment: recipe_of(device, rendering(each)) for each in read}
+    return Connection(targets, group.close, lambda: group.logins, fronts, feeds)
 
 
 def _absent(device: Bigip, why: str) -> Connection:

@@ -61,6 +61,7 @@ class Group:
         self._leads = True
         self._following: asyncio.Task[None] | None = None
         self._turning: asyncio.Task[None] | None = None
+        self._looking: dict[str, tuple[asyncio.Task[None], float]] = {}  # for readers, and when it began
 
     def start(self) -> None:
         self._following = asyncio.get_running_loop().create_task(self._follow())
@@ -69,6 +70,8 @@ class Group:
         """Nothing new begins: neither by ourselves nor for who waits for the device."""
         self._is_closing = True
         self._hint.set()
+        for looking, _ in self._looking.values():
+            looking.cancel()
 
     async def close(self, patience_s: float | None = None) -> None:
         """Waits so long for what is under way, whoever began it (by default for a moment), then lets go."""
@@ -132,6 +135,26 @@ class Group:
         """After a person has changed something."""
         self._failures, self._until = 0, 0.0
         self._due_within(environment, 0.0)
+
+    def look_beside(self, environment: str) -> asyncio.Task[None]:
+        """For who reads a page on a node that does not look by itself: one look at a time, nothing written to the
+        device. What goes wrong is told of the lane. However often a page is read, a device that fails or refuses us is
+        asked no more often than one that is followed."""
+        loop = asyncio.get_running_loop()
+        looking, begun = self._looking.get(environment, (None, 0.0))
+        if looking is None or (looking.done() and loop.time() - begun >= self._pace.poll_s):
+            looking = loop.create_task(self._look(self.lanes[environment]))
+            self._looking[environment] = (looking, loop.time())
+        return looking
+
+    async def _look(self, lane: Lane) -> None:
+        try:
+            async with self.held():
+                await lane.look()
+        except DeviceFault as fault:
+            lane.fault = str(fault)
+        except Exception as failure:  # whatever its adapter met: nobody else's trouble
+            lane.fault = f"{type(failure).__name__}: {failure}"
 
     # === by ourselves ===
 

@@ -4,10 +4,11 @@ A hindrance names its code, says why, and what to do. All of them are found at o
 that holds nothing or cannot be read takes nothing off a device, a tenant that is not ours is not touched without being
 adopted, and a frozen device is not written to. The others ask for a person, a word or a time.
 
-What a plan takes away is counted in services: those of its removals that the plan does not add again, and each removed
-object that belongs to none. One may always go; more than `removed_most`, or than `removed_share` of what the device
-holds for us, is a catastrophe until a person says that it is meant. Addresses that move are counted alike, and wait
-for a person.
+What a plan takes away is counted in services: those of its removals that the plan does not add again, those whose host,
+path below it or address goes to another, and each removed object that belongs to none. One may always go; more than
+`removed_most`, or than `removed_share` of what the device holds for us, is a catastrophe until a person says that it is
+meant. What the engine took away by itself within the last hour counts again: a catalog that runs empty does so bit by
+bit. Addresses that move are counted alike, and wait for a person.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gateway.engine.network.windows import is_open, next_begin
 
 ENGINE: Final = "engine"
 NAMED: Final = 5
+LATELY_S: Final = 3600.0
 # What another hand did to a device that a plan would undo for good: a person looks first.
 _FOREIGN: Final = frozenset((Difference.FOREIGN, Difference.REPLACED))
 
@@ -65,22 +67,61 @@ class Hindrance(NamedTuple):
         return f"{self.why}: {self.todo}" if self.todo else self.why
 
 
+class Taken(NamedTuple):
+    """``held``: the most services that the device held for us before one of these went."""
+
+    names: tuple[str, ...] = ()
+    held: int = 0
+
+
+class Lately:
+    """What was taken away by ourselves within `LATELY_S`. In memory: an engine that starts anew took nothing."""
+
+    def __init__(self) -> None:
+        self._taken: list[tuple[float, tuple[str, ...], int]] = []  # epoch seconds, what, held before
+
+    def note(self, names: tuple[str, ...], held: int, now_s: float) -> None:
+        self._taken = [*self._within(now_s), *([(now_s, names, held)] if names else [])]
+
+    def taken(self, now_s: float) -> Taken:
+        within = self._within(now_s)
+        names = dict.fromkeys(name for _, each, _ in within for name in each)
+        return Taken(tuple(names), max((held for _, _, held in within), default=0))
+
+    def forget(self) -> None:
+        """A person has looked."""
+        self._taken = []
+
+    def _within(self, now_s: float) -> list[tuple[float, tuple[str, ...], int]]:
+        return [each for each in self._taken if now_s - each[0] < LATELY_S]
+
+
+_NOTHING: Final = Taken()
+
+
 def removed(steps: Sequence[Step]) -> tuple[str, ...]:
-    """What a plan takes away: services that lose a place and get none back for it, and objects of no service. Back is
-    only what is added, of the same sort and for the same service and hosts: no other step makes up for a removal."""
+    """What a plan takes away: services that lose a place and get none back for it, or that answer no more below one
+    that they keep, and objects of no service. Back is only what is added, of the same sort and for the same service
+    and place: no other step makes up for a removal, and none for what goes to another service."""
+    return tuple(dict.fromkeys((*_gone(steps), *filter(None, (step.taken_from for step in steps)))))
+
+
+def _gone(steps: Sequence[Step]) -> tuple[str, ...]:
     back = {each for step in steps if step.kind is Kind.ADD for each in _served(step.after, step)}
     lost: dict[str, None] = {}
     for step in steps:
         if step.kind is Kind.REMOVE:
             gone = _served(step.before, step)
-            if not (gone and back.issuperset(gone)):
-                lost.update(dict.fromkeys(step.entities or (step.object,)))
+            if step.hands_on or not (gone and back.issuperset(gone)):
+                lost.update(dict.fromkeys(step.losers or (step.object,)))
     return tuple(lost)
 
 
 def _served(value: Any, step: Step) -> set[tuple[str, str, str]]:
-    """The sort of the object, a service ("" for none) and a host, for all that the step is about."""
-    sort = str(value.get("class", "")) if isinstance(value, Mapping) else ""
+    """The sort of the object, a service ("" for none) and a host, for all that the step is about. The record of a
+    service is a place of its own."""
+    said = value if isinstance(value, Mapping) else {}
+    sort = step.object if "entity" in said else str(said.get("class", ""))
     return {(sort, ref, host) for ref in step.entities or ("",) for host in step.hosts}
 
 
@@ -100,13 +141,14 @@ def present(plan: Plan, observed: Observed, desired: Desired) -> int:
 
 def hindrances(
     plan: Plan, observed: Observed, drifts: Sequence[Drift], held: int, terms: Terms, basis: Basis, consent: Consent,
-    now_s: float,
+    now_s: float, lately: Taken = _NOTHING,
 ) -> tuple[Hindrance, ...]:  # fmt: skip
-    """Everything that stands against applying the plan now. ``held``: see `present`. ``now_s``: epoch seconds."""
+    """Everything that stands against applying the plan now. ``held``: see `present`. ``now_s``: epoch seconds.
+    ``lately``: what the engine took away already, see `Lately`."""
     return (
         *_of_ownership(plan, observed, consent),
         *_of_terms(terms, consent, now_s),
-        *_of_removals(plan, held, terms, basis, consent),
+        *_of_removals(plan, held, terms, basis, consent, _NOTHING if consent.is_person else lately),
         *(() if consent.is_person else (*_of_moves(plan, held, terms), *_of_drift(drifts))),
     )
 
@@ -131,34 +173,40 @@ def _of_terms(terms: Terms, consent: Consent, now_s: float) -> Iterator[Hindranc
         yield Hindrance("ticket", "a ticket is required", "`stagedoor apply FILE --ticket ID`")
 
 
-def _of_removals(plan: Plan, held: int, terms: Terms, basis: Basis, consent: Consent) -> Iterator[Hindrance]:
-    lost = removed(plan.steps)
-    if not lost:
-        return
-    if not basis.services:
+def _of_removals(
+    plan: Plan, held: int, terms: Terms, basis: Basis, consent: Consent, lately: Taken
+) -> Iterator[Hindrance]:
+    lost, gone = removed(plan.steps), _gone(plan.steps)
+    if gone and not basis.services:
         todo = "look at the catalog (`stagedoor status`)"
         yield Hindrance("catalog_empty", "the catalog publishes nothing, and an empty catalog removes nothing", todo)
         return
-    if basis.trouble:
+    if gone and basis.trouble:
         why = f"removals wait while the catalog cannot be believed: {basis.trouble}"
         yield Hindrance("catalog_away", why, "mend that, nothing else lifts it")
-    if consent.removals:
+    if not lost or consent.removals:
         return
-    if _are_many(lost, held, terms) or len(lost) >= held:
+    before = [name for name in lately.names if name not in lost]
+    fewer = max(lately.held - held, 0) + len(lost)  # than within the last hour, whatever came instead
+    if (
+        _are_many(len(lost), held, terms) or _are_many(fewer, max(lately.held, held), terms)
+        or len(lost) + len(before) > terms.removed_most or len(gone) >= held
+    ):  # fmt: skip
         why = f"the plan takes away {len(lost)} of {held} ({_some(lost)})"
+        why += f", and {len(before)} went within the last hour ({_some(before)})" if before else ""
         yield Hindrance("removals", why, "if it is meant, `stagedoor apply FILE --approve-removals`")
 
 
 def _of_moves(plan: Plan, held: int, terms: Terms) -> Iterator[Hindrance]:
     """Whoever lost the memory of who has which address would give most of them to others."""
     found = moved(plan.steps)
-    if _are_many(found, held, terms):
+    if _are_many(len(found), held, terms):
         why = f"the plan moves {len(found)} of {held} to other addresses ({_some(found)})"
         yield Hindrance("moves", why, "read `stagedoor plan`: callers are cut off until DNS follows; then apply it")
 
 
-def _are_many(names: Sequence[str], held: int, terms: Terms) -> bool:
-    return len(names) > terms.removed_most or (len(names) > 1 and len(names) > terms.removed_share * held)
+def _are_many(number: int, held: int, terms: Terms) -> bool:
+    return number > terms.removed_most or (number > 1 and number > terms.removed_share * held)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -41,12 +41,12 @@ class Applied:
 class Ledger:
     """Blocks on the disk: for a worker thread."""
 
-    def __init__(self, state_folder: Path) -> None:
-        self._folder = state_folder / FOLDER
+    def __init__(self, state_folder: Path, folder: str = FOLDER) -> None:
+        self._folder = state_folder / folder
 
     def read(self, device: str, environment: str) -> Applied | None:
         """None where nothing was applied, or nothing readable is left of it."""
-        path = self._path(device, environment)
+        path = self.path(device, environment)
         try:
             head, _, body = path.read_bytes().partition(b"\n")
             if head != _head(body):
@@ -61,7 +61,7 @@ class Ledger:
     def write(self, device: str, environment: str, applied: Applied) -> None:
         """On the disk when this returns. Raises `OSError`; then the old one is there as it was."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        path = self._path(device, environment)
+        path = self.path(device, environment)
         body = orjson.dumps(applied)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -80,7 +80,11 @@ class Ledger:
         finally:
             os.close(folder)
 
-    def _path(self, device: str, environment: str) -> Path:
+    def holds(self, device: str, environment: str) -> bool:
+        """Whether there is a file, readable or not."""
+        return self.path(device, environment).exists()
+
+    def path(self, device: str, environment: str) -> Path:
         return self._folder / f"{quote(device, safe='')}@{quote(environment, safe='')}.json"
 
 

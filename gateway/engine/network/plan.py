@@ -27,7 +27,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One difference. ``before`` and ``after`` are JSON values, None where there is nothing."""
+    """One difference. ``before`` and ``after`` are JSON values, None where there is nothing. A removal with an
+    ``after`` hands on what it is about: the first of ``entities`` loses it, the next has it from then on. An addition
+    with a ``before`` says whose ``entity`` answered there until now, and keeps what lies around it."""
 
     kind: Kind
     object: str  # where on the device: "/stagedoor_prod/Shared/hosts pay.example.com"
@@ -41,7 +43,23 @@ class Step:
     @property
     def moves(self) -> bool:
         """Whether callers find what it is about at another address from then on."""
-        return self.kind is Kind.CHANGE and self.object.endswith(f" {MOVED}")
+        return self.kind is not Kind.ADD and self.object.endswith(f" {MOVED}")
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether somebody else has what it takes away."""
+        return self.kind is Kind.REMOVE and self.after is not None
+
+    @property
+    def taken_from(self) -> str:
+        """Of an addition below or amid what another service has: that service; else ""."""
+        is_amid = self.kind is Kind.ADD and isinstance(self.before, Mapping)
+        return str(self.before.get("entity", "")) if is_amid else ""
+
+    @property
+    def losers(self) -> tuple[str, ...]:
+        """Of a removal: the services that lose by it."""
+        return self.entities[:1] if self.hands_on else self.entities
 
 
 class Difference(StrEnum):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -23,11 +23,13 @@ from gateway.audit.record import timestamp
 from gateway.engine.network import plan_file
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
+from gateway.engine.network.fronts import Front, nowhere
 from gateway.engine.network.guards import (
     ENGINE,
     Basis,
     Consent,
     Hindrance,
+    Lately,
     Terms,
     hindrances,
     present,
@@ -35,6 +37,7 @@ from gateway.engine.network.guards import (
 )
 from gateway.engine.network.ledger import Applied, Ledger
 from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Target
+from gateway.engine.network.shown import Shown, shown_of
 from gateway.engine.network.standing import Last, Seen, Standing
 from gateway.engine.network.trail import BEGUN, ENDED, DeviceTrail, Untold
 
@@ -42,6 +45,7 @@ MENDED_MOST: Final = 3  # within `MENDED_S`
 MENDED_S: Final = 3600.0
 VERSION_S: Final = 60.0  # between two applies for nothing but the version of a policy that changes elsewhere
 FOUND: Final = "found"
+PERSON: Final = "a person"  # any, asked in advance
 
 Blocking = Callable[..., Awaitable[Any]]
 Level = Literal["info", "error"]
@@ -68,6 +72,7 @@ class Sight(NamedTuple):
     held: int
     is_mending: bool
     places: tuple[Place, ...] = ()  # of the wish
+    shown: Shown | None = None
 
 
 class Refused(NamedTuple):
@@ -87,13 +92,19 @@ class NotNow(DeviceFault):
 
 
 class Lane:
-    """``desired`` is None until something is published in this process."""
+    """``desired`` is None until something is published in this process. ``fronts_of``: where clients meet what is
+    desired; may block."""
 
-    def __init__(self, target: Target, terms: Terms, means: Means) -> None:
+    def __init__(
+        self, target: Target, terms: Terms, means: Means, fronts_of: Callable[[Desired], Sequence[Front]] = nowhere
+    ) -> None:
         self.target = target
         self.terms = terms
         self.desired: Desired | None = None
         self.waits: tuple[Hindrance, ...] = ()
+        self.asks: tuple[Hindrance, ...] = ()  # what stands against an apply by a person
+        self.shown: Shown | None = None  # of the last look
+        self.fronts_of = fronts_of
         self.fault = ""
         self.seen = Seen()
         self.last = Last()
@@ -103,6 +114,7 @@ class Lane:
         self._means = means
         self._refused: Refused | None = None
         self._mended: deque[float] = deque(maxlen=MENDED_MOST)
+        self._lately = Lately()
         self._sent: tuple[tuple[Place, ...], float] = ((), float("-inf"))  # by ourselves, and when
 
     # === looking ===
@@ -129,12 +141,16 @@ class Lane:
         if is_wanted and (applied is None or self.target.steps(applied.content, observed)):  # by another hand
             self._write_down(plan, observed.fingerprint, Consent(FOUND), "")
         if applied is not None:
-            self.last = Last(applied.at_s, applied.version, applied.by)
-        return Sight(observed, plan, drifts, present(plan, observed, desired), is_same, desired.places)
+            self.last = Last(applied.at_s, applied.version, applied.by, applied.ticket)
+        shown = shown_of(plan, drifts, observed, self.fronts_of(desired))
+        return Sight(observed, plan, drifts, present(plan, observed, desired), is_same, desired.places, shown)
 
     def _take(self, sight: Sight) -> None:
         now_s = self._means.now()
-        self.fault, self.waits = "", ()
+        self.fault, self.shown = "", sight.shown
+        has_steps = bool(sight.plan.steps)
+        self.waits = self.hindrances(sight, Consent(ENGINE)) if has_steps else ()
+        self.asks = self.hindrances(sight, Consent(PERSON)) if has_steps else ()
         self.seen = self.seen.looked(sight.plan, removed(sight.plan.steps), sight.drifts, sight.observed, now_s)
         if not sight.plan.steps:
             self._refused = None
@@ -142,7 +158,8 @@ class Lane:
     def hindrances(self, sight: Sight, consent: Consent) -> tuple[Hindrance, ...]:
         basis, now_s = self._means.basis(), self._means.now()
         found = hindrances(
-            sight.plan, sight.observed, sight.drifts, sight.held, self.terms, basis, consent, now_s
+            sight.plan, sight.observed, sight.drifts, sight.held, self.terms, basis, consent, now_s,
+            self._lately.taken(now_s),
         )  # fmt: skip
         return found if consent.is_person else (*found, *self._of_experience(sight, now_s))
 
@@ -168,10 +185,10 @@ class Lane:
         sight = await self.look()
         if not sight.plan.steps:
             return
-        self.waits = self.hindrances(sight, Consent(ENGINE))
         if not self.waits and not self._is_version_alone(sight):
             if sight.is_mending:
                 self._mended.append(self._means.now())
+            self._lately.note(removed(sight.plan.steps), sight.held, self._means.now())
             outcome = await self._apply(sight.plan, Consent(ENGINE), sight.places)
             if outcome.done:
                 self._sent = (sight.places, self._means.now())
@@ -198,6 +215,8 @@ class Lane:
     async def _apply(self, plan: Plan, consent: Consent, places: tuple[Place, ...] | None = None) -> Outcome:
         """``places``: of the wish, where the engine applies by itself."""
         self.applying = consent.by
+        if consent.is_person:
+            self._lately.forget()
         try:
             outcome = await self._carry_out(plan, consent)
         except Rejected as fault:
@@ -236,8 +255,9 @@ class Lane:
     async def _took(self, plan: Plan, consent: Consent, outcome: Outcome) -> None:
         await self._means.blocking(self._write_down, plan, outcome.fingerprint, consent, outcome.task)
         now_s = self._means.now()
-        self._refused, self.waits, self.fault = None, (), ""
-        self.last = Last(now_s, plan.version, consent.by)
+        self._refused, self.waits, self.asks, self.fault = None, (), (), ""
+        self.shown = self.shown.done() if self.shown is not None else None
+        self.last = Last(now_s, plan.version, consent.by, consent.ticket)
         self.seen = self.seen.applied(now_s)
 
     async def _ended(self, said: Mapping[str, object], result: str, sentence: str, task: str = "") -> None:

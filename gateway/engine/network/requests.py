@@ -6,7 +6,9 @@ device meanwhile, so nothing is planned, applied or read in the middle of someth
 
 from __future__ import annotations
 
+import asyncio
 import pwd
+from dataclasses import replace
 from typing import Any, Final
 
 from gateway import telemetry
@@ -18,6 +20,7 @@ from gateway.engine.network.guards import Consent
 from gateway.engine.network.plan import Drift
 from gateway.engine.network.reconcile import Lane, NotNow
 from gateway.engine.network.trail import Untold
+from gateway.engine.network.views import Views
 from gateway.link import Message, PeerCredentials
 
 TAKEN: Final = frozenset(("device_plan", "device_apply", "device_drift", "devices"))
@@ -31,6 +34,12 @@ CODES: Final = (UNKNOWN_DEVICE, REFUSED, UNREACHABLE, PARTLY)
 TICKET_MOST: Final = 200
 _NOT_LEADING: Final = (
     "nodes share a database, and this one does not lead: apply it where `stagedoor status` does not say `standby`"
+)
+
+
+_NO_FILE_ADOPTS: Final = (
+    "the plan takes over what is not ours, and only the one that `stagedoor adopt` has just shown may do that: "
+    "`stagedoor adopt` shows it and asks"
 )
 
 
@@ -64,22 +73,32 @@ class Requests:
             case "devices":
                 return {"devices": self._controller.standings()}
             case "device_plan":
-                return await self._plan(message)
+                return await self._plan(message, peer)
             case "device_drift":
                 return await self._drift(message)
             case _:
                 return await self._apply(message, peer)
 
-    async def _plan(self, message: Message) -> dict[str, Any]:
+    async def _plan(self, message: Message, peer: PeerCredentials) -> dict[str, Any]:
         group, lane = self._lane(_text(message, "device"), _text(message, "environment"))
-        async with group.held():
-            sight = await lane.look(adopts=message.get("adopts") is True)
-            dry_run: tuple[str, ...] = ()
-            if message.get("deep") is True and sight.plan.steps:
-                dry_run = await lane.target.dry_run(sight.plan)
+        adopts = message.get("adopts") is True
+        checking = asyncio.get_running_loop().create_task(Views(self._controller).checks(lane))
+        try:
+            async with group.held():
+                sight = await lane.look(adopts=adopts)
+                dry_run: tuple[str, ...] = ()
+                if message.get("deep") is True and sight.plan.steps:
+                    dry_run = await lane.target.dry_run(sight.plan)
+            checks = await checking
+        finally:
+            checking.cancel()
+        plan = replace(sight.plan, remarks=(*sight.plan.remarks, *(checks.remarks if checks is not None else ())))
+        if adopts:
+            self._controller.offers.make(plan_file.digest_of(plan), peer.uid, self._controller.now())
         asks = lane.hindrances(sight, Consent("a person"))
         return {
-            "plan": plan_file.as_json(sight.plan),
+            "plan": plan_file.as_json(plan),
+            "checks": checks.as_json() if checks is not None else None,
             "hindrances": [each._asdict() for each in asks],
             "ours": sight.observed.ours,
             "drift": [_drift_as_json(each) for each in sight.drifts],
@@ -101,6 +120,9 @@ class Requests:
 
     async def _apply(self, message: Message, peer: PeerCredentials) -> dict[str, Any]:
         plan = plan_file.from_json(message.get("plan"))
+        offers, now_s = self._controller.offers, self._controller.now()
+        if plan.adopts and not offers.take(plan_file.digest_of(plan), peer.uid, now_s):
+            raise Rejected(_NO_FILE_ADOPTS)
         ticket = _text(message, "ticket")
         if len(ticket) > TICKET_MOST or not ticket.isprintable():
             raise plan_file.PlanFault(f"a ticket is a word of at most {TICKET_MOST} printable characters")

@@ -41,13 +41,13 @@ class Seen(NamedTuple):
             steps=len(plan.steps),
             removes=len(removed),
             cautions=sum(bool(step.caution) for step in plan.steps),
-            first=tuple(_short(step.sentence) for step in plan.steps[:NAMED]),
+            first=tuple(short(step.sentence) for step in plan.steps[:NAMED]),
             drift=len(drifts),
-            drifts=tuple(_short(f"{drift.difference.value}: {drift.sentence}") for drift in drifts[:NAMED]),
+            drifts=tuple(short(f"{drift.difference.value}: {drift.sentence}") for drift in drifts[:NAMED]),
             is_version_off=any(drift.difference is Difference.VERSION for drift in drifts),
-            unit=_short(observed.unit),
-            sync=_short(observed.sync),
-            remarks=_some(observed.remarks, REMARKS),
+            unit=short(observed.unit),
+            sync=short(observed.sync),
+            remarks=some_of(observed.remarks, REMARKS),
         )
 
     def applied(self, now_s: float) -> Seen:
@@ -64,6 +64,7 @@ class Last(NamedTuple):
     at_s: float | None = None
     version: str = ""
     by: str = ""
+    ticket: str = ""
 
 
 class Standing(NamedTuple):
@@ -108,19 +109,21 @@ class Standing(NamedTuple):
             "device": self.device, "environment": self.environment, "mode": self.mode, "state": self.state,
             "looked_age_s": age(seen.looked_s), "synced_age_s": age(seen.synced_s),
             "steps": seen.steps, "removes": seen.removes, "cautions": seen.cautions, "first": list(seen.first),
-            "waiting_age_s": age(seen.since_s), "waits": list(map(_short, self.waits)), "fault": _short(self.fault),
+            "waiting_age_s": age(seen.since_s), "waits": list(map(short, self.waits)), "fault": short(self.fault),
             "drift": seen.drift, "drifts": list(seen.drifts), "version": self.version,
             "version_off": seen.is_version_off, "applied_age_s": age(self.last.at_s),
-            "applied_version": self.last.version, "applied_by": self.last.by, "applying": self.applying,
+            "applied_version": self.last.version, "applied_by": short(self.last.by),
+            "applied_ticket": short(self.last.ticket), "applying": self.applying,
             "applies": dict(self.applies), "unit": seen.unit, "sync": seen.sync, "remarks": list(seen.remarks),
         }  # fmt: skip
 
 
-def _some(texts: Sequence[str], most: int) -> tuple[str, ...]:
+def some_of(texts: Sequence[str], most: int) -> tuple[str, ...]:
     """The first of them, each short: devices say as much as they like, and this is told every second."""
     more = (f"and {len(texts) - most} more",) if len(texts) > most else ()
-    return (*map(_short, texts[:most]), *more)
+    return (*map(short, texts[:most]), *more)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+def short(text: str, longest: int = LONGEST) -> str:
+    cut = text if len(text) <= longest else text[:longest] + "…"
+    return cut.encode("utf-8", "replace").decode()  # half of a surrogate pair is no text

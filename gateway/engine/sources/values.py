@@ -51,12 +51,14 @@ def duration_s(text: str) -> int:
 
 def network_of(text: str, *, single: bool) -> IPv4Network | IPv6Network | None:
     """An address as the network that holds it alone, or a network unless ``single``. An IPv4 address in its IPv6 form
-    is none: it would be listed under another name."""
+    is none: it would be listed under another name. Neither is one with a zone (RFC 4007, 11): behind a `%` a device
+    reads another of its route domains, and no network of an operator's says one."""
     try:
         network = ip_network(ip_address(text) if single else text)
     except ValueError:
         return None
-    return None if getattr(network.network_address, "ipv4_mapped", None) is not None else network
+    is_other = "%" in text or getattr(network.network_address, "ipv4_mapped", None) is not None
+    return None if is_other else network
 
 
 def operation_of(text: str) -> tuple[str, str] | None:

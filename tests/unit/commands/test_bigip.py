@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.network.bigip.lint import faults_of
+from gateway.engine.network.bigip.as3.lint import faults_of
 from tests.support.commands import run
 from tests.support.declarations import AS3, as3_schema, needs_as3
 

@@ -108,7 +108,7 @@ def test_a_plan_is_read_kept_and_applied_once(place: Place) -> None:
 def test_exit_codes_and_json_are_for_scripts(place: Place) -> None:
     (planned,) = place.told("plan", code=1)["plans"]
     assert [step["kind"] for step in planned["plan"]["steps"]] == ["add"]
-    assert set(planned) == {"plan", "hindrances", "ours", "drift", "dry_run", "mode"}
+    assert set(planned) == {"plan", "checks", "hindrances", "ours", "drift", "dry_run", "mode"}
     kept = place.folder / "prod.plan"
     kept.write_text(json.dumps(planned["plan"]))  # what `--json` prints can be applied too
     done = place.told("apply", kept)

@@ -31,6 +31,7 @@ def prepared(folder: Path, **changes: object) -> config.Settings:
     usual: dict[str, object] = {
         "environments": {"prod": environment}, "issuers": (issuer,), "listeners": (listener,),
         "admin_address": f"127.0.0.1:{free_port()}",
+        "devices": config.Devices(panos=(config.Panos("edge", (f"https://127.0.0.1:{free_port()}",), ("away",)),)),
     }  # fmt: skip
     return settings(folder, **usual | changes)
 
@@ -43,7 +44,7 @@ def test_every_check_is_told_in_the_order_of_the_list(tmp_path: Path) -> None:
 
 def test_every_failure_and_warning_has_a_fix(tmp_path: Path) -> None:
     lines = examined(prepared(tmp_path))
-    assert {line.check for line in lines if line.verdict == "FAIL"} >= {"issuer", "upstream"}
+    assert {line.check for line in lines if line.verdict == "FAIL"} >= {"issuer", "upstream", "firewall"}
     assert [line for line in lines if bool(line.fix) == (line.verdict == "OK")] == []
 
 

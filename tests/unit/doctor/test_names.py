@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.doctor import names
+from gateway import look_ups
 from gateway.doctor.lines import Line
-from gateway.doctor.names import Names, central_host, client_connector, issuer_host, upstream_hosts
+from gateway.doctor.names import central_host, client_connector, issuer_host, upstream_hosts
+from gateway.look_ups import Names
 from tests.support.catalogs import settings
 
 ZONE = {
@@ -33,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise OSError(-2, "Name or service not known")
         return ZONE[host]
 
-    monkeypatch.setattr(names, "system_look_up", look_up)
+    monkeypatch.setattr(look_ups, "system_look_up", look_up)
     return questions
 
 

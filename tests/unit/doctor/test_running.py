@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.doctor.lines import Line, ok
-from gateway.doctor.running import Check, in_thread, run_checks
+from gateway.doctor.running import Check, run_checks
+from gateway.look_ups import in_thread
 
 
 def all_lines(*checks: Check) -> list[Line]:

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.config_devices import BigipEnvironment
-from gateway.engine.network.bigip.client import Client
-from gateway.engine.network.bigip.comparison import Spellings, is_essential
-from gateway.engine.network.bigip.declaration import content_hash
-from gateway.engine.network.bigip.declaring import (
+from gateway.engine.network.bigip.as3.declaration import content_hash
+from gateway.engine.network.bigip.as3.names import MARK
+from gateway.engine.network.bigip.device.client import Client
+from gateway.engine.network.bigip.device.declaring import (
     Attempt,
     Verdict,
     check_version,
@@ -27,15 +27,15 @@ from gateway.engine.network.bigip.declaring import (
     remove,
     wrapped,
 )
+from gateway.engine.network.bigip.device.observe import Sight, observe
+from gateway.engine.network.bigip.device.tasks import saved
+from gateway.engine.network.bigip.device.units import IN_STEP, DeviceGroup, sync_of
 from gateway.engine.network.bigip.drains import drains_of, with_drains, without_drains
-from gateway.engine.network.bigip.names import MARK
 from gateway.engine.network.bigip.objects import declared
-from gateway.engine.network.bigip.observe import Sight, observe
-from gateway.engine.network.bigip.patience import Patience
-from gateway.engine.network.bigip.phrases import count, some
-from gateway.engine.network.bigip.tasks import saved
-from gateway.engine.network.bigip.units import IN_STEP, DeviceGroup, sync_of
+from gateway.engine.network.bigip.review.comparison import Spellings, is_essential
+from gateway.engine.network.bigip.review.phrases import count, some
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown, Unreachable
+from gateway.engine.network.patience import Patience
 from gateway.engine.network.plan import Outcome, Plan
 
 FAILOVER_S: Final = 60.0  # how long no unit may be active

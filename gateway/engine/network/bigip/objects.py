@@ -59,8 +59,8 @@ def _service(folder: str, value: Mapping[str, Any]) -> dict[str, Any]:
     )
     if (snat := _SNAT.get(str(value.get("snat", "auto")))) is not None:
         part["source addresses"] = snat
-    if "policyPerRequestAccess" in value:
-        part["access policy"] = pointed(folder, value["policyPerRequestAccess"])
+    policy = value.get("policyPerRequestAccess")
+    part["access policy"] = pointed(folder, policy) if policy else ""
     part["metadata"] = _stamps(value.get("metadata"))
     return part
 

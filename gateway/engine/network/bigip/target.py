@@ -8,30 +8,32 @@ a file that people can edit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from gateway.config_devices import BigipEnvironment
-from gateway.engine.network.bigip.answers import Answer, shown
 from gateway.engine.network.bigip.applying import Applying
-from gateway.engine.network.bigip.comparison import Spellings, foreign
-from gateway.engine.network.bigip.declaring import dry_run, wrapped
-from gateway.engine.network.bigip.differences import deletions, ordered, repairs, steps_between
+from gateway.engine.network.bigip.as3.apm import remarks_on
+from gateway.engine.network.bigip.as3.lint import APPLICATIONS, MANY, faults_of
+from gateway.engine.network.bigip.as3.names import MARK, MOST_APPLICATIONS, SERVICE, tenant_name, word
+from gateway.engine.network.bigip.as3.records import policy_in, stamp
+from gateway.engine.network.bigip.as3.schema import schema_faults
+from gateway.engine.network.bigip.device.answers import Answer
+from gateway.engine.network.bigip.device.declaring import dry_run, wrapped
+from gateway.engine.network.bigip.device.observe import observe
+from gateway.engine.network.bigip.device.references import uncovered
+from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.drains import drains_of, with_drains, without_drains
-from gateway.engine.network.bigip.drifting import drifts
-from gateway.engine.network.bigip.lint import faults_of
-from gateway.engine.network.bigip.names import MARK, tenant_name, word
 from gateway.engine.network.bigip.objects import at_port
-from gateway.engine.network.bigip.observe import observe
-from gateway.engine.network.bigip.phrases import clean, word_of
-from gateway.engine.network.bigip.records import policy_in
-from gateway.engine.network.bigip.references import uncovered
-from gateway.engine.network.bigip.schema import schema_faults
-from gateway.engine.network.bigip.units import DeviceGroup
+from gateway.engine.network.bigip.review.comparison import Spellings, foreign
+from gateway.engine.network.bigip.review.differences import deletions, ordered, repairs, steps_between
+from gateway.engine.network.bigip.review.drifting import drifts
+from gateway.engine.network.bigip.review.phrases import clean, some, word_of
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, Rejected
 from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
+from gateway.engine.network.texts import shown
 
 Render = Callable[[Desired], dict[str, Any]]
 _TOLD_FAULTS: Final = 3
@@ -67,7 +69,12 @@ class BigipTarget:
             fingerprint=observed.fingerprint,
             steps=self.steps(content, observed),
             content={**content, self._name: with_drains(self._name, content[self._name], drains)},
-            remarks=(*observed.remarks, *filter(None, [uncovered(hosts, observed.parts)])),
+            remarks=(
+                *observed.remarks,
+                *filter(None, [uncovered(hosts, observed.parts), _many(content[self._name])]),
+                *remarks_on(self._settings, desired, owners := _owners(content[self._name])),
+                *_without(self._settings, desired, owners),
+            ),
         )
 
     def steps(self, content: Any, observed: Observed) -> tuple[Step, ...]:
@@ -130,6 +137,26 @@ class BigipTarget:
 def _tenant_in(content: Any, name: str) -> Mapping[str, Any]:
     tenant = content.get(name) if isinstance(content, dict) else None
     return tenant if isinstance(tenant, dict) else {}
+
+
+def _owners(tenant: Mapping[str, Any]) -> set[str]:
+    """Components with an address of their own."""
+    services = (each.get(SERVICE) for each in tenant.values() if isinstance(each, dict))
+    return {stamp(service, "entity") for service in services if isinstance(service, dict)}
+
+
+def _without(environment: BigipEnvironment, desired: Desired, owners: set[str]) -> Iterator[str]:
+    """Of `addresses: pool`: who has none."""
+    entities = {place.entity for place in desired.places}
+    without = sorted(entities - owners) if environment.addresses == "pool" else []
+    if without:
+        why = f"`networks` are full, or {MOST_APPLICATIONS:,} have one, or they are called like another"
+        yield f"{len(without)} of {len(entities)} services have no address, {some(without)}: {why}"
+
+
+def _many(tenant: Mapping[str, Any]) -> str:
+    number = sum(isinstance(each, dict) and each.get("class") == "Application" for each in tenant.values()) - 1
+    return MANY.format(number) if number > APPLICATIONS else ""
 
 
 def _as_shown(member: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -182,13 +183,91 @@ def test_what_is_no_question_gets_nothing(tmp_path: Path, message: dict[str, Any
     told(tmp_path, story)
 
 
+@pytest.mark.parametrize(
+    "people",
+    [
+        None, {}, "x", [None, [], ["x"], {"sid": "ref"}], [["../x", "user:default/jane"]], [["SID", 7]], [["SID", ""]],
+        [["SID", "user:default/" + "j" * 512]], [["SID", "user:default/j\0"]], [["SID", "user:default/jane", "more"]],
+    ],
+)  # fmt: skip
+def test_what_names_no_session_and_user_changes_nothing(tmp_path: Path, people: Any) -> None:
+    """And what is right beside it counts."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        await begun(place)
+        await begun(place)
+        sid, other = [row.sid for row in await place.rows()]
+        said = json.loads(json.dumps(people).replace("SID", sid))
+        sign_in = place.sign_in
+        messages = SessionMessages(sign_in.context.live, sign_in.hand_over, sign_in.logout.sign_out)
+        messages.take(place.told.append, {"t": "found", "people": said})
+        messages.take(place.told.append, {"t": "found", "people": [None, [other, "user:default/joe"]]})
+        await sign_in.context.live.compare_found()
+        assert {row.sid: row.ref for row in await place.rows()} == {sid: "", other: "user:default/joe"}
+        assert place.told == []
+
+    told(tmp_path, story)
+
+
 def test_whom_a_door_found_is_kept_for_the_list(tmp_path: Path) -> None:
     async def story(place: Place, provider: ScriptedProvider) -> None:
         sid = await begun(place)
         live = place.sign_in.context.live
         await live.answer([sid], {}, {sid: "user:default/jane"})
-        await live.write_touches()
+        await live.compare_found()
         assert [row.sid for row in await place.sign_in.context.store.sessions.of_ref("user:default/jane")] == [sid]
+
+    told(tmp_path, story)
+
+
+def test_whom_a_session_was_found_to_be_last_is_who_it_is(tmp_path: Path) -> None:
+    """One that was a User, another, and the first again while nothing could be compared: those who end a User's
+    sessions must find it."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        await begun(place)
+        await begun(place)
+        sid, other = [row.sid for row in await place.rows()]
+        live = place.sign_in.context.live
+        jane, joe = "user:default/jane", "user:default/joe"
+        for before in (jane, joe, jane, joe):
+            live.hear([(sid, before), (other, joe if before == jane else "user:default/nobody")])
+        live.hear([(sid, jane)])
+        await live.compare_found()
+        assert {row.sid: row.ref for row in await place.rows()}[sid] == jane
+        live.hear([(sid, joe), (sid, jane)])
+        await live.compare_found()
+        assert {row.sid: row.ref for row in await place.rows()}[sid] == jane
+
+    told(tmp_path, story)
+
+
+def test_a_long_comparison_keeps_no_touch_and_no_door_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalog that renames everybody makes one for each session; meanwhile they are used, and must not look idle."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        sid = await begun(place)
+        live, pins = place.sign_in.context.live, place.sign_in.context.pins
+        free, begun_comparing = asyncio.Event(), asyncio.Event()
+
+        async def found(row: Any, ref: str) -> None:
+            begun_comparing.set()
+            await free.wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(pins, "found", found)
+            live.hear([(sid, "user:default/jane")])
+            async with asyncio.timeout(60):
+                await begun_comparing.wait()
+                (row,) = await place.rows()
+                seen = row.seen + 599
+                place.skipped_s += 700
+                live._seen[sid] = seen
+                await live.write_touches()
+                assert (await place.rows())[0].seen == seen
+                assert not (await live.answer([sid], {}, {}))[0].get("over")
+            free.set()
+            await live.compare_found()
 
     told(tmp_path, story)
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.control.cuts import CutRefused
 from gateway.control.signin.pins import PinRefused
-from gateway.control.store import Session
+from gateway.control.store import Session, StoreUnavailable
 from policy.directory import directory_frames
 from policy.facts import Catalog, KeyField, Person, Source
 from policy.table import Table, TableBuilder
@@ -84,10 +84,84 @@ def test_who_could_not_be_looked_up_is_judged_by_what_doors_find(tmp_path: Path)
             assert row.ref == ""
             sids.append(row.sid)
             await place.sign_in.context.live.answer([row.sid], {row.sid: place.now()}, {row.sid: JANE})
-            await place.sign_in.context.live.write_touches()
+            await place.sign_in.context.live.compare_found()
         assert set(place.ended) == {sids[1]}
         (left,) = await place.rows()
         assert (left.sid, left.ref) == (sids[0], JANE)
+
+    told(tmp_path, story, Table.allow_none())
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_of_two_who_are_found_at_once_the_first_is_pinned(tmp_path: Path, is_turned: bool) -> None:
+    """Whatever their sessions are called, and though nobody asks about either again."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        sids = []
+        for sub in ("jane", "another"):
+            row = await comes(place, provider, sub)
+            assert row is not None
+            sids.append(row.sid)
+        sids.sort(reverse=is_turned)
+        place.sign_in.context.live.hear([(sid, JANE) for sid in sids])
+        async with asyncio.timeout(60):
+            while not place.ended:
+                await asyncio.sleep(0)
+        assert set(place.ended) == {sids[1]}
+        assert [(row.sid, row.ref) for row in await place.rows()] == [(sids[0], JANE)]
+
+    told(tmp_path, story, Table.allow_none())
+
+
+def test_who_is_found_while_the_store_is_away_is_compared_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        live, sessions = place.sign_in.context.live, place.sign_in.context.store.sessions
+        first, later = [await comes(place, provider, sub) for sub in ("jane", "another")]
+        assert first is not None
+        assert later is not None
+        asked: list[object] = []
+
+        async def away(sids: object) -> dict[str, Session]:
+            asked.append(sids)
+            raise StoreUnavailable("away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sessions, "get", away)
+            live.hear([(first.sid, JANE)])
+            while not asked:
+                await asyncio.sleep(0)
+            live.hear([(later.sid, JANE)])
+            with pytest.raises(StoreUnavailable):
+                await live.compare_found()
+        assert not place.ended
+        await live.compare_found()
+        assert set(place.ended) == {later.sid}
+        assert [row.sub for row in await place.rows()] == ["jane"]
+
+    told(tmp_path, story, Table.allow_none())
+
+
+def test_one_that_cannot_be_compared_keeps_no_other_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours about one session: the others are compared, and what is done now and then goes on."""
+
+    async def story(place: Place, provider: ScriptedProvider) -> None:
+        live, pins = place.sign_in.context.live, place.sign_in.context.pins
+        rows = [await comes(place, provider, sub) for sub in ("nobody", "jane", "another")]
+        odd, *others = [row.sid for row in rows if row is not None]
+        real = pins.found
+
+        async def found(row: Session, ref: str) -> None:
+            if row.sid == odd:
+                raise ValueError("odd")
+            await real(row, ref)
+
+        monkeypatch.setattr(pins, "found", found)
+        live.hear([(sid, JANE) for sid in (odd, *others)])
+        await asyncio.gather(*live._tasks)
+        await live.compare_found()
+        assert set(place.ended) == {others[1]}
 
     told(tmp_path, story, Table.allow_none())
 
@@ -98,7 +172,7 @@ def test_a_catalog_that_means_somebody_else_now_ends_their_session(tmp_path: Pat
         stranger = await comes(place, provider, "nobody")
         assert stranger is not None
         await place.sign_in.context.live.answer([stranger.sid], {}, {stranger.sid: JANE})
-        await place.sign_in.context.live.write_touches()
+        await place.sign_in.context.live.compare_found()
         assert set(place.ended) == {stranger.sid}
 
     told(tmp_path, story)
@@ -139,7 +213,7 @@ def test_without_its_pin_a_user_is_the_next_ones(tmp_path: Path) -> None:
 async def found_by_a_door(place: Place, sid: str) -> None:
     live = place.sign_in.context.live
     await live.answer([sid], {sid: place.now()}, {sid: JANE})
-    await live.write_touches()
+    await live.compare_found()
 
 
 def test_who_comes_in_short_bursts_is_compared_too(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from gateway.engine.network import plan_file
 from gateway.engine.network.controller import Connection, Controller, News
 from gateway.engine.network.faults import Unreachable
 from gateway.engine.network.group import Pace
+from gateway.engine.network.offers import MOST, OFFER_S, Offers
 from gateway.engine.network.requests import ANSWER, Requests
 from gateway.link import PeerCredentials
 from tests.support.network import FakeDevice, applies_in, device_settings, published
@@ -279,6 +280,47 @@ def test_a_question_that_cannot_be_answered_says_why(
             assert text in answer["why"]
 
     run(scene)
+
+
+def test_a_takeover_is_applied_as_it_was_shown_and_by_no_file(world: World) -> None:
+    """Whoever speaks to the engine's socket: the plan that was shown, once, to the same user, within a quarter hour."""
+
+    async def scene() -> None:
+        async with world.running(follows=False) as controller:
+            controller.adopt(settings(device_settings(prod="plan")))
+            controller.follow(news("a"))
+            await controller.spread()
+            device = world.devices["lb1"]
+            device.content["prod"], device.ours["prod"] = {"old.test": "component:default/old"}, False
+            question = {"t": "device_plan", "device": "lb1", "environment": "prod"}
+            ordinary = plan_file.from_json((await asked(controller, **question))["plan"])
+            forged = plan_file.as_json(replace(ordinary, adopts=True, made="2026-01-01T00:00:00Z"))
+            told = {"t": "device_apply", "approve_removals": True}
+            refused = await asked(controller, **told, plan=forged)
+            assert (refused["fault"], "stagedoor adopt" in refused["why"]) == ("refused", True)
+            shown = (await asked(controller, **question, adopts=True))["plan"]
+            for who in (replace_uid(PEER, PEER.uid + 1), PEER):
+                answer = await Requests(controller).answer({**told, "plan": shown}, who)
+                assert answer.get("done", answer.get("fault")) == (True if who is PEER else "refused")
+            again = await asked(controller, **told, plan=shown)
+            assert again["fault"] == "refused"
+            assert [plan.adopts for plan in device.applied] == [True]
+
+    run(scene)
+
+
+def replace_uid(peer: PeerCredentials, uid: int) -> PeerCredentials:
+    return PeerCredentials(peer.pid, uid, peer.gid)
+
+
+def test_what_was_shown_is_soon_forgotten() -> None:
+    offers = Offers()
+    offers.make("digest", 1, 1000.0)
+    assert not offers.take("digest", 1, 1000.0 + OFFER_S + 1)
+    for number in range(MOST + 1):
+        offers.make(f"digest{number}", 1, 1000.0)
+    assert not offers.take("digest0", 1, 1000.0)
+    assert offers.take(f"digest{MOST}", 1, 1000.0)
 
 
 # === a reload amid a person's apply ===

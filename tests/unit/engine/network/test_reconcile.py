@@ -220,6 +220,54 @@ def test_a_hand_that_changes_it_back_again_and_again_is_left_to_a_person(bench: 
     run(scene)
 
 
+@pytest.mark.parametrize(("services", "left"), [(40, 35), (9, 8)])
+def test_a_catalog_that_runs_empty_bit_by_bit_is_left_to_a_person(bench: Bench, services: int, left: int) -> None:
+    """What would wait in one plan waits in many, too: for a person, or for an hour."""
+    names, device = [f"s{number:02d}" for number in range(services)], FakeDevice()
+
+    async def scene() -> None:
+        lane = bench.lane(device, ENFORCE)
+        for gone in range(services):
+            lane.desired = wish(*names[gone:])
+            await lane.turn()
+            bench.now_s += 60
+        assert len(device.content["prod"]) == left
+        (waits,) = lane.waits
+        assert waits.code == "removals"
+        assert f"{services - left} went within the last hour (component:default/s00" in waits.why
+        bench.now_s += 3600
+        lane.desired = wish(*names[services - left + 1:])
+        await lane.turn()
+        assert len(device.content["prod"]) == left - 1
+        lane.desired = wish(*names[services - left + 2:], "new")
+        await lane.turn()
+        assert ("new.test" in device.content["prod"]) == (services == 40)  # in a few, two are many
+        plan = (await lane.look()).plan
+        if plan.steps:
+            await lane.apply(plan, JANE)
+            lane.desired = wish(*names[services - left + 3:], "new")
+            await lane.turn()
+            assert len(device.content["prod"]) == left - 2  # a person has looked
+
+    run(scene)
+
+
+def test_services_that_others_replace_do_not_run_a_catalog_empty(bench: Bench) -> None:
+    device = FakeDevice()
+
+    async def scene() -> None:
+        lane = bench.lane(device, ENFORCE)
+        for number in range(6):
+            lane.desired = wish("a", "b", f"c{number}")
+            await lane.turn()
+        assert f"c{number}.test" in device.content["prod"]
+        lane.desired = wish("a", "b", "c6")
+        await lane.turn()
+        assert lane.waits[0].code == "removals"  # more than `removed_most` were taken away, whatever came
+
+    run(scene)
+
+
 def test_objects_made_by_hand_keep_the_engine_away(bench: Bench) -> None:
     device = FakeDevice()
 

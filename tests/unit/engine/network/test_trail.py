@@ -49,3 +49,31 @@ def test_a_trail_that_cannot_be_written_says_so_each_time_and_recovers(tmp_path:
 def test_without_an_event_no_file_is_made(tmp_path: Path) -> None:
     DeviceTrail(tmp_path / "audit", lambda: 0).close()
     assert not (tmp_path / "audit").exists()
+
+
+def test_the_last_applies_are_remembered_over_a_restart(tmp_path: Path) -> None:
+    said = {"device": "lb1", "environment": "prod", "by": "jane", "plan": "p", "version": "v", "steps": 2}
+    said["ticket"] = "T"
+    before = DeviceTrail(tmp_path, lambda: 1_800_000_000_000)
+    before.note(BEGUN, {**said, "removed": ["a"]})
+    before.note(ENDED, {**said, "removed": ["a"], "result": "done", "why": "2 steps applied.", "task": "t"})
+    before.note(BEGUN, {**said, "plan": "q"})
+    before.close()
+    after = DeviceTrail(tmp_path, lambda: 1_800_000_100_000)
+    after.recall()
+    open_one, done = after.recent("lb1", "prod")
+    assert (open_one["plan"], open_one["result"]) == ("q", "")
+    assert (done["result"], done["removed"], done["ticket"], done["task"]) == ("done", ["a"], "T", "t")
+    assert done["begun"] <= done["time"]
+    assert after.recent("lb1", "dev") == []
+
+
+def test_a_trail_that_holds_anything_is_remembered_as_far_as_it_is_one(tmp_path: Path) -> None:
+    (tmp_path / "devices-a-000001.jsonl").write_bytes(
+        b'\xff\xfe{"event":"device_apply_begun"\n{"event":"device_apply_ended","device":7,"removed":"x"}\n[1]\n'
+        b'{"event":"device_apply_begun","device":"lb1","environment":"prod","why":' + b"9" * 50 + b"}\n"
+    )
+    trail = DeviceTrail(tmp_path, lambda: 0)
+    trail.recall()
+    (one,) = trail.recent("lb1", "prod")
+    assert one["removed"] == []

@@ -188,6 +188,20 @@ def test_where_a_big_ip_serves_the_environment_its_networks_count_for_an_address
         assert ["outside the networks" in fault.message for fault in found.faults] == [True] * (not expected)
 
 
+@pytest.mark.parametrize("zone", ["5", "0", "`x`", "eth0 y"])
+def test_an_address_says_no_zone(zone: str) -> None:
+    """A BIG-IP takes what stands behind a `%` for another of its route domains: there it would be another address, or
+    under another name the one that somebody else has."""
+    listed = ("2001:db8::/64",)
+    bounds = {"prod": replace(environments("prod")["prod"], virtual_networks=listed, upstreams=listed)}
+    plain = said({"virtual-address": "2001:db8::9"}, bounds=bounds)
+    assert plain.virtual_addresses == {"prod": "2001:db8::9"}
+    for text in (f"2001:db8::9%{zone}", f"2001:db8::9%{zone}/128"):
+        found = said({"virtual-address": text, "addresses": text}, bounds=bounds)
+        assert (found.virtual_addresses, found.addresses) == ({}, {})
+        assert sum("is no address" in fault.message for fault in found.faults) >= 2
+
+
 @pytest.mark.parametrize("wide", ["10.0.0.0/7", "0.0.0.0/0", "::/0", "10.255.255.0/23, 11.0.0.0/24"])
 def test_a_network_lies_inside_as_a_whole(wide: str) -> None:
     assert "10.0.0.0/7" not in said({"addresses": wide}).addresses.get("prod", ())

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.network.bigip.comparison import Spellings, edits, foreign
-from gateway.engine.network.bigip.declaration import PROXY_RULE, declaration_of
-from gateway.engine.network.bigip.icontrol import COLLECTIONS, found
+from gateway.engine.network.bigip.as3.declaration import PROXY_RULE, declaration_of
+from gateway.engine.network.bigip.device.icontrol import COLLECTIONS, found
 from gateway.engine.network.bigip.objects import declared
+from gateway.engine.network.bigip.review.comparison import Spellings, edits, foreign
 from tests.support.declarations import AS3, desired, device, environment, place
 
 NAME = "stagedoor_prod"

@@ -1,0 +1,1 @@
+"""Documents that network devices read by themselves, on the central host."""
