@@ -3,9 +3,10 @@
 The supervisor starts every role by exec and talks to it over one socketpair in lines of plain words:
 
     parent → child   settings NAME · drain · stop
-    child → parent   ready · restart
+    child → parent   ready · restart · unrecorded · recorded
 
 `drain` means: accept no more, finish what runs, then end. `stop` means: end now. The role's `run` returns to end.
+`unrecorded` means: it cannot write its audit trail and refuses everything; `recorded`: it can again.
 
 End of file on that channel means the supervisor is gone. No role may outlive it: the channel says `stop` to
 the role, and a watcher thread ends the process after :data:`ORPHAN_S`, whatever the event loop is doing.
@@ -81,13 +82,14 @@ class ParentChannel:
     as the line ``stop``.
     """
 
-    __slots__ = ("_buffer", "_loop", "_sock", "on_line")
+    __slots__ = ("_buffer", "_loop", "_recorded", "_sock", "on_line")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._sock.setblocking(False)
         self._buffer = b""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._recorded = True  # as the supervisor knows it
         self.on_line: OnLine = _ignore
 
     def start(self) -> None:
@@ -103,12 +105,18 @@ class ParentChannel:
         """This role serves: it accepts connections, its predecessor may drain."""
         self.say("ready")
 
-    def say(self, line: str) -> None:
-        """Tell the supervisor; a supervisor that is gone or does not listen is not this role's trouble."""
+    def say(self, line: str) -> bool:
+        """Tell the supervisor; one that is gone or does not listen (False) is not this role's trouble."""
         try:
             self._sock.send(line.encode() + b"\n")
         except OSError:
-            return
+            return False
+        return True
+
+    def recorded(self, can: bool) -> None:
+        """Whether this role can write its audit trail; said when it changes, and again if it was not heard."""
+        if can != self._recorded and self.say("recorded" if can else "unrecorded"):
+            self._recorded = can
 
     def watch(self) -> None:
         """Start the thread that ends this process :data:`ORPHAN_S` after the supervisor's end is closed."""

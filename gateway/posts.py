@@ -5,7 +5,8 @@ A child that ends while its post stands is followed by another, after a pause th
 change has the successor serve first: both hold the same listening sockets, so no connection waits or is lost
 between them. Roles that may not meet (``overlap`` False) change the other way round: stop, then start.
 
-Nothing here reads what a child does. It hears two words from it, ``ready`` and ``restart``.
+Nothing here reads what a child does. It hears four words from it: ``ready`` and ``restart``, and of a door
+``unrecorded`` and ``recorded``, whether its audit trail can be written.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ class Exec(NamedTuple):
 class Child:
     """One running process and the channel to it."""
 
-    def __init__(self, how: Exec, on_ready: Callable[[Child], None], on_restart: Callable[[], None]) -> None:
+    def __init__(self, how: Exec, on_change: Callable[[Child], None], on_restart: Callable[[], None]) -> None:
         self.started = time.monotonic()
         self.ready = asyncio.Event()
+        self.unrecorded = False
         self.ended = asyncio.Event()
         self.code: int | None = None
-        self._on_ready = on_ready
+        self._on_change = on_change
         self._on_restart = on_restart
         self._loop = asyncio.get_running_loop()
         self._channel, theirs = socket.socketpair()
@@ -110,7 +112,10 @@ class Child:
         for word in received.split():
             if word == b"ready" and not self.ready.is_set():
                 self.ready.set()
-                self._on_ready(self)
+                self._on_change(self)
+            elif word in (b"unrecorded", b"recorded"):
+                self.unrecorded = word == b"unrecorded"
+                self._on_change(self)
             elif word == b"restart":
                 self._on_restart()
 
@@ -146,6 +151,11 @@ class Post:
     @property
     def is_ready(self) -> bool:
         return self.current is not None and self.current.ready.is_set()
+
+    @property
+    def serves(self) -> bool:
+        """It is ready, and does not refuse everything."""
+        return self.current is not None and self.current.ready.is_set() and not self.current.unrecorded
 
     def fill(self) -> None:
         self._refill = None
@@ -184,6 +194,7 @@ class Post:
             await successor.leave("stop", STOP_S)
             return False
         predecessor, self.current = self.current, successor
+        self._on_change(self, None)
         if predecessor is not None:
             await predecessor.leave("drain", self._drain_s())
         return True
@@ -202,13 +213,13 @@ class Post:
             asyncio.get_running_loop().call_later(STOP_S, child.kill)
 
     def _start(self) -> Child:
-        child = Child(self._how(), self._ready, lambda: self._on_restart(self))
+        child = Child(self._how(), self._changed, lambda: self._on_restart(self))
         self.children.append(child)
         telemetry.log("child_started", child=self.role, child_slot=self.slot, child_pid=child.pid)
         return child
 
-    def _ready(self, child: Child) -> None:
-        self.has_served = True
+    def _changed(self, child: Child) -> None:
+        self.has_served = self.has_served or child.ready.is_set()
         if child is self.current:
             self._on_change(self, None)
 

@@ -91,6 +91,16 @@ class Catalog(NamedTuple):
     followed: tuple[Followed, ...]
 
 
+class WithheldFeed(NamedTuple):
+    """What somebody asked for and did not get. ``code`` and ``why`` are the engine's."""
+
+    vendor: str
+    device: str
+    environment: str
+    code: str
+    why: str
+
+
 class NodeStatus(NamedTuple):
     """``away``: why a role did not answer, by role."""
 
@@ -107,6 +117,7 @@ class NodeStatus(NamedTuple):
     away: Mapping[str, str]
     store_fault: str = ""  # why control cannot reach its database
     devices: tuple[DeviceStanding, ...] = ()
+    feeds: tuple[WithheldFeed, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The stable form: every key is always there."""
@@ -114,6 +125,7 @@ class NodeStatus(NamedTuple):
         plain["workers"] = [{"snapshot": each.snapshot, **each._asdict()} for each in self.workers]
         plain["issuers"] = [each._asdict() for each in self.issuers]
         plain["devices"] = [each._asdict() for each in self.devices]
+        plain["feeds"] = [each._asdict() for each in self.feeds]
         plain["catalog"] = None
         if self.catalog is not None:
             plain["catalog"] = {
@@ -138,6 +150,8 @@ class NodeStatus(NamedTuple):
         if self.catalog is not None:
             yield from _catalog_findings(self.catalog)
         yield from (finding for device in self.devices for finding in device.findings())
+        for feed in self.feeds:
+            yield f"the feed of {feed.environment} on {feed.device} is withheld: {feed.why} (`stagedoor feeds list`)"
 
     def _node_findings(self) -> Iterator[str]:
         if self.node != "up":
@@ -226,6 +240,10 @@ def _read(control: Message, engine: Message | None, away: Mapping[str, str]) -> 
         away=dict(away),
         store_fault=text_in(control, "store_fault"),
         devices=tuple(standing_of(each) for each in objects_in(engine or {}, "devices")),
+        feeds=tuple(
+            WithheldFeed(*(text_in(each, name) for name in WithheldFeed._fields))
+            for each in objects_in(engine or {}, "feeds")
+        ),
     )
 
 

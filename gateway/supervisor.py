@@ -8,7 +8,8 @@ It owns the listening sockets for its whole life, starts every role by exec, and
 
 Draining: health says so while the listeners still accept (``drain.announce``), then the doors finish what runs
 (at most ``drain.finish``), then control and engine stop. The node is `up` while at least one door serves, and
-`failing` when none does: provider, catalog or control being away is no reason to leave the pool.
+`failing` when none does, because it is away or because it cannot write its audit trail and refuses everything:
+provider, catalog or control being away is no reason to leave the pool.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Supervisor:
         )  # fmt: skip
 
     def _judge(self, post: Post, code: int | None) -> None:
-        """A post came to serve, or lost its child to ``code``: what does that make of the node?"""
+        """A post came to serve, lost its child to ``code``, or changed its mind: what does that make of the node?"""
         before = self._node.value
         if before == DRAINING or self._stop.is_set():
             return
@@ -139,18 +140,20 @@ class Supervisor:
             self._code = code
             self._stop.set()
             return
-        serving = [post.is_ready for post in self._posts if post.role == DOOR]
-        if before == STARTING and all(serving):
-            self._node.value = UP
-            self._systemd.notify("READY=1", "STATUS=up")
-            telemetry.log("up", doors=len(serving))
+        doors = [post for post in self._posts if post.role == DOOR]
+        ready, serving = sum(post.is_ready for post in doors), sum(post.serves for post in doors)
+        if before == STARTING and ready < len(doors):
+            return
+        after = UP if serving else FAILING
+        self._node.value = after
+        if before == STARTING:
+            self._systemd.notify("READY=1", f"STATUS={self._node.name}")
             self._on_up()
-        elif before == UP and not any(serving):
-            self._node.value = FAILING
-            telemetry.log("failing", level="error", why="no door serves")
-        elif before == FAILING and any(serving):
-            self._node.value = UP
-            telemetry.log("up", doors=sum(serving))
+        if after == UP and before != UP:
+            telemetry.log("up", doors=serving)
+        elif after == FAILING and before != FAILING:
+            why = "no door can write its audit trail" if ready else "no door serves"
+            telemetry.log("failing", level="error", why=why)
 
     # === planned changes ===
 

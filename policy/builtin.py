@@ -78,6 +78,8 @@ OWN_OPERATIONS: Final = (
     OwnOperation("pins", "GET", f"{API}/pins", "administrators"),
     OwnOperation("confirmPin", "PUT", f"{API}/pins", "administrators"),
     OwnOperation("removePin", "DELETE", f"{API}/pins", "administrators"),
+    OwnOperation("devices", "GET", f"{API}/devices", "administrators"),
+    OwnOperation("device", "GET", f"{API}/devices/{{device}}/{{environment}}", "administrators"),
     SYNC,
 )
 # What people come through who are nobody yet, and what their identity providers call.
@@ -90,12 +92,18 @@ SIGN_IN: Final = (
 )
 STATIC: Final = "GET /.stagedoor/static/{name}"  # of the pages; everybody may look
 COMMAND_LINE: Final = "GET /.stagedoor/command-line.json"  # what `stagedoor login` has to know, before anybody is known
+FEEDS: Final = "/.stagedoor/feeds"  # of network devices; who reads one is judged by where it asks from
+FEED_OPERATIONS: Final = tuple(f"{method} {FEEDS}/**" for method in ("GET", "DELETE", "PATCH", "POST", "PUT"))
 PORTAL: Final = (
     "GET /portal",
     "GET /portal/services",
     "GET /portal/services/{scope}/{name}",
     "GET /portal/sessions",
     "POST /portal/sessions/end",
+)
+DEVICE_PAGES: Final = (  # for administrators
+    "GET /portal/devices",
+    "GET /portal/devices/{device}/{environment}",
 )
 START: Final = "GET /"
 
@@ -112,9 +120,10 @@ class Builtin:
     upstream: str = "unix:control"
 
 
-def with_own_operations(builtin: Builtin, *, signed_sync: bool) -> Builtin:
+def with_own_operations(builtin: Builtin, *, signed_sync: bool, feeds: bool = False) -> Builtin:
     """The same with the API's operations. ``signed_sync``: whoever signs a hint with the configured secret may send it
-    without being anybody; the signature is then looked at where the hint is answered."""
+    without being anybody; the signature is then looked at where the hint is answered. ``feeds``: devices read them, who
+    are nobody either; all methods are let through to where their addresses are looked at, and refused there."""
     of = {
         audience: tuple(each.text for each in OWN_OPERATIONS if each.audience == audience)
         for audience in ("signed_in", "administrators")
@@ -122,9 +131,10 @@ def with_own_operations(builtin: Builtin, *, signed_sync: bool) -> Builtin:
     start = () if START in builtin.public else (START,)
     return replace(
         builtin,
-        public=(*builtin.public, STATIC, COMMAND_LINE, *SIGN_IN, *((SYNC.text,) if signed_sync else ())),
+        public=(*builtin.public, STATIC, COMMAND_LINE, *SIGN_IN, *((SYNC.text,) if signed_sync else ()),
+                *(FEED_OPERATIONS if feeds else ())),
         signed_in=(*builtin.signed_in, *start, *PORTAL, *of["signed_in"]),
-        administration=(*builtin.administration, *of["administrators"]),
+        administration=(*builtin.administration, *DEVICE_PAGES, *of["administrators"]),
     )
 
 

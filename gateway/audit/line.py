@@ -149,6 +149,11 @@ def number(value: int) -> bytes:
     return _SMALL[value] if 0 <= value < SMALL else b"%d" % value
 
 
+def behind(line: bytes, hop: str) -> bytes:
+    """The line of a request whose connection a PROXY header named the peer of; ``hop`` sent that header."""
+    return b'%b,"hop":"%b"}\n' % (line[:-2], text(hop))
+
+
 def of_tunnel(line: bytes, tunnel: str) -> bytes:
     """The line as one of a tunnel's two records."""
     return b'%b,"tunnel":"%b"}\n' % (line[:-2], text(tunnel))

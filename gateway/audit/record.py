@@ -41,7 +41,7 @@ class Record(NamedTuple):
     operation: str
     exposure: str
     snapshot: str  # "base.seq"
-    peer: str  # address of the connection
+    peer: str  # address of the connection, or the one that its PROXY header names
     client: str  # address behind trusted peers
     upstream: str
     status: int
@@ -49,6 +49,7 @@ class Record(NamedTuple):
     bytes_out: int
     duration_us: int
     trace: str
+    hop: str = ""  # who sent the PROXY header that names `peer`; the line has no such field else
     tunnel: str = ""  # of a tunnel's two records alone: `opened`, then who ended it; the line has no such field else
 
 
@@ -60,8 +61,9 @@ def numbered(line: bytes, seq: int) -> bytes:
 def line_of(record: Record) -> bytes:
     """The record as a line that still lacks its number. Plain and slow: it defines what `gateway.audit.line` makes."""
     fields = record._asdict()
-    if not record.tunnel:
-        del fields["tunnel"]
+    for rare in ("hop", "tunnel"):
+        if not fields[rare]:
+            del fields[rare]
     return _line({"time": timestamp(fields.pop("time_ms")), **fields})
 
 

@@ -20,6 +20,8 @@ from gateway import counters, telemetry
 from gateway.control.device_gauges import device_gauges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from prometheus_client.metrics_core import Metric
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -63,6 +65,7 @@ class AdminView(NamedTuple):
     version: Callable[[], dict[str, Any]]
     catalogs: Callable[[], list[CatalogState]] = list
     devices: Callable[[], list[dict[str, Any]]] = list
+    feeds: Callable[[], Iterable[Metric]] = tuple
 
 
 def make_app(view: AdminView, merged: counters.Merged) -> web.Application:
@@ -124,6 +127,7 @@ class _ControlGauges(Collector):
         yield from (age, count, up)
         yield from _catalog_gauges(self._view.catalogs())
         yield from device_gauges(self._view.devices())
+        yield from self._view.feeds()
 
 
 def _catalog_gauges(catalogs: list[CatalogState]) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import telemetry
+from gateway.control.heard import NOTHING_HEARD, Heard
 from gateway.control.introspection import NONE, Answer
 from gateway.control.overlay import LARGEST, Overlay
 from gateway.control.sightings import Sightings
@@ -74,6 +75,7 @@ class Doors:
         self._errands: set[asyncio.Task[None]] = set()
         self.overlay = Overlay(folder, self._announce)
         self.sightings = Sightings(folder, time.time)
+        self.heard_of_devices = NOTHING_HEARD  # kept while the engine is away
 
     async def start(self) -> None:
         await self._server.start()
@@ -138,7 +140,7 @@ class Doors:
                 self._ask_about(link, follower, message)
             case "stats" if follower is not None and follower.role == "door":
                 self._count(follower, message)
-            case "sessions" | "redeem" | "sign_out" if follower is not None and follower.role == "door":
+            case "sessions" | "found" | "redeem" | "sign_out" if follower is not None and follower.role == "door":
                 if self._about_sessions is not None:
                     self._about_sessions(link.send, message)
             case "sightings" if follower is not None and follower.role == "door":
@@ -150,6 +152,7 @@ class Doors:
             case "catalogs" if follower is not None and follower.role == "engine":
                 follower.catalogs = _objects(message, "catalogs")
                 follower.devices = _objects(message, "devices")
+                self.heard_of_devices = Heard(follower.devices, time.time())
             case unknown:
                 telemetry.log("message_ignored", level="warning", type=unknown, peer_pid=link.peer.pid)
 

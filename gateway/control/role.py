@@ -26,6 +26,7 @@ from gateway.control.acts import Acts
 from gateway.control.api.assembly import Central
 from gateway.control.cuts import Cuts
 from gateway.control.doors import Doors
+from gateway.control.feeds.gauges import feed_gauges
 from gateway.control.fetch import Fetched, Jwk, client_session, fetch_keys
 from gateway.control.introspection import NONE, Answer, Introspector
 from gateway.control.keys import IssuerKeys
@@ -84,7 +85,9 @@ class Control:
         self._session = session
         self._settings = ctx.settings
         self._merged = Merged()
-        self._central = Central(ctx.settings, ctx.state_folder, _own_version())
+        self._central = Central(
+            ctx.settings, ctx.state_folder, _own_version(), lambda: self._doors.heard_of_devices
+        )  # fmt: skip
         self._store = store
         self._doors = Doors(
             ctx.state_folder, self._merged, self._want_key, self._introspect, self._status, self._greeting,
@@ -204,7 +207,7 @@ class Control:
     async def _start_admin(self) -> None:
         view = admin.AdminView(
             self._checks, self._issuers, lambda: self._doors.overlay.seq, lambda: self._doors.live_seq, self._version,
-            self._catalogs, lambda: self._doors.devices,
+            self._catalogs, lambda: self._doors.devices, lambda: feed_gauges(self._central.feeds),
         )  # fmt: skip
         self._admin = web.AppRunner(admin.make_app(view, self._merged), access_log=None, shutdown_timeout=1.0)
         await self._admin.setup()

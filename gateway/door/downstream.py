@@ -153,9 +153,21 @@ class Downstream:
     def eof_received(self) -> bool:
         """A client that ends its side while an answer is due has gone: the upstream is cancelled.
 
-        FIN does not say whether the client still reads; nginx and Envoy read it the same way.
+        FIN does not say whether the client still reads; nginx and Envoy read it the same way. Among others its end
+        waits for its client's turn, because hundreds may leave in one moment. TLS ends by itself.
         """
-        return False
+        share = self.share
+        if not share.turns.crowded or share.connections == 1 or not self.transport.can_write_eof():
+            return False
+        self.deaf = True
+        self.hold(HOLD_END)
+        share.line_up(self._leave, self.who())
+        return True
+
+    def _leave(self) -> None:
+        self.share.use_up()  # its end is worked off in the next turn of the loop
+        if not self.transport.is_closing():
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered: the upstream waits, and so do later requests."""
@@ -208,8 +220,7 @@ class Downstream:
     def read(self, data: bytes) -> None:
         self.turn = self.least_turn
         if len(data) >= FULL_READ:
-            self.hold(HOLD_TURN)
-            self.share.line_up(self._read_on, self.who())
+            self._await_turn()
         while data:  # once, but for what follows a counted body or an ignored upgrade, and for much at once
             if self.raw_left:
                 data = raw_body(self, data)
@@ -259,6 +270,8 @@ class Downstream:
                 lines.hold_body(self.receiving.chunked)
                 if len(self.fields) > self.listening.limits.fields:
                     unreadable(self, "request_head_too_large", TOO_MANY_TRAILERS)
+                elif self.lingering >= 0:
+                    pass  # refused by now: what else comes of it is dropped
                 elif self.receiving.body_left >= RAW_BODY_BYTES:
                     self.raw_left = self.receiving.body_left
                 elif self.receiving is not receiving or receiving.bytes_in > body_bytes:
@@ -454,7 +467,7 @@ class Downstream:
     def _later(self) -> None:
         self.advancing = True
         self.hold(HOLD_PIPELINE)
-        self.share.line_up(self._next_turn, self.who())
+        self.share.line_up(self._next_turn, self.who(), self.in_head)
 
     def who(self) -> str:
         """For whom it works now, or did last; "" = nobody who is known."""
@@ -475,6 +488,12 @@ class Downstream:
             self.read(aside)
         if not self.queue and not self.aside:
             self.release(HOLD_PIPELINE)
+
+    def _await_turn(self) -> None:
+        """Read no more before it is this client's turn."""
+        if not self.holds & HOLD_TURN:
+            self.hold(HOLD_TURN)
+            self.share.line_up(self._read_on, self.who())
 
     def _read_on(self) -> None:
         self.share.use_up()
@@ -508,7 +527,9 @@ class Downstream:
         self.raw_left = 0
         self.lingering = LINGER_BYTES
         self.deadline_s = self.door.tick_s + (self.door.timeouts.idle_s if self.write_paused else LINGER_S)
-        self.release(self.holds & ~HOLD_PACE)  # who asks too much is not even read that fast
+        if self.share.turns.crowded:
+            self._await_turn()
+        self.release(self.holds & ~(HOLD_PACE | HOLD_TURN))  # who asks too much is not even read that fast
         if transport.can_write_eof():
             transport.write_eof()
 
@@ -519,6 +540,8 @@ class Downstream:
         self.lingering = max(self.lingering - dropped, 0)
         if not self.lingering:
             self.hold(HOLD_END)  # a reset now could take the answer from a client that is still writing
+        elif self.share.turns.crowded:
+            self._await_turn()
 
     def cut(self) -> None:
         """End with a reset: the client must never take half an answer for a whole one."""

@@ -62,6 +62,7 @@ class Following:
 
     def each_second(self) -> None:
         self._under_way.look_again()
+        self.door.sessions.people.tell()
         self.send_counters()
 
     def send_counters(self) -> None:

@@ -108,7 +108,8 @@ class Introductions:
             return
         self._let_go(awaited)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        peer = listening.peer_at(said.client) if said.client else peer
+        if said.client:
+            peer = listening.peer_at(said.client)._replace(hop=peer.address)
         listening.welcome(sock, peer._replace(trusted=False) if said.unknown else peer)
 
     def _let_go(self, awaited: Awaited) -> None:

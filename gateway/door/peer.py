@@ -20,3 +20,4 @@ class Peer(NamedTuple):
     forwarded: bytes  # the X-Forwarded-* lines of a peer whose own are not read
     network: str  # by which its connections are counted
     certificate: ClientCertificate | None = None  # on a `direct` listener, where the peer is the client
+    hop: str = ""  # the load balancer's own address, where its PROXY header named the peer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, snapshot_piece, way_piece
+from gateway.audit.line import asked_piece, behind, decided_piece, line, of_tunnel, snapshot_piece, way_piece
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
@@ -18,6 +18,7 @@ def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
     head = exchange.head
     permit = exchange.permit
     endpoint = exchange.endpoint
+    peer = exchange.client.peer
     if permit is not None and endpoint is not None:
         repeated = exchange.route.repeated
         asked = repeated.asked(exchange.method, head.host)
@@ -35,13 +36,15 @@ def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
         head.target.path,
         decided,
         snapshot_piece(exchange.version),
-        way_piece(exchange.client.peer.address, exchange.client_address, url),
+        way_piece(peer.address, exchange.client_address, url),
         exchange.status,
         exchange.bytes_in,
         exchange.bytes_out,
         spent_us,
         head.traceparent[3:35],
     )
+    if peer.hop:
+        record = behind(record, peer.hop)
     return of_tunnel(record, "opened") if exchange.status == SWITCHED else record
 
 

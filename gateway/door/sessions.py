@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, final
 from gateway.config import Settings
 from gateway.counters import SESSION_CACHE_HITS
 from gateway.door.callers import Caller
+from gateway.door.found_people import FoundPeople
 from gateway.door.held_facts import OVER, UNAVAILABLE, Gone, HeldFacts, Wanted, claims_in, lasting, said_in, sid_of
 from gateway.errors import Refused
 from gateway.identity.claims import read_claims
@@ -58,6 +59,7 @@ class Sessions:
         self.door = door
         self.keys = SessionKeys(())
         self.facts = HeldFacts(door)
+        self.people = FoundPeople(door)
         self._at_hand: OrderedDict[bytes, Place] = OrderedDict()  # by the digest of host and cookie
         self.configure(door.settings)
 
@@ -93,8 +95,11 @@ class Sessions:
         caller = place.caller
         if caller.people_version != snapshot.table.people_version:
             assert caller.verified is not None
+            before = caller.principal.ref
             principal = principal_of(caller.verified, self._issuers[caller.verified.issuer], snapshot.table)
             caller.become(principal, snapshot.table.people_version)
+            if principal.ref != before:
+                self.people.found(place.sid, principal.ref)
         if snapshot.not_before and caller.is_cut(snapshot.not_before):
             return OVER
         if self._ends:
@@ -128,7 +133,7 @@ class Sessions:
             if cookie is None:
                 return OVER
             sid, until = sid_of(cookie.sid), cookie.until
-        known = self.facts.known(sid, now, place.caller.principal.ref if place is not None else "")
+        known = self.facts.known(sid, now, ref_under(snapshot, place.caller) if place is not None else "")
         if not isinstance(known, bytes):
             return known
         if now >= until:
@@ -138,6 +143,7 @@ class Sessions:
             if not isinstance(caller, Caller):
                 return caller
             place = Place(sid, until, caller)
+            self.people.found(sid, caller.principal.ref)
             if len(self._at_hand) >= MOST_AT_HAND:
                 self._at_hand.popitem(last=False)
             self._at_hand[digest] = place
@@ -173,7 +179,7 @@ class Sessions:
     def again(self, caller: Caller, environment: str, snapshot: Snapshot) -> Caller | str:
         """Who the session of an open tunnel is now, or why it shows nobody. The tunnel counts as a use of it."""
         sid, now = sid_of(caller.session), self.door.now
-        known = self.facts.known(sid, now, caller.principal.ref)
+        known = self.facts.known(sid, now, ref_under(snapshot, caller))
         if isinstance(known, Wanted):
             return "session_unavailable" if self.facts.is_missed(sid, now) else caller
         if isinstance(known, Gone):
@@ -181,12 +187,20 @@ class Sessions:
         found = self._caller_of(sid, known, snapshot, now)
         if not isinstance(found, Caller):
             return found.code if isinstance(found, Refused) else "session_ended"
+        if found.principal.ref != caller.principal.ref:
+            self.people.found(sid, found.principal.ref)
         said = lasting(known)
         found.until, found.issued_at = min(caller.until, said.until), said.signed_in
         ends = self._ends.get(environment)
         if ends is not None and (now - said.signed_in >= ends[1] or said.rest >= ends[0]):
             return "session_ended"
         return "session_ended" if snapshot.not_before and found.is_cut(snapshot.not_before) else found
+
+
+def ref_under(snapshot: Snapshot, caller: Caller) -> str:
+    """The User that this snapshot's catalog finds the caller to be; "" while only an older one was asked. Whose User it
+    was there may be somebody else's by now."""
+    return caller.principal.ref if caller.people_version == snapshot.table.people_version else ""
 
 
 def _renew(place: Place, known: bytes, now: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.audit.line import asked_piece, decided_piece, line, of_tunnel, snapshot_piece, way_piece
+from gateway.audit.line import asked_piece, behind, decided_piece, line, of_tunnel, snapshot_piece, way_piece
 from gateway.door.callers import Caller
 from gateway.door.client_certificates import certificate_of, circumstances
 from gateway.door.pool import is_shut, service_of, upgrades_of
@@ -155,4 +155,6 @@ class Standing:
             self.time_ms, self.request_id, self.who, asked, self.target.path, decided, snapshot, self.way, STATUS,
             bytes_in, bytes_out, spent_us, self.trace,
         )  # fmt: skip
+        if self.peer.hop:
+            record = behind(record, self.peer.hop)
         return of_tunnel(record, ended_by)

@@ -5,7 +5,8 @@ every one of another client's. Here a client is an address (of IPv6 a network), 
 which brings other people's. The work that its connections bring is timed. Once they have used up a slice, what comes
 next waits in a line of its own, from which every turn of the loop takes one slice more: nobody else waits for more
 than a slice of each client, and what nobody else wants is still all its own. Within a line, those who are known take
-turns, too: behind one address there may be many.
+turns, too: behind one address there may be many. A head that was begun is read to its end before another one: hundreds
+of half-read ones would hold thousands of objects, all of which a collection walks through in one turn.
 
 While only one client is connected nothing is timed, and neither is a single connection that brings little at once: it
 has no more than its turn anyway.
@@ -66,8 +67,9 @@ class Share:
         """Whether the work that is being done should go on in a later turn."""
         return self.began_ns > 0 and perf_counter_ns() - self.began_ns >= SLICE_NS
 
-    def line_up(self, work: Callable[[], None], who: str) -> None:
-        """Have ``work`` done in one of the next turns of the loop. ``who``: for whom, as far as that is known."""
+    def line_up(self, work: Callable[[], None], who: str, begun: bool = False) -> None:
+        """Have ``work`` done in one of the next turns of the loop. ``who``: for whom, as far as that is known.
+        ``begun``: it goes on with what is half done, and comes before what else waits for them."""
         lines = self.lines
         if not lines and not self.turns.crowded:
             self.turns.loop.call_soon(work)
@@ -77,7 +79,10 @@ class Share:
         line = lines.get(who)
         if line is None:
             line = lines[who] = deque()
-        line.append(work)
+        if begun:
+            line.appendleft(work)
+        else:
+            line.append(work)
         self._call_turn()
 
     def use_up(self) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.door.faults import body_broken
 from gateway.door.held_facts import Gone, Wanted, sid_of
 from gateway.door.pool import OWN_SERVICE, is_shut
+from gateway.door.sessions import ref_under
 from policy.reasons import DENIED
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class UnderWay:
         if door.now >= door.sessions.end_of(caller, match.exposure.environment):
             return "session_ended"
         sid, facts = sid_of(caller.session), door.sessions.facts
-        known = facts.known(sid, door.now, caller.principal.ref)
+        known = facts.known(sid, door.now, ref_under(snapshot, caller))
         if isinstance(known, Wanted):
             return "session_unavailable" if facts.is_missed(sid, door.now) else ""
         return "session_ended" if isinstance(known, Gone) else ""

@@ -11,6 +11,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.door.client_certificates import certificate_of
 from gateway.identity.assertion import FIELD, Assertion, Request, SharedKey, Shown, audiences_of, sealed
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def vouched(exchange: Exchange) -> bytes:
         exchange.request_id.decode("latin-1"),
     )  # fmt: skip
     audiences = audiences_of(head.bearer) if shown == "token" else ()
-    assertion = Assertion(caller.principal, shown, audiences, request, caller.session)
+    certificate = certificate_of(exchange.client, head)
+    names = certificate.names if certificate is not None else ()
+    assertion = Assertion(
+        caller.principal, shown, audiences, request, caller.session, exchange.client_address, names
+    )  # fmt: skip
     return _NAME + sealed(assertion, match.exposure.service, key, door.now) + b"\r\n"
 
 

@@ -5,9 +5,8 @@ control's overlays, swap one reference. End: once the node announces it, answer 
 accepting, let running exchanges finish, leave. Nothing here is on a request's way but the values it reads (`snapshot`,
 `tick_s`, `now`, `values`).
 
-One timer, the tick, does everything periodic: the clock that requests read, the sweep over deadlines (a
-sixteenth of the connections each time), pool and cache upkeep, counters to control, and the lag gauge, which is
-how late the tick itself came.
+One timer, the tick, does everything periodic: the clock that requests read, the sweep over deadlines (a sixteenth of
+the connections each time), pool and cache upkeep, counters to control, and the lag gauge: how late it came itself.
 
 The clock: ``now`` is ``max(last, wall)``, so a step back revives nothing; deadlines run on the loop's monotonic
 clock.
@@ -135,6 +134,7 @@ class Door:
         for listening in self._listening:
             listening.start(self.ctx.sockets[listening.listener.name])
         settle()
+        parent.recorded(not self.audit.failed)
         parent.ready()
         telemetry.log("door_ready", slot=self.ctx.slot, base=self.snapshot.base, pid=os.getpid())
         await self._stopped.wait()
@@ -293,6 +293,7 @@ class Door:
         values[counters.DESCRIPTORS_OPEN] = self.room.own + self._clients + values[counters.UPSTREAM_OPEN]
         values[counters.AUDIT_QUEUED] = self.audit.queued
         values[counters.AUDIT_FAILED] = int(self.audit.failed)
+        self.ctx.parent.recorded(not self.audit.failed)
         self.following.each_second()
 
     def _ask_control(self, message: dict[str, object]) -> bool:

@@ -94,13 +94,16 @@ class Request(NamedTuple):
 @final
 class Assertion(NamedTuple):
     """Who is asking, and how they showed it. ``audiences`` are those of their token, none where none is known;
-    ``session`` is the id of the session by which they showed it, "" for anything else."""
+    ``session`` is the id of the session by which they showed it, "" for anything else. ``client`` is the address that
+    the door took the request to come from, ``certificate`` the names in the client's certificate that it verified."""
 
     principal: Principal
     shown: Shown
     audiences: tuple[str, ...]
     request: Request
     session: str = ""
+    client: str = ""
+    certificate: tuple[str, ...] = ()
 
 
 @final
@@ -142,7 +145,10 @@ def opened(text: bytes, audience: str, key: Verifier, request: Request, now: int
         return Unproved("it does not say who is asking")
     if bool(session) is not (shown == "session"):
         return Unproved("it does not say which session shows who is asking")
-    return Assertion(principal, shown, audiences, request, session)
+    client, certificate = claims.get("client", ""), _texts(claims.get("certificate", []))
+    if not isinstance(client, str) or certificate is None:
+        return Unproved("it does not say where the request comes from")
+    return Assertion(principal, shown, audiences, request, session, client, certificate)
 
 
 def audiences_of(token: bytes) -> tuple[str, ...]:
@@ -178,6 +184,8 @@ def _claims_of(assertion: Assertion) -> Mapping[str, object]:
         "shown": assertion.shown,
         "token_aud": assertion.audiences,
         "session": assertion.session,
+        "client": assertion.client,
+        "certificate": assertion.certificate,
         "who": _said_of(assertion.principal),
     }
 

@@ -439,6 +439,7 @@ def test_a_body_is_signed_and_bounded_as_it_was_sent(central: CentralNode, codin
     until(lambda: central.ask("catalog/sync", None, method="POST", body=body, headers=headers).status == 202, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", [b"", b"Webhook-Signature: v1,x\r\n"], ids=["unsigned", "signed"])
 def test_slow_bodies_of_strangers_keep_nobody_from_an_answer(central: CentralNode, signature: bytes) -> None:
     """They would take every connection that the door has to control, and hold it."""
@@ -637,6 +638,7 @@ def test_a_control_that_was_started_again_is_met_by_the_doors(central: CentralNo
     until(lambda: central.ask("explain", "olga", LEDGER).status == 200, 10)
 
 
+@pytest.mark.slow
 def test_while_the_engine_is_away_owners_are_strangers_and_administrators_are_not(central: CentralNode) -> None:
     engine = central.node.children("engine")[0]
     os.kill(engine, signal.SIGSTOP)

@@ -25,13 +25,13 @@ from aiohttp.test_utils import TestServer
 from gateway import config
 from gateway.config_sources import Backstage, ClientCredentials
 from gateway.doctor import catalogs as doctor
-from gateway.doctor.names import Names
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.backstage import BackstageSource
 from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault
 from gateway.engine.sources.entities import Entity
 from gateway.lab.provider import AUDIENCE, Provider, client_secret
 from gateway.lab.signing import SigningKeys
+from gateway.look_ups import Names
 from policy.facts import Principal, Refusal, Source
 from tests.support.catalogs import PREFIX, api, entity, environments, openapi, people, pull, service
 from tests.support.real_backstage import BLIND, READ, RealBackstage, complete, why_not

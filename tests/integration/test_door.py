@@ -551,7 +551,11 @@ def test_a_peer_that_a_reload_no_longer_trusts_is_not_believed(door: RunningDoor
 # === faults of our own ===
 
 
-def test_nothing_is_permitted_while_the_audit_trail_cannot_be_written(door: RunningDoor, upstream: Upstream) -> None:
+def test_nothing_is_permitted_while_the_audit_trail_cannot_be_written(
+    door: RunningDoor, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer tries the disk again by itself: here no try goes well."""
+    monkeypatch.setattr(door.door.audit, "_recover", lambda: False)
     door.door.audit.failed = True
     with Client(door.port) as client:
         got = client.send(request()).answer()
@@ -560,6 +564,7 @@ def test_nothing_is_permitted_while_the_audit_trail_cannot_be_written(door: Runn
     door.door.audit.failed = False
 
 
+@pytest.mark.slow
 def test_before_the_first_base_everything_is_503(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with running_door(state, publish=lambda folder: None, settings=settings_for(state)) as door, Client(

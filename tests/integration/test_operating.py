@@ -114,6 +114,7 @@ def test_the_doctor_knows_the_running_nodes_addresses_and_limits_as_its_own(node
 # === accept-losses ===
 
 
+@pytest.mark.slow
 def test_losses_are_held_shown_and_let_go_by_the_command_that_the_message_names(tmp_path: Path) -> None:
     with whole_node(tmp_path, workers=1) as node:
         state = node.folder / "state"

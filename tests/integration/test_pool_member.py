@@ -490,6 +490,7 @@ def test_a_request_under_way_when_a_node_leaves_is_finished(tmp_path: Path, rest
         slow.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_a_reader_who_takes_his_time_gets_the_whole_answer_of_a_node_that_leaves(
     tmp_path: Path, answering: Upstream, version: str

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.door import until
 from tests.support.whole_node import ACCESS, CATALOG, WholeNode, whole_node
 from tests.support.wire import Client
@@ -33,6 +35,7 @@ def told(node: WholeNode) -> list[str]:
     return [each for each in asked(node, "status")["catalog"]["faults"] if "never: user:joe" in each]
 
 
+@pytest.mark.slow
 def test_what_breaks_an_invariant_is_held_at_the_door_while_all_else_is_in_force(tmp_path: Path) -> None:
     with whole_node(tmp_path, workers=1) as node:  # of two, one may follow a moment later
         node.publish("owners")

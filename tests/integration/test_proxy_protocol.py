@@ -22,6 +22,7 @@ from gateway.http1.proxy_header import Introduction, introduction
 from tests.integration.conftest import request
 from tests.support.client_authority import SERVER_AUTH, ClientAuthority, client_context, dns
 from tests.support.door import UNHURRIED, RunningDoor, running_door, settings_for, until
+from tests.support.examples import examples
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import Upstream
 from tests.support.wire import Client
@@ -139,6 +140,27 @@ def test_each_connection_has_its_own_client_in_the_trail_too(proxied: RunningDoo
     assert clients == [(f"203.0.113.{number}", f"203.0.113.{number}") for number in range(3)]
 
 
+@pytest.mark.parametrize(
+    ("header", "peer", "hop"),
+    [
+        (V1, "203.0.113.9", "127.0.0.1"),
+        (v2(0x21, 0x11, tcp4("198.51.100.7")), "198.51.100.7", "127.0.0.1"),  # another proxy's
+        (v2(0x20, 0x00, b""), "127.0.0.1", None),  # the load balancer speaks for itself
+        (b"PROXY UNKNOWN\r\n", "127.0.0.1", None),
+    ],
+)
+def test_the_record_says_which_load_balancer_named_the_client(
+    proxied: RunningDoor, golden_upstream: Upstream, header: bytes, peer: str, hop: str | None
+) -> None:
+    """Of several in front of a node it is the one through which the request came."""
+    path = f"/{next(PATHS)}"
+    with Client(proxied.port, 20) as client:
+        assert client.send(header + request(path)).answer().status == 200
+    until(lambda: any(each["path"] == path for each in proxied.records(1)))
+    (record,) = [each for each in proxied.records(1) if each["path"] == path]
+    assert (record["peer"], record.get("hop")) == (peer, hop)
+
+
 def test_fields_behind_a_header_are_the_clients_own_and_count_for_nothing(
     proxied: RunningDoor, golden_upstream: Upstream
 ) -> None:
@@ -158,7 +180,7 @@ HEADERS = st.sampled_from([header for header in WHOLE if len(header) < 1000])
 CUTS = st.lists(st.integers(0, 2000), max_size=4)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=list(HealthCheck))
 @given(header=HEADERS, cuts=CUTS, tlv=st.binary(max_size=40))
 def test_whatever_the_packets_the_request_begins_behind_the_header(
     proxied: RunningDoor, golden_upstream: Upstream, header: bytes, cuts: list[int], tlv: bytes
@@ -173,7 +195,7 @@ NOISE = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     header=st.sampled_from([each for each in (*WHOLE, *REFUSED) if len(each) < 1000]), noise=NOISE,
     at=st.integers(0, 400), over=st.integers(0, 3), cuts=CUTS,

@@ -20,7 +20,7 @@ from tests.support.door_sessions import (
     session_id,
     session_settings,
 )
-from tests.support.small_catalog import publish, service, small_catalog
+from tests.support.small_catalog import publish, service, small_catalog, with_janet_for_jane
 from tests.support.switching import SWITCHING, UPGRADE, Side, SwitchingService
 from tests.support.wire import Client
 
@@ -156,8 +156,13 @@ def test_a_cut_ends_the_tunnels_of_tokens_issued_before_it(world: SessionWorld, 
 
 
 def test_at_its_end_a_session_takes_its_tunnels_with_it(world: SessionWorld, switching: SwitchingService) -> None:
-    world.control.put(facts(until=int(time.time()) + 2))
-    here, _ = opened(world, switching)
+    ends = int(time.time()) + 600
+    world.control.put(facts(until=ends))
+    here, there = opened(world, switching)
+    world.door.skip_to(ends - 60)
+    there.send(b"on")
+    assert here.read(2) == b"on"
+    world.door.skip_to(ends)
     assert here.was_reset()
     assert world.door.records(2)[-1]["reason"] == "session_ended"
 
@@ -171,6 +176,20 @@ def test_losing_a_right_ends_a_tunnel_and_keeping_it_does_not(world: SessionWorl
     assert lost.was_reset()
     there.send(b"on")
     assert kept.read(2) == b"on"
+
+
+def test_whose_open_tunnel_becomes_another_user_s_is_told_without_a_request(
+    world: SessionWorld, switching: SwitchingService
+) -> None:
+    """On it hangs whose account a User is."""
+    world.control.put(facts())
+    here, there = opened(world, switching)
+    publish(world.door.state, with_janet_for_jane(catalog(switching.url)))
+    world.door.follow_base()
+    until(lambda: len(world.control.found) > 1)
+    assert world.control.found == [[session_id(), "user:default/jane"], [session_id(), "user:default/janet"]]
+    there.send(b"on")
+    assert here.read(2) == b"on"
 
 
 def test_a_tunnel_is_a_use_of_its_session_and_outlives_a_moment_without_control(

@@ -81,6 +81,7 @@ def killed_writer(place: Place, life: int, after: int) -> list[list[str]]:
     return [line.split(" ", 1) for line in said.decode().splitlines()[1:]]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_and_nothing_is_half(place: Place) -> None:
     random = Random(4)  # where in a write a kill falls differs from run to run all the same

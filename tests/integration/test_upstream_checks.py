@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from gateway import counters
 from tests.integration.test_upstream_balance import ECHO, ask, count, door_before
 from tests.support.door import RunningDoor, until
@@ -67,6 +69,7 @@ def test_a_reload_forgets_nothing_of_it(tmp_path: Path, upstream: Upstream, seco
         assert asked(second) == 0
 
 
+@pytest.mark.slow
 def test_a_whole_node_checks_what_its_operator_wants_and_outlives_a_hanging_engine(tmp_path: Path) -> None:
     with whole_node(tmp_path) as node:
         sick = True

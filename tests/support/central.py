@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,14 +186,20 @@ def _configured(settings: str) -> str:
     return settings + f"central_host: {HOST}\nadministrators: [group:default/platform, pipeline-id]\n"
 
 
+def said_on(connection: http.client.HTTPConnection, method: str, target: str, headers: Mapping[str, str]) -> Reply:
+    """One request without a body on a connection of one's own, which ends after it."""
+    return _said(connection, method, target, None, headers)
+
+
 @contextmanager
-def central_node(folder: Path, *, workers: int = 1) -> Iterator[CentralNode]:
+def central_node(folder: Path, *, workers: int = 1, configure: Callable[[str], str] = str) -> Iterator[CentralNode]:
+    """``configure``: what a test makes of the settings."""
     (folder / "more").mkdir()
     (folder / "more" / "all.yaml").write_text(CATALOG)
     secret = folder / "sync.secret"
     secret.touch(0o600)
     secret.write_text(SECRET + "\n")
-    with whole_node(folder, workers=workers, configure=_configured) as node:
+    with whole_node(folder, workers=workers, configure=lambda said: configure(_configured(said))) as node:
         (folder / "access.yaml").write_text(ACCESS)
         central = CentralNode(node)
         asked = {"method": "GET", "url": "https://echo.test/"}

@@ -21,8 +21,8 @@ import pytest
 
 from gateway.config_devices import Bigip, BigipEnvironment
 from gateway.documents import read_text
-from gateway.engine.network.bigip.assignment import Assignment
-from gateway.engine.network.bigip.declaration import declaration_of
+from gateway.engine.network.bigip.as3.assignment import Assignment
+from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.desired import Desired, Place
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bigip"

@@ -94,6 +94,7 @@ class Control:
         self.asked: list[dict[str, Any]] = []
         self.seen: list[dict[str, Any]] = []  # entries of who came
         self.words: dict[str, tuple[str, int]] = {}  # of issuers about tokens: the answer, and how long it counts
+        self.word_ends = 0  # until when the last one counts, as the door was told
         self.server = LinkServer(path, self._said, lambda link: None)
         thread.wait(self.server.start())
 
@@ -137,8 +138,9 @@ class Control:
             self.asked.append(message)
             if self.answers:
                 answer, counts_s = self.words.get(message["token"], ("", 0))
-                until = int(time.time()) + counts_s
-                link.send({"t": "introspected", "id": message["id"], "answer": answer, "until": until})
+                self.word_ends = int(time.time()) + counts_s
+                told = {"t": "introspected", "id": message["id"], "answer": answer, "until": self.word_ends}
+                link.send(told)
 
 
 def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> None:
@@ -194,6 +196,14 @@ class RunningDoor:
         message = {"t": "base", "base": manifest.base, "full": True}
         self.thread.call(lambda: self.door.following.from_engine(message))
         until(lambda: self.door.snapshot.base == manifest.base)
+
+    def skip_to(self, now: int) -> None:
+        """Its clock, which never steps back, says at least this from now on (epoch seconds)."""
+
+        def skip() -> None:
+            self.door.now = max(self.door.now, now)
+
+        self.thread.call(skip)
 
     def tell(self, line: str) -> None:
         self.parent.sendall(line.encode() + b"\n")

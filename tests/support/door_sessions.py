@@ -72,6 +72,7 @@ class SessionControl(Control):
         self.sessions: dict[str, SessionFacts] = {}
         self.codes: dict[str, tuple[str, str, str, str]] = {}  # code → host, proof, cookie, target
         self.wanted_sessions: list[dict[str, Any]] = []
+        self.found: list[list[str]] = []  # sessions and whom the door found them to be, as it told them
         self.redeemed: list[dict[str, Any]] = []
         self.signed_out: list[dict[str, Any]] = []
         self.to = "https://idp.test/end?id_token_hint=x&state=y"
@@ -101,6 +102,8 @@ class SessionControl(Control):
                 unknown = [SessionFacts(sid, "unknown") for sid in message["want"] if sid not in self.sessions]
                 known = [self.sessions[sid] for sid in message["want"] if sid in self.sessions]
                 link.send({"t": "sessions", "facts": [facts_message(each) for each in known + unknown]})
+        elif kind == "found":
+            self.found += message["people"]
         elif kind == "redeem":
             self.redeemed.append(message)
             if self.tells:

@@ -31,6 +31,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BODY = 50_000_000
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY + b"x" * BODY
 PIECE = b"x" * 65_536
+SENT_AT_ONCE = 65_536  # what a service gives the system in one call, which nothing else of its core may interrupt
 CROWD = 200  # connections
 FEW = 20
 GREEDY_ADDRESS = "127.0.0.2"
@@ -45,6 +46,7 @@ class Service:
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AT_ONCE)
 
     def data_received(self, data: bytes) -> None:
         if self.left:
@@ -203,6 +205,14 @@ class Greedy:
             sock.bind((GREEDY_ADDRESS, 0))
             await loop.sock_connect(sock, ("127.0.0.1", self.port))
 
+    async def leaves(self) -> None:
+        """Connects and asks many times, and then leaves with all connections in one moment."""
+        async with contextlib.AsyncExitStack() as stack:
+            many = [await stack.enter_async_context(self.connection()) for _ in range(CROWD)]
+            for reader, writer in many:
+                writer.write(self.get)
+                await reader.read(65_536)
+
     async def handshakes(self) -> None:
         async with self.connection():
             pass
@@ -237,6 +247,7 @@ KINDS: dict[str, tuple[Callable[[Greedy], Awaitable[None]], int]] = {
     "slow_readers": (Greedy.slow_readers, CROWD),
     "connects": (Greedy.connects, FEW),
     "churn": (Greedy.churn, FEW),
+    "leaves": (Greedy.leaves, 1),
     "first_seen": (Greedy.first_seen, CROWD),
     "handshakes": (Greedy.handshakes, FEW),
     "hellos": (Greedy.hellos, 1),

@@ -7,6 +7,7 @@ What they do is chosen by small files in the state folder, so that a test can ch
     late-ROLE      with that: not before the node is up
     deaf-ROLE      ignore every line, never end by oneself
     mute-door      never say `ready`
+    unrecorded-N   door N cannot write its audit trail
 """
 
 from __future__ import annotations
@@ -55,10 +56,16 @@ class _Role:
                 self.loop.add_reader(sock, self.accept, sock)
         note(folder, f"{role} sockets {','.join(sorted(self.ctx.sockets))}")
         note(folder, f"{role} {self.ctx.slot} started {os.getpid()}")
+        self.look_at_trail()
         if not (folder / f"mute-{role}").exists():
             self.ctx.parent.ready()
         await self.ended.wait()
         note(folder, f"{role} {self.ctx.slot} ended {os.getpid()}")
+
+    def look_at_trail(self) -> None:
+        if self.ctx.role == "door":
+            self.ctx.parent.recorded(not (self.ctx.state_folder / f"unrecorded-{self.ctx.slot}").exists())
+            self.loop.call_later(0.01, self.look_at_trail)
 
     def told(self, word: str, rest: list[str]) -> None:
         note(self.ctx.state_folder, f"{self.ctx.role} {self.ctx.slot} told {word}")

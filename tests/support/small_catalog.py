@@ -6,6 +6,7 @@ team, joe is not.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def small_catalog(*upstreams: str, jane_in_team: bool = True) -> Catalog:
         teams={"group:default/team": Team("group:default/team", "team", (), {}, NOWHERE)},
         services={each.ref: each for each in services},
     )
+
+
+def with_janet_for_jane(catalog: Catalog) -> Catalog:
+    """The same, in which who was Jane is another User."""
+    janet = replace(person("janet"), fields={"metadata.name": "jane"})
+    people = {ref: each for ref, each in catalog.people.items() if each.title != "jane"}
+    return replace(catalog, people={**people, janet.ref: janet})
 
 
 def publish(

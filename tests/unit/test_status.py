@@ -178,6 +178,13 @@ def test_a_device_that_is_not_as_wanted_is_a_finding(
     assert findings(monkeypatch, engine={"devices": [DEVICE | changes]}) == ([said] if said else [])
 
 
+def test_a_feed_that_is_withheld_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = {"vendor": "bigip", "device": "lb1", "environment": "prod", "code": "held", "why": "takes away 8 of 10"}
+    said = "the feed of prod on lb1 is withheld: takes away 8 of 10 (`stagedoor feeds list`)"
+    assert findings(monkeypatch, engine={"feeds": [feed]}) == [said]
+    assert told(monkeypatch, engine=ENGINES | {"feeds": [feed]}).as_json()["feeds"] == [feed]
+
+
 @pytest.mark.parametrize("devices", [None, 7, [7], [{}], [{"device": 7, "steps": "x", "waits": "text"}]])
 def test_what_an_engine_of_another_version_says_of_devices_is_survived(
     monkeypatch: pytest.MonkeyPatch, devices: Any

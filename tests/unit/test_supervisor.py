@@ -64,6 +64,37 @@ def test_a_node_without_a_door_is_failing_until_one_serves_again(tmp_path: Path)
         node.wait_for_event("up", 2)
 
 
+def test_a_node_is_failing_while_none_of_its_doors_can_write_its_trail(node: Node) -> None:
+    """Such a door refuses everything: a monitor must not hear `up` from a node that has no other."""
+    first, second = (node.state / f"unrecorded-{slot}" for slot in (0, 1))
+
+    def says() -> str:
+        with node.connect() as sock:
+            return node.ask(sock)[2]
+
+    first.touch()
+    node.signal(signal.SIGUSR2)  # a door that was replaced finds the disk as it is
+    node.wait_for_event("changed", 2)
+    assert (says(), node.events("failing")) == ("up", []), "one of two still serves"
+    second.touch()
+    assert node.wait_for_event("failing")["why"] == "no door can write its audit trail"
+    assert says() == "failing"
+    first.unlink()
+    node.wait_for_event("up", 2)
+    assert says() == "up"
+
+
+def test_a_successor_that_can_write_its_trail_ends_what_its_predecessor_could_not(tmp_path: Path) -> None:
+    with Node(tmp_path, workers=1) as node:
+        unwritable = node.state / "unrecorded-0"
+        unwritable.touch()
+        assert node.wait_for_event("failing")["why"] == "no door can write its audit trail", "from the start"
+        kill(node.newest("door"), signal.SIGSTOP)  # it says nothing any more
+        unwritable.unlink()
+        node.signal(signal.SIGUSR2)
+        node.wait_for_event("up")
+
+
 def test_a_planned_restart_loses_no_connection(node: Node) -> None:
     """Connections hammer the node while all its workers are replaced several times: each one is answered."""
     counts = {"answered": 0, "lost": 0}
@@ -217,6 +248,7 @@ def test_no_child_outlives_a_killed_supervisor(node: Node) -> None:
     node.wait_for(lambda: not node.alive(), "the end of all children")
 
 
+@pytest.mark.slow
 def test_no_deaf_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     for role in ("engine", "control", "door"):

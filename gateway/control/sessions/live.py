@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from gateway import telemetry
 from gateway.config import Settings
+from gateway.control.sessions.found_users import FoundUsers
 from gateway.control.sessions.kept_tokens import KeptTokens, opened_tokens
 from gateway.control.sessions.renewal import Renewal
 from gateway.control.sessions.sealing import Sealer
@@ -61,7 +62,7 @@ class LiveSessions:
         self._heard = now()  # the store answered then; what ended later may have been missed
         self._key_missed = 0  # when it was said last
         self._seen: dict[str, int] = {}  # touches that are not written yet
-        self._refs: dict[str, str] = {}  # whom the doors found, where the store says something else
+        self._found = FoundUsers(store, pins)
         self._flights: dict[str, asyncio.Task[None]] = {}  # refreshes, by sid
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +73,9 @@ class LiveSessions:
         self._settings = settings
 
     def start(self) -> None:
-        for pause_s, doing in ((self._touch_s, self.write_touches), (lambda: SWEEP_S, self._sweep)):
+        for pause_s, doing in (
+            (self._touch_s, self.write_touches), (lambda: TOUCH_S, self.compare_found), (lambda: SWEEP_S, self._sweep),
+        ):  # fmt: skip
             self._loops.append(asyncio.get_running_loop().create_task(self._repeat(pause_s, doing)))
 
     async def close(self) -> None:
@@ -102,7 +105,7 @@ class LiveSessions:
                 found.append(over_message(sid, row, now))
                 continue
             if (ref := refs.get(sid) or row.ref or self._pins.ref_of(row)) != row.ref:
-                self._refs[sid] = ref
+                self.hear([(sid, ref)])
             kept = self._opened(row)
             if kept is None:
                 found.append(over_message(sid, None, now))
@@ -227,19 +230,26 @@ class LiveSessions:
 
         await self._guarded(read)
 
+    # === whose they are ===
+
+    def hear(self, people: Iterable[tuple[str, str]]) -> None:
+        """Sessions and whom a door found them to be: compared with the pins at once, or when the store is back."""
+        if self._found.add(people):
+            self._spawn(self._guarded(self.compare_found))
+
+    async def compare_found(self) -> None:
+        """All that were not compared. Raises `StoreUnavailable`; then they wait for the next time."""
+        await self._found.compare()
+
     # === now and then ===
 
     async def write_touches(self) -> None:
         """What was used since the last time, in one write."""
         seen, self._seen = self._seen, {}
-        refs, self._refs = self._refs, {}
         try:
             await self._store.sessions.touch(seen)
-            for sid, row in (await self._store.sessions.get(refs)).items() if refs else ():
-                if row.ended is None:
-                    await self._pins.found(row, refs[sid])
         except StoreUnavailable:
-            self._seen, self._refs = {**seen, **self._seen}, {**refs, **self._refs}
+            self._seen = {**seen, **self._seen}
             raise
 
     async def _sweep(self) -> None:
@@ -263,6 +273,8 @@ class LiveSessions:
             await doing()
         except StagedoorError as fault:
             telemetry.log("sessions_not_kept", level="warning", why=str(fault))
+        except Exception as error:  # a fault of ours: what is done now and then goes on with the rest
+            telemetry.log("sessions_not_kept", level="error", why=type(error).__name__)
 
     def _spawn(self, doing: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(doing)

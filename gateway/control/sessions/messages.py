@@ -2,6 +2,7 @@
 
 Three questions: facts about sessions, a session cookie for a hand-over code, and an end. Each has its answer within the
 doors' patience or says why not; so many are open at once, and what is no question is dropped with a line in the log.
+One word that asks nothing: whom a door found sessions to be.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class SessionMessages:
 
     def take(self, send: Send, message: Message) -> None:
         """Answer one message of a door; ``send`` is its link's."""
+        if message["t"] == "found":
+            self._live.hear(_people(message))
+            return
         if len(self._open) >= AT_ONCE:
             telemetry.log("session_question_dropped", level="warning", type=message["t"], open=len(self._open))
             return
@@ -91,7 +95,15 @@ def _is_sid(value: object) -> bool:
 
 
 def _is_ref(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= REF_LIMIT
+    return isinstance(value, str) and 0 < len(value) <= REF_LIMIT and "\0" not in value
+
+
+def _people(message: Message) -> list[tuple[str, str]]:
+    """Sessions and whom a door found them to be, the first one first."""
+    listed = message.get("people")
+    pairs = [each for each in listed[:SIDS_LIMIT] if isinstance(each, list) and len(each) == 2] \
+        if isinstance(listed, list) else []  # fmt: skip
+    return [(sid, ref) for sid, ref in pairs if _is_sid(sid) and _is_ref(ref)]
 
 
 def _text(message: Message, name: str) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.audit.line import (
     Repeated,
     asked_piece,
+    behind,
     caller_piece,
     decided_piece,
     line,
@@ -38,12 +39,17 @@ def quick(record: Record) -> bytes:
         record.duration_us,
         record.trace.encode(),
     )
+    if record.hop:
+        whole = behind(whole, record.hop)
     return of_tunnel(whole, record.tunnel) if record.tunnel else whole
 
 
 def test_the_quick_line_is_the_plain_line() -> None:
     assert quick(RECORD) == line_of(RECORD)
-    assert quick(RECORD._replace(tunnel="opened")) == line_of(RECORD._replace(tunnel="opened"))
+    for tunnel in ("", "opened"):
+        for hop in ("", "10.0.0.1", '","subject":"user:default/root'):
+            record = RECORD._replace(hop=hop, tunnel=tunnel)
+            assert quick(record) == line_of(record)
 
 
 def test_what_repeats_is_told_apart_by_all_that_it_says() -> None:
@@ -58,6 +64,11 @@ def test_what_repeats_is_told_apart_by_all_that_it_says() -> None:
         ):  # fmt: skip
             piece = decided_piece("permit", reason, rule, operation, "component:default/a@prod")
             assert repeated.permitted(reason, rule, operation) == piece
+
+
+def test_only_where_a_proxy_header_came_the_line_says_who_sent_it() -> None:
+    assert b"hop" not in line_of(RECORD)
+    assert line_of(RECORD._replace(hop="10.0.0.1")).endswith(b',"hop":"10.0.0.1"}\n')
 
 
 def test_only_a_tunnels_line_speaks_of_a_tunnel() -> None:

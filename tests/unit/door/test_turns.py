@@ -33,6 +33,18 @@ def spin(duration_ns: int) -> None:
         pass
 
 
+def is_refused_at_once(use: Callable[[Share], None]) -> bool:
+    """Whether a client that has done ``use`` must wait then. Where the machine stood still in between, so that what
+    was used is forgotten, it is done again."""
+    while True:
+        _, share, _ = crowd()
+        began_ns = perf_counter_ns()
+        use(share)
+        refused = not share.begin()
+        if refused or perf_counter_ns() - began_ns <= FORGOTTEN_NS:
+            return refused
+
+
 def crowd() -> tuple[Loop, Share, Share]:
     loop = Loop()
     turns = Turns(cast(Any, loop))
@@ -69,15 +81,18 @@ def test_connections_of_an_address_share_and_those_of_a_trusted_peer_do_not() ->
 
 
 def test_whoever_used_up_its_slice_waits_and_nobody_else_does() -> None:
+    def use(greedy: Share) -> None:
+        began_ns = perf_counter_ns()
+        assert greedy.begin()
+        assert not greedy.is_over() or perf_counter_ns() - began_ns >= SLICE_NS
+        spin(SLICE_NS)
+        assert greedy.is_over()
+        greedy.end()
+
+    assert is_refused_at_once(use)
     _, greedy, other = crowd()
-    assert greedy.begin()
-    assert not greedy.is_over()
-    spin(SLICE_NS)
-    assert greedy.is_over()
-    greedy.end()
-    assert not greedy.begin()
+    use(greedy)
     assert other.begin()
-    other.end()
 
 
 def test_what_was_used_long_ago_counts_no_more() -> None:
@@ -90,11 +105,12 @@ def test_what_was_used_long_ago_counts_no_more() -> None:
 
 
 def test_bytes_count_although_moving_them_cannot_be_timed() -> None:
-    _, share, _ = crowd()
-    assert share.begin()
-    share.end()
-    share.moved(256 * 1024)
-    assert not share.begin()
+    def use(share: Share) -> None:
+        assert share.begin()
+        share.end()
+        share.moved(256 * 1024)
+
+    assert is_refused_at_once(use)
 
 
 def test_a_line_is_served_one_slice_in_a_turn_and_in_order() -> None:
@@ -112,6 +128,24 @@ def test_a_line_is_served_one_slice_in_a_turn_and_in_order() -> None:
         loop.turn()
         assert done == list(range(turn))
     assert not loop.calls, "and then the loop is left alone"
+
+
+def test_what_was_begun_comes_before_what_was_not_and_others_have_their_turns_all_the_same() -> None:
+    loop, share, _ = crowd()
+    done: list[str] = []
+
+    def work(name: str, left: int, who: str) -> None:
+        spin(SLICE_NS)
+        done.append(name)
+        if left:
+            share.line_up(lambda: work(name, left - 1, who), who, True)
+
+    share.line_up(lambda: work("first", 2, "jane"), "jane")
+    share.line_up(lambda: work("second", 0, "jane"), "jane")
+    share.line_up(lambda: work("other", 0, "joe"), "joe")
+    while loop.calls:
+        loop.turn()
+    assert done == ["first", "other", "first", "first", "second"]
 
 
 def test_within_a_line_those_who_are_known_take_turns() -> None:

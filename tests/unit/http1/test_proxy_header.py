@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.http1.proxy_header import HEADER_BYTES, SIGNATURE, V1_BYTES, V2_BYTES, Introduction, introduction
+from tests.support.examples import examples
 
 
 def v2(command: int, family: int, addresses: bytes, tlvs: bytes = b"") -> bytes:
@@ -138,7 +139,7 @@ MUTATED = st.builds(
 STREAMS = st.binary(max_size=300) | MUTATED | st.builds(lambda a, b: a + b, MUTATED, st.binary(max_size=64))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(data=STREAMS, cut=st.integers(0, 400))
 def test_any_octets_in_any_pieces_come_to_one_end(data: bytes, cut: int) -> None:
     """Octet by octet, in pieces or at once: the same header, or none. Once it is clear, more octets change nothing."""
@@ -163,7 +164,7 @@ def test_any_octets_in_any_pieces_come_to_one_end(data: bytes, cut: int) -> None
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     client=ADDRESSES,
     port=st.integers(0, 65535),

@@ -216,3 +216,16 @@ def test_a_short_key_is_none() -> None:
 )
 def test_the_audiences_of_a_token_are_its_own(token: bytes, audiences: tuple[str, ...]) -> None:
     assert audiences_of(token) == audiences
+
+
+def test_where_a_request_comes_from_is_read_as_it_was_said() -> None:
+    said = SAID._replace(client="2001:db8::9", certificate=("dns:bigip.test", "spiffe://test/b"))
+    for text, expected in ((sealed(said, SERVICE, KEY, NOW), said), (forged(client=..., certificate=...), SAID)):
+        found = read(text)
+        assert isinstance(found, Assertion)
+        assert (found.client, found.certificate) == (expected.client, expected.certificate)
+
+
+@pytest.mark.parametrize("claims", [{"client": 7}, {"client": None}, {"certificate": "dns:x"}, {"certificate": [7]}])
+def test_where_a_request_comes_from_is_text_or_nothing_is_believed(claims: dict[str, object]) -> None:
+    assert why(forged(**claims)) == "it does not say where the request comes from"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from policy.blocks import DirectoryFrames
 from policy.directory import directory_frames
 from policy.facts import Catalog, KeyField
+from tests.support.examples import examples
 from tests.support.policy_worlds import catalog, person, service, team
 
 KEYS = (
@@ -40,7 +41,7 @@ def after(known: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {name: frame for name, frame in {**known, **changes}.items() if frame is not None}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(companies(), min_size=1, max_size=5))
 def test_following_a_catalog_gives_the_frames_of_the_catalog(history: list[Catalog]) -> None:
     frames, known = DirectoryFrames(KEYS, ENVIRONMENTS), {}

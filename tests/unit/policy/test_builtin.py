@@ -6,6 +6,8 @@ import pytest
 
 from policy.builtin import (
     COMMAND_LINE,
+    DEVICE_PAGES,
+    FEEDS,
     OWN_OPERATIONS,
     PORTAL,
     SIGN_IN,
@@ -90,8 +92,30 @@ def test_the_own_operations_are_for_whom_they_say() -> None:
     assert plain.public == ("GET /", STATIC, COMMAND_LINE, *SIGN_IN)
     assert SYNC.text in plain.administration
     assert SYNC.text not in plain.signed_in
-    assert {*plain.signed_in, *plain.administration} == {*PORTAL, *(each.text for each in OWN_OPERATIONS)}
+    operations = {each.text for each in OWN_OPERATIONS}
+    assert {*plain.signed_in, *plain.administration} == {*PORTAL, *DEVICE_PAGES, *operations}
+    devices = {*DEVICE_PAGES, *(each for each in operations if "/devices" in each)}
+    assert len(devices) == 4
+    assert devices <= set(plain.administration)
+    assert not devices & {*plain.public, *plain.signed_in}
     signed = with_own_operations(Builtin("door.example.com"), signed_sync=True)
     assert signed.public == (STATIC, COMMAND_LINE, *SIGN_IN, SYNC.text)
     assert START in signed.signed_in  # nobody's page but the portal's, where no embedder has one
     assert signed.administration == plain.administration
+
+
+@pytest.mark.parametrize(("feeds", "expected"), [(False, "identity_required"), (True, "own_endpoint")])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_devices_come_to_where_feeds_are_judged_only_where_somebody_may_read(
+    feeds: bool, expected: str, method: str
+) -> None:
+    """They are nobody; whatever they ask for is answered by who knows their addresses, and nothing beside it."""
+    builtin = with_own_operations(BUILTIN, signed_sync=False, feeds=feeds)
+    _, table = world(FACTS, AccessPolicy({"prod": EnvironmentPolicy("prod")}), builtin=builtin)
+    for path in (FEEDS, f"{FEEDS}/", f"{FEEDS}/bigip/dc1/prod/data-groups/hosts.txt"):
+        match = table.match("door.example.com", tuple(path[1:].split("/")))
+        assert isinstance(match, Match)
+        assert table.decide(match, method, ANONYMOUS, 0).reason == expected
+    beside = table.match("door.example.com", tuple(f"{FEEDS}x".removeprefix("/").split("/")))
+    assert isinstance(beside, Match)
+    assert table.decide(beside, method, ANONYMOUS, 0).reason == "identity_required"

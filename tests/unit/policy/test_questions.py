@@ -142,6 +142,7 @@ def asked_at_large(table: Table, number: int = 19_999) -> WhoCan:
     return who_can(table, match, "GET", NOW)
 
 
+@pytest.mark.slow
 def test_of_sixty_thousand_callers_the_table_is_asked_once_for_each_kind(
     large: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:

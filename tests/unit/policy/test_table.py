@@ -358,6 +358,7 @@ def test_a_service_of_twenty_operations_costs_under_4_kb() -> None:
     assert used / 300 < 4_000
 
 
+@pytest.mark.slow
 def test_only_so_many_services_are_kept_open() -> None:
     """What is in use costs memory, however many services are asked for in turn, and closing one changes no answer."""
     frame = next(frame for name, frame in many(1).items() if name.startswith("exposure/"))

@@ -14,6 +14,7 @@ from policy.routes import required
 from policy.statements import AccessPolicy, EnvironmentPolicy
 from policy.walk import exact_routes, operations_of
 from policy.walk import required as walked
+from tests.support.examples import examples
 from tests.support.policy_worlds import OPERATIONS, PATHS, catalog, paths_to, service
 
 POLICY = AccessPolicy({"prod": EnvironmentPolicy("prod")})
@@ -28,7 +29,7 @@ def names(found: list[tuple[str, str, int, int]]) -> list[str]:
     return [f"{method} {template}" for template, method, _, _ in found]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(OPERATIONS, min_size=1, max_size=8), st.lists(PATHS, min_size=3, max_size=3))
 def test_walk_equals_routes(operations: list[Operation], paths: list[tuple[str, ...]]) -> None:
     """For every method and path the same operations are asked for."""
