@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from bench.ground import GATEWAY_CORE, LOAD_CORE, PYTHON, ROOT
 from gateway import config
 from tests.support.door import running_door, settings_for
 from tests.support.greedy import KINDS, WITH_TLS
+from tests.support.parties import Party
 from tests.support.small_catalog import publish, service, small_catalog
 from tests.support.tokens import ES256
 
@@ -48,42 +49,6 @@ RATE = 100
 UNSEEN = 512  # tokens, many more than the door keeps
 KEPT = 16
 TLS = {"yes": (True,), "no": (False,), "both": (False, True)}
-
-
-def first() -> None:
-    """Where the system allows it, before all other programs of its core."""
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-
-
-class Party:
-    """A process on a core of its own, until its input ends."""
-
-    def __init__(self, core: int, *words: str, urgent: bool = False) -> None:
-        self.words = words
-        self.process = subprocess.Popen(
-            ["taskset", "-c", str(core), PYTHON, "-m", *words], preexec_fn=first if urgent else None,
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def says(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        if not line:
-            raise SystemExit(f"`{' '.join(self.words)}` ended without a word")
-        return line
-
-    def ask(self, line: str) -> str:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.says()
-
-    def __enter__(self) -> Party:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.communicate(timeout=20)
 
 
 # === the door, in a process of its own ===

@@ -26,13 +26,15 @@ LONG: dict[str, Any] = {
 settings.register_profile("plain", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("all", derandomize=True, **LONG)
 settings.register_profile("nightly", **LONG)
-settings.load_profile(TESTS)
 
 MEMORY = Path("/dev/shm")
 MEMORY_WANTED = 4 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if TESTS not in ("plain", "all", "nightly"):
+        pytest.exit(f"TESTS is `plain`, `all` or `nightly`, and not `{TESTS}`", 4)
+    settings.load_profile(TESTS)
     _use_memory()
     _refuse_stale_forms()
 
@@ -57,10 +59,10 @@ def _refuse_stale_forms() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out `slow` unless TESTS=all, and `bench` always; a run with -m of its own decides for itself."""
+    """Leaves out `slow` and `browser` unless TESTS=all, and `bench` always; a run with -m of its own decides."""
     if config.option.markexpr:
         return
-    unwanted = {"bench"} if EVERYTHING else {"bench", "slow"}
+    unwanted = {"bench"} if EVERYTHING else {"bench", "browser", "slow"}
     left_out = [item for item in items if any(mark.name in unwanted for mark in item.iter_markers())]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -72,6 +72,12 @@ def _walk(node: ast.AST, *, typing_only: bool) -> Iterator[Import]:
         else:
             only = typing_only or (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"))
             yield from _walk(child, typing_only=only)
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """Fails with all of them, a line each; a rule about every module is one test, not a thousand."""
+    found = "\n".join(faults)
+    assert not found, found
 
 
 def is_within(module: str, prefix: str) -> bool:

@@ -70,7 +70,7 @@ def test_every_promise_against_an_attack_names_tests_that_exist() -> None:
         for file, name in named:
             path = ROOT / "tests" / file
             assert path.is_file(), file
-            assert re.search(rf"^def {name}\(", path.read_text(), re.MULTILINE), f"{file}::{name}"
+            assert re.search(rf"^(?:async )?def {name}\(", path.read_text(), re.MULTILINE), f"{file}::{name}"
 
 
 def test_make_help_lists_every_target_people_use() -> None:

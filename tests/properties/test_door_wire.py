@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tests.integration.conftest import request
 from tests.support.door import LoopThread, RunningDoor, read_to_end, running_door, settings_for
+from tests.support.examples import examples
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import Upstream
 
@@ -77,7 +78,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningDo
     thread.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(conversation=st.lists(PIECES, min_size=1, max_size=4), cuts=st.lists(st.integers(1, 400), max_size=3))
 def test_no_ill_formed_or_doubled_request_out(
     served: tuple[RunningDoor, Upstream], conversation: list[Piece], cuts: list[int]

@@ -39,6 +39,7 @@ from gateway.http1.pages import challenge, refusal
 from gateway.http1.request import Head
 from gateway.http1.target import Target, read_target
 from gateway.http1.trailers import last_chunk
+from tests.support.examples import examples
 from tests.support.http_golden import RULES, Reader
 
 ANSWER_RULES = AnswerRules()
@@ -135,7 +136,7 @@ def body_of(head: Head) -> bytes:
     return b"5\r\nhello\r\n0\r\n\r\n" if head.length < 0 else b"x" * head.length
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(methods, targets, versions, st.one_of(usual_fields, fields), st.booleans())
 @example(b"GET", b"/", "1.1", [(b"Host", b"app.test"), (b"Connection", b"host, x-forwarded-for, via")], True)
 @example(b"POST", b"/a", "1.1", [(b"Host", b"app.test"), (b"Transfer-Encoding", b"chunked")], False)
@@ -164,7 +165,7 @@ def test_out_is_one_request_without_aliases_or_hop_by_hop_fields(
     assert not re.search(rb"(^|;)[ \t]*(__host-stagedoor[ \t]*(=|;|$)|bigipserver)", cookies)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.one_of(usual_fields, fields), targets, st.data())
 def test_accepted_is_a_subset_of_what_h11_accepts(
     sent: list[tuple[bytes, bytes]], target: bytes, data: st.DataObject
@@ -211,7 +212,7 @@ messages = st.tuples(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(messages, min_size=1, max_size=6), st.lists(st.integers(0, 700), max_size=12), st.integers(0, 4))
 def test_each_request_line_is_judged_wherever_pieces_end(
     sent: list[tuple[bytes, tuple[bytes, bytes]]], cuts: list[int], size: int
@@ -229,7 +230,7 @@ def test_each_request_line_is_judged_wherever_pieces_end(
     assert (reader.refused is None) == (plain == len(sent))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(targets)
 def test_one_reading(raw: bytes) -> None:
     target = read_target(raw, "GET")
@@ -282,7 +283,7 @@ def answer_body(answer: Answer, version: int) -> bytes:
     return b"5\r\nhello\r\n0\r\n\r\n" if framing == SENT_CHUNKED else b"x" * max(answer.length, 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.sampled_from([200, 201, 204, 206, 301, 304, 404, 418, 500, 599]),
     st.sampled_from(["1.1", "1.0"]),

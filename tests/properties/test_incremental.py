@@ -24,6 +24,7 @@ from gateway.engine.sources.openapi import broken, read_definition
 from gateway.snapshot import BaseLoader
 from policy.facts import Source
 from tests.support import catalogs
+from tests.support.examples import examples
 
 COMPONENTS = ("c0", "c1", "c2", "c3", "elsewhere/c4")
 APIS = ("a0", "a1", "a2")
@@ -184,7 +185,7 @@ def bytes_of(compiled: Compiled) -> dict[str, bytes]:
     return {name: marshal.dumps(frame, 2) for name, frame in compiled.frames.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(entries(), max_size=14), policies(), STEPS, st.booleans())
 def test_compiling_what_changed_is_compiling_everything(
     first: list[tuple[str, Entity | None]], access: AccessRead, steps: list[Any], shared: bool

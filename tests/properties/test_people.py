@@ -21,6 +21,7 @@ from policy.probe import Asker, Way, principal_of
 from policy.rule import Derived
 from policy.statements import AccessPolicy
 from policy.table import Match, Table
+from tests.support.examples import examples
 from tests.support.policy_worlds import NOW, PEOPLE, POLICIES, TEAMS, catalogs, paths_to, some, world
 
 ID, EMAIL = "annotations.idp.test/id", "spec.profile.email"
@@ -68,7 +69,7 @@ def peopled(draw: st.DrawFn) -> Catalog:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(peopled(), tellings())
 def test_everybody_is_in_exactly_one_class_and_matched_are_those_whom_the_door_finds(
     facts: Catalog, told: list[Told]
@@ -99,7 +100,7 @@ def test_everybody_is_in_exactly_one_class_and_matched_are_those_whom_the_door_f
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(peopled(), tellings())
 def test_a_proposal_that_is_followed_is_a_match_and_changes_nobody_elses(facts: Catalog, told: list[Told]) -> None:
     """The mended field is written into the catalog and everything compiled anew; doubts about an address are lifted."""

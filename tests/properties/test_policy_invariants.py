@@ -23,6 +23,7 @@ from policy.questions import workloads_of
 from policy.rule import Derived, Published, names_of
 from policy.statements import ANYONE, AccessPolicy, Doing, Invariant, Selector
 from policy.table import Table
+from tests.support.examples import examples
 from tests.support.policy_worlds import (
     COMPONENTS,
     ENVIRONMENTS,
@@ -134,7 +135,7 @@ def named_operation(published: Published, at: int) -> tuple[str, str]:
     return (found.method, found.template)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(catalogs(), POLICIES, st.lists(INVARIANTS, min_size=1, max_size=3), LONGER, st.integers(0, 6))
 def test_an_invariant_holds_when_nobody_may_do_what_it_forbids(
     facts: Catalog, policy: AccessPolicy, invariants: list[Invariant], longer: list[tuple[str, ...]], at: int

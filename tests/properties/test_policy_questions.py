@@ -17,6 +17,7 @@ from policy.probe import Asker, Way, principal_of, way_of
 from policy.questions import WhoCan, who_can, workloads_of
 from policy.statements import AccessPolicy
 from policy.table import Match, Table
+from tests.support.examples import examples
 from tests.support.policy_worlds import (
     BUILTIN,
     CALLS,
@@ -114,7 +115,7 @@ def plain(facts: Catalog) -> Catalog:
     return replace(facts, services=services)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(catalogs().map(plain), POLICIES)
 def test_what_can_asks_less_and_says_what_asking_for_each_operation_says(facts: Catalog, policy: AccessPolicy) -> None:
     """Where templates are plain one answer stands for many operations, of other exposures too."""

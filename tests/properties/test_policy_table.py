@@ -12,10 +12,11 @@ from policy.facts import Catalog, Refusal
 from policy.paths import METHODS
 from policy.statements import AccessPolicy
 from policy.table import Match
+from tests.support.examples import examples
 from tests.support.policy_worlds import BUILTIN, CALLS, NOW, PATHS, POLICIES, callers, catalogs, paths_to, world
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     catalogs(),
     POLICIES,
@@ -42,7 +43,7 @@ def test_table_equals_reference(
                 assert table.decide(match, method, caller, NOW) == expected, "what it was not told mattered"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data(), catalogs(), POLICIES)
 def test_match_finds_the_longest_prefix(data: st.DataObject, facts: Catalog, policy: AccessPolicy) -> None:
     """Host and longest segment-anchored prefix choose the exposure; a known host never says which paths exist."""

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from gateway.engine.sources.entities import Entity, digested
 from gateway.engine.sources.openapi import broken as broken_definition
 from policy.facts import Source
+from tests.support.examples import examples
 from tests.support.quarantine_worlds import (
     FILE,
     METHODS,
@@ -33,7 +34,7 @@ from tests.support.quarantine_worlds import (
     team,
 )
 
-few = settings(max_examples=60)
+few = settings(max_examples=examples(60))
 TEAMS, SERVICES = 4, 3
 KINDS = ("user", "group", "component", "api")
 OPERATIONS = tuple(f"{method} /{path}" for method in METHODS for path in PATHS)

@@ -32,6 +32,7 @@ from tests.integration.conftest import token
 from tests.support.client_authority import SERVER_AUTH, ClientAuthority, client_context, dns, uri
 from tests.support.door import ISSUER, LoopThread, until
 from tests.support.door_sessions import SessionWorld, facts, session_door, session_settings
+from tests.support.examples import examples
 from tests.support.small_catalog import person, service, small_catalog
 from tests.support.upstream import Seen, Upstream
 from tests.support.wire import Client, Got
@@ -315,7 +316,7 @@ def carry_out(world: World, plan: list[Ask], shared: list[Shared]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(plan=st.lists(ASKS, min_size=2, max_size=24))
 def test_nobody_is_taken_for_another(world: World, plan: list[Ask]) -> None:
     shared = [Shared(world) for _ in range(CONNECTIONS)]
