@@ -89,8 +89,44 @@ class Bigip:
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """What a firewall sees of a way: traffic that comes from these zones and goes to those. () = any zone."""
+
+    from_zones: tuple[str, ...] = ()
+    to_zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """What people reach without the door, because it is not HTTP."""
+
+    services: tuple[str, ...]  # component or system refs
+    ports: tuple[str, ...]  # "tcp/5432", "udp/53", "tcp/6000-6010"
+
+
+@dataclass(frozen=True, slots=True)
+class PanosEnvironment:
+    """One environment on one firewall: which legs of a way it sees there, None = not that one."""
+
+    environment: str
+    mode: Mode = "plan"  # of rules and objects
+    front: Leg | None = None  # clients to virtual addresses
+    back: Leg | None = None  # doors to services
+    direct: Leg | None = None  # clients to services
+    directs: tuple[Direct, ...] = ()
+    virtual_addresses: tuple[str, ...] = ()  # clients meet these too, beside those of BIG-IPs of the environment
+    doors: tuple[str, ...] = ()  # addresses and networks of the gateway's nodes, as the firewall sees them
+    networks: tuple[str, ...] = ()  # that addresses of services have to lie in, () = none may be written
+    log_setting: str = ""  # existing log forwarding profile
+    profile_group: str = ""  # existing security profile group
+    windows: tuple[ChangeWindow, ...] = ()  # () = always
+    frozen: str = ""  # why nothing is committed now; "" = not frozen
+    ticket: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Panos:
-    """One PAN-OS firewall, or the two of a pair."""
+    """One PAN-OS firewall, or the two of a pair; or a Panorama, whose device group has the rules."""
 
     name: str
     units: tuple[str, ...]  # "https://192.0.2.30", management addresses
@@ -99,6 +135,19 @@ class Panos:
     pins: tuple[str, ...] = ()  # SHA-256 of the certificates themselves, in hexadecimal, instead of authorities
     vsys: str = "vsys1"
     concurrent: int = 2  # calls at once, of each unit
+    device_group: str = ""  # of a Panorama; "" = this is a firewall itself
+    rules_key_files: tuple[str, ...] = ()  # of the administrator that commits; () = `key_files`
+    tags: Mode = "plan"  # of registered addresses and users, which need no commit
+    user_name: str = ""  # template of a person's name in User-ID, "corp\\{metadata.name}"; "" = no user is tagged
+    instance: str = "stagedoor"  # tells two Stagedoors on one firewall apart
+    anchor: str = ""  # existing rule to stand before; "" = between the rules `sd-begin` and `sd-end`
+    commit_gap_s: int = 900  # between two commits of ours
+    settle_s: int = 60  # that a change of rules waits for others
+    removed_share: float = 0.2  # of the members, or rules, that one round may take away by itself
+    removed_most: int = 20
+    address_capacity: int = 0  # registered addresses the model holds; 0 = as its model is documented
+    environments: tuple[PanosEnvironment, ...] = ()
+    readers: Readers = Readers()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,60 @@
+"""The units of one firewall: which one is active, and one writer at a time for all.
+
+Only the active unit is written to: the passive one refuses some commands and takes others without a word. Whether it is
+still the active one is asked before each burst of writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from gateway.config_devices import Panos
+from gateway.engine.network.faults import Busy, DeviceFault, Unreachable
+from gateway.engine.network.panos.device.client import Client
+from gateway.engine.network.panos.device.state import Availability, availability_of
+from gateway.engine.network.patience import Limits, Time
+
+LIMITS: Final = Limits(call=60.0, task=1200.0)  # commits take minutes
+
+
+class Units:
+    """Made inside the running loop; opens nothing. One per configured device and process."""
+
+    def __init__(self, device: Panos, time: Time | None = None, limits: Limits = LIMITS) -> None:
+        self.device = device
+        self.time = time or Time()
+        self.limits = limits
+        self.writing = asyncio.Lock()  # of configuration: one change at a time
+        self.clients = tuple(Client(device, unit, self.time, limits) for unit in device.units)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.close() for client in self.clients))
+
+    async def active(self) -> Client:
+        """The unit that changes go to. Raises `DeviceFault`, also where two say that they are it."""
+        return (await self.active_with_state())[0]
+
+    async def active_with_state(self) -> tuple[Client, Availability]:
+        """The unit that changes go to, and what it says of the pair. Raises `DeviceFault`."""
+        asked = await asyncio.gather(*(availability_of(client) for client in self.clients), return_exceptions=True)
+        serving: list[tuple[Client, Availability]] = []
+        others: list[str] = []
+        faults: list[DeviceFault] = []
+        for client, found in zip(self.clients, asked, strict=True):
+            if isinstance(found, DeviceFault):
+                faults.append(found)
+            elif isinstance(found, BaseException):
+                raise found
+            elif found.serves:
+                serving.append((client, found))
+            else:
+                others.append(f"{client.where} says {found.state}")
+        if len(serving) == 1:
+            return serving[0]
+        if serving:
+            names = " and ".join(client.where for client, _ in serving)
+            raise Busy(f"{names} both say that they are active: nothing is written before one does not")
+        if faults:
+            raise faults[0]
+        raise Unreachable(f"no unit of `{self.device.name}` is active: {', '.join(others)}")

@@ -1,0 +1,93 @@
+"""Names of ours on a firewall: what they are made of, and how they are told from everybody else's.
+
+`sd-KIND-WORDS-DIGEST`: the kind and the words are for readers, the digest of what it stands for tells apart what reads
+alike. Catalog text goes into no xpath and no filter but through here. Names are compared without regard to case by
+PAN-OS (tags) and are lower case here.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Final
+
+PREFIX: Final = "sd-"
+MARK: Final = "stagedoor"  # the tag that objects and rules of ours carry
+FIRST, LAST = "sd-begin", "sd-end"  # the anchors, which the operator makes
+WATERMARK: Final = "sd-managed"  # the tag that every address and user with tags of ours carries
+CANARY_ADDRESS: Final = "2001:db8:5d::1"  # of documentation (RFC 3849): nobody's, and so nothing is opened by it
+NAME: Final = re.compile(r"sd-[a-z0-9-]{1,40}-[0-9a-f]{8}\Z")
+WORDS: Final = 38  # characters
+_OTHER: Final = re.compile(r"[^a-z0-9]+")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name on a device has the form of ours; that alone makes nothing ours."""
+    return NAME.match(name.lower()) is not None
+
+
+def team_tag(ref: str) -> str:
+    """Of the people of a team, `group:default/payments`; also the name of the dynamic user group."""
+    return _named("g", ref)
+
+
+def person_tag(ref: str) -> str:
+    """Of a person whom a rule names; also the name of the dynamic user group."""
+    return _named("u", ref)
+
+
+def everyone_tag() -> str:
+    """Of whoever the catalog knows."""
+    return _named("g", "everyone")
+
+
+def grant_tag(scope: str, environment: str) -> str:
+    """Of people with a running grant for one of a scope's services; also the name of the dynamic user group."""
+    return _named("t", f"{environment} {scope}")
+
+
+def environment_tag(environment: str) -> str:
+    """Of objects, rules and service addresses of an environment."""
+    return _named("e", environment)
+
+
+def services_tag(scope: str, environment: str) -> str:
+    """Of the addresses where a scope's services run; also the name of the dynamic address group."""
+    return _named("s", f"{environment} {scope}")
+
+
+def service_tag(ref: str, environment: str) -> str:
+    """Of the addresses where one service runs, where only it is reached directly."""
+    return _named("c", f"{environment} {ref}")
+
+
+def domain_tag(domain: str, environment: str) -> str:
+    """Of the addresses of all services of a domain, for rules of other people's."""
+    return _named("d", f"{environment} {domain}")
+
+
+def front_tag(scope: str, environment: str) -> str:
+    """Of the virtual addresses where clients meet a scope; of an environment's shared ones where ``scope`` is ""."""
+    return _named("v", f"{environment} {scope}")
+
+
+def doors_tag(environment: str) -> str:
+    """Of the gateway's nodes."""
+    return _named("doors", environment)
+
+
+def rule_name(leg: str, scope: str, environment: str) -> str:
+    """``leg``: front, back or direct."""
+    return _named(leg, f"{environment} {scope}")
+
+
+def canary_tag(instance: str) -> str:
+    return _named("canary", instance)
+
+
+def _named(kind: str, what: str) -> str:
+    """``what`` is reduced to its last words for readers, and digested whole."""
+    digest = blake2b(f"{kind} {what}".encode(), digest_size=4).hexdigest()
+    told = what.rpartition(" ")[0] + " " + what.rpartition(" ")[2].rpartition("/")[2]
+    words = _OTHER.sub("-", told.lower()).strip("-")
+    return f"{PREFIX}{kind}-{words}"[: len(PREFIX) + WORDS].rstrip("-") + f"-{digest}"

@@ -1,0 +1,1 @@
+"""Coarse rules and their objects as a firewall has them: rendered, read, compared, told."""
