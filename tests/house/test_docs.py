@@ -47,6 +47,20 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     assert [path.name for path in DECISIONS if f"({path.name})" not in listed] == []
 
 
+def anchors_of(path: Path) -> set[str]:
+    """The headings as hosts of Markdown call them: lower case, hyphens for spaces, nothing but words."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_headings_that_are_there(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", path.read_text())
+    wrong = [f"{to}#{name}" for to, name in links if name not in anchors_of(path.parent / to if to else path)]
+    assert wrong == []
+
+
 MADE_LATER = ("bench/.work/", "bench/results/")  # by the bench, when it runs
 
 
