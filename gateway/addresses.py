@@ -34,6 +34,12 @@ METADATA: Final = frozenset(
 )  # fmt: skip
 _THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+_NOBODYS: Final = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "fec0::/10", "ff00::/8"
+    )
+)  # fmt: skip
 _LAST_32_BITS: Final = 0xFFFFFFFF
 
 
@@ -101,6 +107,15 @@ def plain(address: Address) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None and address.scope_id is None:
         return address.ipv4_mapped
     return address
+
+
+def is_nobodys(network: IPv4Network | IPv6Network) -> bool:
+    """Whether some address of it means this machine, everybody, nobody or a metadata service, wherever it is used."""
+    for end in (network[0], network[-1]):
+        if any(_is_special(each) or each in METADATA for each in (end, *_wrapped_in(end))):
+            return True
+    inside = any(each in network for each in METADATA if each.version == network.version)
+    return inside or any(each.version == network.version and network.overlaps(each) for each in _NOBODYS)
 
 
 def _wrapped_in(address: Address) -> Iterator[IPv4Address]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
-from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices, Panos, Readers
+from gateway.config_devices import DEVICE_KINDS, Devices
 from gateway.config_sign_in import Client, CommandLine, EnvironmentSessions, Sessions
 from gateway.config_sources import Backstage, ClientCredentials, Origins
 
@@ -239,7 +239,7 @@ _CLASSES: dict[str, Callable[..., object]] = {
     for kind in (
         Settings, Listener, ListenerTls, Introspection, Issuer, MatchField, Groups, Environment, ServiceSettings, Check,
         UpstreamTls, Catalog, Backstage, ClientCredentials, Origins, Rate, Limits, Timeouts, Audit, Client, CommandLine,
-        Sessions, EnvironmentSessions, Devices, Bigip, BigipEnvironment, ChangeWindow, Readers, Panos,
+        Sessions, EnvironmentSessions, *DEVICE_KINDS,
     )
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Mode = Literal["observe", "plan", "enforce"]
 
@@ -106,7 +106,8 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class PanosEnvironment:
-    """One environment on one firewall: which legs of a way it sees there, None = not that one."""
+    """One environment on one firewall: which legs of a way it sees there, None = not that one. Without any it gets no
+    rules, and is told everything, for rules of other people's."""
 
     environment: str
     mode: Mode = "plan"  # of rules and objects
@@ -122,6 +123,14 @@ class PanosEnvironment:
     windows: tuple[ChangeWindow, ...] = ()  # () = always
     frozen: str = ""  # why nothing is committed now; "" = not frozen
     ticket: bool = False
+
+    @property
+    def has_rules(self) -> bool:
+        return not (self.front is None and self.back is None and self.direct is None)
+
+    def tells(self, leg: Leg | None) -> bool:
+        """Whether the firewall is told who and what rules of this leg of its mean."""
+        return leg is not None or not self.has_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +163,8 @@ class Panos:
 class Devices:
     bigip: tuple[Bigip, ...] = ()
     panos: tuple[Panos, ...] = ()
+
+
+DEVICE_KINDS: Final[tuple[type, ...]] = (
+    Devices, Bigip, BigipEnvironment, ApmEntry, ChangeWindow, Readers, Panos, PanosEnvironment, Leg, Direct,
+)  # fmt: skip

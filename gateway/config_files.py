@@ -14,7 +14,7 @@ from gateway.config_bigip_faults import unusable_device_files
 from gateway.config_catalog import unusable_catalog_files
 from gateway.config_database import unusable_database_files
 from gateway.config_identity import unusable_identity_files
-from gateway.config_panos import unusable_panos_files
+from gateway.config_panos_faults import unusable_panos_files
 from gateway.config_sessions import unusable_sign_in_files
 from gateway.config_settings import Locate
 from policy.reading import Fault

@@ -34,7 +34,6 @@ VARIABLE = "STAGEDOOR_"
 # Keys of features that this version does not have, by their place in the file (`*` = any key or position).
 UNSUPPORTED = {
     "secrets": "keys of sessions and assertions",
-    "devices.panos": "PAN-OS firewalls",
 }
 
 

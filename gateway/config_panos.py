@@ -1,57 +1,90 @@
-"""`devices.panos` of `stagedoor.yaml`: PAN-OS firewalls and how they are reached. A model, its settings, their faults.
+"""`devices.panos` of `stagedoor.yaml`: PAN-OS firewalls, how they are reached, and what each environment is on them.
 
 The API key is made at the firewall by its administrators, for an administrator of Stagedoor's own, and read from a file
 each time. Where a firewall shows the certificate that it came with, that certificate is pinned: verification is never
-off.
+off. Zones, profiles and anchors exist on the firewall before Stagedoor comes, and are named here, never described. What
+settings mean together is `config_panos_faults`' business.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from gateway import config
-from gateway.config_catalog import authorities_fault
-from gateway.config_devices import Panos
-from gateway.config_values import MAPPING, ManagementAddress, Name, Some, Text, not_empty, written
-from gateway.secret_files import secret_fault
-from policy.reading import Fault
-
-if TYPE_CHECKING:
-    from gateway.config_settings import Locate
+from gateway.config_device_values import VirtualAddress, Window, windows_settings
+from gateway.config_devices import Direct, Leg, Mode, Panos, PanosEnvironment
+from gateway.config_panos_values import DirectRef, PanosName, Pin, Ports, UserName, Vsys, Zone
+from gateway.config_readers import ReadersModel, readers_settings
+from gateway.config_values import MAPPING, Duration, ManagementAddress, Name, Network, Some, Text, not_empty
 
 UNITS: Final = 2  # of a pair
-_PIN: Final = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}\Z")
-_VSYS: Final = re.compile(r"vsys[1-9][0-9]{0,2}\Z")
-Said = tuple[tuple[str | int, ...], str, str]  # where below the device, message, what to do
+GAP_S, SHORTEST_GAP_S, LONGEST_GAP_S = 900, 60, 86_400
+SETTLE_S, LONGEST_SETTLE_S = 60, 3600
 
 
-def _pin(value: str) -> str:
-    if not _PIN.match(value.lower()):
-        hint = "write what `openssl x509 -noout -fingerprint -sha256` prints behind the `=`"
-        raise ValueError(f"`{value[:80]}` is no SHA-256 of a certificate; {hint}")
-    return value.lower().replace(":", "")
-
-
-def _vsys(value: str) -> str:
-    if not _VSYS.match(value):
-        raise ValueError(f"`{value[:60]}` is no virtual system; write `vsys1`, its number and not its display name")
+def _gap(value: float) -> float:
+    if not SHORTEST_GAP_S <= value <= LONGEST_GAP_S:
+        raise ValueError("is no pause between commits; write `1m` to `24h`")
     return value
 
 
-Pin = Annotated[
-    str, AfterValidator(_pin), written("A certificate's SHA-256.", "[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}")
-]
-Vsys = Annotated[str, AfterValidator(_vsys), written("A virtual system.", "vsys[1-9][0-9]{0,2}", "vsys1")]
+def _settle(value: float) -> float:
+    if value > LONGEST_SETTLE_S:
+        raise ValueError("is too long to wait; write at most `1h`")
+    return value
 
 
-class PanosModel(BaseModel):
+class Keys(BaseModel):
     model_config = MAPPING
 
+
+class LegModel(Keys):
+    from_zones: list[Zone] = []
+    """The zones that such traffic comes from. Default: any."""
+    to_zones: list[Zone] = []
+    """The zones that it goes to. Default: any."""
+
+
+class DirectModel(Keys):
+    services: Some[DirectRef]
+    """Components, or systems whose services are meant, which the environment publishes."""
+    ports: Some[Ports]
+    """Where they listen for what is not HTTP: `tcp/5432`, `udp/6000-6010`."""
+
+
+class PanosEnvironmentModel(Keys):
+    mode: Mode = "plan"
+    """Of rules and objects. `observe`: look and tell. `plan`: make plans, and commit those that people approve.
+    `enforce`: commit what passes the guards."""
+    front: LegModel | None = None
+    """What clients send to virtual addresses passes this firewall. `{}`: between any zones. Default: it does not."""
+    back: LegModel | None = None
+    """What doors send to services passes it; nobody else reaches them then."""
+    direct: LegModel | None = None
+    """What clients send to services without the door, `directs`, passes it."""
+    directs: list[DirectModel] = []
+    """What people reach without the door, because it is not HTTP."""
+    virtual_addresses: list[VirtualAddress] = []
+    """Where clients meet the environment, beside the virtual addresses of BIG-IPs."""
+    doors: list[Network] = []
+    """The gateway's nodes, as the firewall sees them."""
+    networks: list[Network] = []
+    """What the addresses of services have to lie in. Without them none is written."""
+    log_setting: PanosName | None = None
+    """The log forwarding profile of the rules. It exists already."""
+    profile_group: PanosName | None = None
+    """The security profile group of the rules. It exists already."""
+    windows: list[Window] = []
+    """When rules may be changed. Default: always. Tags may be at any time."""
+    frozen: Text | None = None
+    """Why no rule is changed for now; what is said here is shown to who asks."""
+    ticket: bool = False
+    """Whoever applies a plan has to name a ticket."""
+
+
+class PanosModel(Keys):
     name: Name
     """How commands, logs and metrics call this firewall, or pair."""
     units: Annotated[Some[ManagementAddress], Field(max_length=UNITS)]
@@ -59,6 +92,9 @@ class PanosModel(BaseModel):
     key_files: Some[Text]
     """Files with an API key and nothing else, readable by Stagedoor's user alone. Any of them counts: two while one
     takes the other's place."""
+    rules_key_files: Annotated[list[Text], AfterValidator(not_empty)] | None = None
+    """The same for the administrator that changes rules and commits, who needs more rights than the one that sends
+    tags. Default: `key_files`."""
     ca: Text | None = None
     """PEM file with the authorities of the units' certificates. Default: the system's."""
     pins: Annotated[list[Pin], AfterValidator(not_empty)] | None = None
@@ -67,6 +103,36 @@ class PanosModel(BaseModel):
     """The virtual system."""
     concurrent: Annotated[int, Field(ge=1, le=5)] = 2
     """Calls at once to each unit; more than five slow down its administrators."""
+    device_group: PanosName | None = None
+    """The units are a Panorama, and this is the device group that gets the rules."""
+    tags: Mode = "plan"
+    """Of the tags of addresses and users, which need no commit. `observe`: look and tell. `plan`: also say what would
+    be sent. `enforce`: send it."""
+    user_name: UserName | None = None
+    """What people are called in User-ID: text around fields of the catalog, `corp\\{metadata.name}`. Default: nobody is
+    tagged."""
+    instance: Name = "stagedoor"
+    """Tells two installations of Stagedoor on one firewall apart."""
+    anchor: PanosName | None = None
+    """An existing rule that those of Stagedoor stand before. Default: they stand between the rules `sd-begin` and
+    `sd-end`."""
+    commit_gap: Annotated[Duration, AfterValidator(_gap)] | None = None
+    """The least time between two commits of Stagedoor's, `1m` to `24h`. Default: `15m`."""
+    settle: Annotated[Duration, AfterValidator(_settle)] | None = None
+    """How long a change of rules waits for others, to be committed together. Default: `1m`."""
+    removed_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """What share of an environment's rules one plan, and of all tags one round, may remove without being approved."""
+    removed_most: Annotated[int, Field(ge=0, le=100_000)] = 20
+    """How many of them may be removed without being approved."""
+    address_capacity: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """How many tagged addresses this model holds. Default: what is documented for it."""
+    environments: Annotated[dict[Name, PanosEnvironmentModel], AfterValidator(not_empty)] | None = None
+    """What the environments are on it. Default: nothing is written to it."""
+    readers: ReadersModel | None = None
+    """Who may read its lists at the central host. Default: nobody."""
+
+
+# ---- settings ----
 
 
 def panos_settings(model: PanosModel, absolute: Callable[[str | None], str]) -> Panos:
@@ -79,45 +145,40 @@ def panos_settings(model: PanosModel, absolute: Callable[[str | None], str]) -> 
         pins=tuple(model.pins or ()),
         vsys=model.vsys,
         concurrent=model.concurrent,
+        device_group=model.device_group or "",
+        rules_key_files=tuple(absolute(each) for each in model.rules_key_files or ()),
+        tags=model.tags,
+        user_name=model.user_name or "",
+        instance=model.instance,
+        anchor=model.anchor or "",
+        commit_gap_s=GAP_S if model.commit_gap is None else round(model.commit_gap),
+        settle_s=SETTLE_S if model.settle is None else round(model.settle),
+        removed_share=model.removed_share,
+        removed_most=model.removed_most,
+        address_capacity=model.address_capacity or 0,
+        environments=tuple(_environment(name, each) for name, each in sorted((model.environments or {}).items())),
+        readers=readers_settings(model.readers, absolute),
     )
 
 
-def panos_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
-    """What settings of firewalls mean together."""
-    faults = []
-    seen: dict[str, str] = {}
-    for position, device in enumerate(settings.devices.panos):
-        at = ("devices", "panos", position)
-        for where, message, hint in _device_faults(device, seen):
-            faults.append(Fault(locate((*at, *where)), f"PAN-OS `{device.name}`: {message}", hint))
-    return faults
+def _environment(name: str, model: PanosEnvironmentModel) -> PanosEnvironment:
+    return PanosEnvironment(
+        environment=name,
+        mode=model.mode,
+        front=_leg(model.front),
+        back=_leg(model.back),
+        direct=_leg(model.direct),
+        directs=tuple(Direct(tuple(each.services), tuple(each.ports)) for each in model.directs),
+        virtual_addresses=tuple(model.virtual_addresses),
+        doors=tuple(model.doors),
+        networks=tuple(model.networks),
+        log_setting=model.log_setting or "",
+        profile_group=model.profile_group or "",
+        windows=windows_settings(model.windows),
+        frozen=model.frozen or "",
+        ticket=model.ticket,
+    )
 
 
-def _device_faults(device: Panos, seen: dict[str, str]) -> Iterator[Said]:
-    for key in ("units", "key_files"):
-        values = getattr(device, key)
-        if twice := sorted({value for value in values if values.count(value) > 1}):
-            yield (key,), f"`{twice[0]}` is listed twice in `{key}`", "list it once"
-    if device.ca and device.pins:
-        yield ("pins",), "`pins` and `ca` say two things about the same certificates", "leave one of them out"
-    for unit in device.units:
-        if (other := seen.setdefault(unit, device.name)) != device.name:
-            hint = "list it once; two virtual systems of one firewall are not supported"
-            yield ("units",), f"`{unit}` is a unit of `{other}` and of `{device.name}`", hint
-
-
-def unusable_panos_files(settings: config.Settings, locate: Locate) -> list[Fault]:
-    """A fault for every key and file of authorities that cannot be used."""
-    faults = []
-    for position, device in enumerate(settings.devices.panos):
-        at = ("devices", "panos", position)
-        for number, file in enumerate(device.key_files):
-            if message := secret_fault(file):
-                hint = "write the key into it, one line and nothing else"
-                faults.append(Fault(locate((*at, "key_files", number)), message, hint))
-            elif os.stat(file).st_mode & 0o077:
-                message = f"`{file}` can be read by others than its owner"
-                faults.append(Fault(locate((*at, "key_files", number)), message, f"`chmod 600 {file}`"))
-        if device.ca and (message := authorities_fault(device.ca)):
-            faults.append(Fault(locate((*at, "ca")), message, "put the certificates there in PEM"))
-    return faults
+def _leg(model: LegModel | None) -> Leg | None:
+    return Leg(tuple(model.from_zones), tuple(model.to_zones)) if model is not None else None

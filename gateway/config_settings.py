@@ -29,7 +29,7 @@ from gateway.config_models import (
     ServiceModel,
     SessionsModel,
 )
-from gateway.config_panos import panos_faults
+from gateway.config_panos_faults import panos_faults
 from gateway.config_sessions import sign_in_faults
 from gateway.config_sign_in import Client, ClientMethod, CommandLine, EnvironmentSessions, Sessions
 from gateway.http1.trailers import may_be_trailer

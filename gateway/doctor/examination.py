@@ -10,7 +10,7 @@
     disk         state and audit folder
     descriptors  the limit against `limits.connections`
     ports        listening addresses
-    firewall     firewalls that are kept in step: reached, known key, rights, the pair
+    firewall     firewalls that are kept in step: reached, known key, rights, the pair; what their rules refer to
     monitor      whether a load balancer's monitors are answered, where there is one
 
 The catalog is compiled once, for all that need it.
@@ -28,6 +28,7 @@ from gateway.config import Settings
 from gateway.doctor import (
     catalogs,
     database,
+    firewall_rules,
     firewalls,
     fronts,
     issuers,
@@ -115,6 +116,8 @@ def _checks_of_devices(settings: Settings, known: Names, compiling: asyncio.Task
         yield Check(listeners.TLS, "virtual servers", published_certificates, COMPILE_S + fronts.BUDGET_S)
     for each in settings.devices.panos:
         yield Check(firewalls.FIREWALL, each.name, partial(firewalls.firewall, each), 60.0)
+        if firewall_rules.with_rules(each):
+            yield Check(firewalls.FIREWALL, f"{each.name} rules", partial(firewall_rules.rules, each), 60.0)
 
 
 def _checks_of_machine(settings: Settings, known: Names) -> Iterator[Check]:

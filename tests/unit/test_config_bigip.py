@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.config_bigip import MINUTES_OF_WEEK, windows_of
+from gateway.config_device_values import MINUTES_OF_WEEK, windows_of
 from gateway.config_devices import Bigip, BigipEnvironment, ChangeWindow, Devices
 from tests.support.certificates import make
 from tests.unit.test_config_load import MINIMAL, faults_of, load

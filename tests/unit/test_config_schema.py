@@ -60,7 +60,25 @@ devices:
         prod: {virtual_address: "2001:DB8::10", networks: [10.200.0.0/24, 10.9.9.9], client_tls: /Common/apps/clients,
                trust_ca: /Common/ca.crt, server_name: Door.example.com, mode: observe, access_profile: /Common/people,
                windows: ["mon 00:00-24:00", "sat-sun 22:00-04:00"], required_claims: [groups], ticket: true}
+  panos:
+    - name: edge
+      units: ["https://fw1.example", "https://fw2.example:8443/"]
+      key_files: [secrets/tags, secrets/tags-next]
+      rules_key_files: [secrets/rules]
+      pins: ["AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD:AB:CD"]
+      vsys: vsys2
+      tags: enforce
+      user_name: '{annotations.example.com/domain}\\{metadata.name}'
+      anchor: deny the rest
+      commit_gap: 1h
+      settle: 0s
+      environments:
+        prod: {front: {}, back: {from_zones: [dmz 1], to_zones: [trust]}, direct: {}, mode: observe,
+               directs: [{services: [Component:default/ledger-db], ports: [tcp/5432, udp/6000-6010]}],
+               virtual_addresses: ["2001:DB8::10"], doors: [10.20.0.11], networks: [10.30.0.0/16], log_setting: to-siem,
+               windows: ["mon 00:00-24:00"]}
 """
+FIREWALL = "{name: edge, units: ['https://f'], key_files: [k]"
 DEVICE = "{name: dc1, units: ['https://b'], username: s, password_file: p, members: ['10.0.0.1:1'], member_tls: false"
 
 
@@ -139,6 +157,11 @@ def test_what_the_loader_takes_is_valid(tmp_path: Path, text: str) -> None:
             "state:",
             f"devices: {{bigip: [{DEVICE}, environments: {{prod: {{client_tls: /C/c, windows: [now]}}}}}}]}}\nstate:",
         ),
+        ("state:", "devices: {panos: [{name: edge}]}\nstate:"),
+        ("state:", f"devices: {{panos: [{FIREWALL}, user_name: jane}}]}}\nstate:"),
+        ("state:", f"devices: {{panos: [{FIREWALL}, anchor: \"a'b\"}}]}}\nstate:"),
+        ("state:", f"devices: {{panos: [{FIREWALL}, environments: {{prod: {{front: {{zones: [x]}}}}}}}}]}}\nstate:"),
+        ("state:", f"devices: {{panos: [{FIREWALL}, environments: {{prod: {{directs: [{{}}]}}}}}}]}}\nstate:"),
         ("state:", "issuers: [{name: a, issuer: 'ftp://x', audiences: [y]}]\nstate:"),
         ("state:", "issuers: [{name: a, issuer: 'https://x', audiences: []}]\nstate:"),
         ("state:", "issuers: [{name: a, issuer: 'https://x', audiences: [y], match: {sub: {feld: x}}}]\nstate:"),

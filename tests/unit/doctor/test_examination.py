@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
+from gateway.config_devices import Devices, Panos
 from gateway.doctor import examination
 from gateway.doctor.examination import CHECKS, catalog_lines, examine
 from gateway.doctor.lines import Line
@@ -31,7 +32,7 @@ def prepared(folder: Path, **changes: object) -> config.Settings:
     usual: dict[str, object] = {
         "environments": {"prod": environment}, "issuers": (issuer,), "listeners": (listener,),
         "admin_address": f"127.0.0.1:{free_port()}",
-        "devices": config.Devices(panos=(config.Panos("edge", (f"https://127.0.0.1:{free_port()}",), ("away",)),)),
+        "devices": Devices(panos=(Panos("edge", (f"https://127.0.0.1:{free_port()}",), ("away",)),)),
     }  # fmt: skip
     return settings(folder, **usual | changes)
 
