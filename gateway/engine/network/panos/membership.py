@@ -16,7 +16,8 @@ Key = tuple[str, str]  # an address or user, and a tag
 class Membership:
     """``addresses``: hosts ("192.0.2.10"), networks ("192.0.2.0/28") as PAN-OS writes them, without the watermark.
     ``timed``: of users by grants, when it ends (epoch seconds, half-open). ``cut``: users who are to lose every tag of
-    ours now, whoever says otherwise; they are in nothing else here."""
+    ours now, whoever says otherwise; they are in nothing else here. ``shut``: of addresses, the tags that they lost
+    because somebody shut a service or an environment."""
 
     version: str = ""  # the base id that the doors serve
     addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -24,3 +25,4 @@ class Membership:
     timed: Mapping[Key, int] = field(default_factory=dict)
     cut: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()  # what a reader should know: "12 people have no name here: …"
+    shut: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -26,6 +26,11 @@ def is_ours(name: str) -> bool:
     return NAME.match(name.lower()) is not None
 
 
+def kind_of(name: str) -> str:
+    """Of a name of ours what it stands for: `g` of `sd-g-payments-0a1b2c3d`."""
+    return name.removeprefix(PREFIX).partition("-")[0]
+
+
 def team_tag(ref: str) -> str:
     """Of the people of a team, `group:default/payments`; also the name of the dynamic user group."""
     return _named("g", ref)
@@ -49,6 +54,25 @@ def grant_tag(scope: str, environment: str) -> str:
 def environment_tag(environment: str) -> str:
     """Of objects, rules and service addresses of an environment."""
     return _named("e", environment)
+
+
+def block_tag(environment: str) -> str:
+    """Of rules and objects of an environment, and of no address: no filter asks for it."""
+    return _named("block", environment)
+
+
+def group_name(tag: str, environment: str) -> str:
+    """Of the dynamic user group that holds whoever carries a tag: each environment has groups of its own."""
+    kind, _, words = tag.removeprefix(PREFIX).rpartition("-")[0].partition("-")
+    digest = blake2b(f"{environment} {tag}".encode(), digest_size=4).hexdigest()
+    words = words.removeprefix(f"{_words(environment)}-")
+    return f"{PREFIX}{kind}-{_words(environment)}-{words}"[: len(PREFIX) + WORDS].rstrip("-") + f"-{digest}"
+
+
+def service_name(port: str, environment: str) -> str:
+    """Of the service object of a port, `tcp/5432` or `tcp/6000-6010`."""
+    protocol, _, number = port.partition("/")
+    return _named(protocol, f"{environment} {number}")
 
 
 def services_tag(scope: str, environment: str) -> str:
@@ -77,7 +101,7 @@ def doors_tag(environment: str) -> str:
 
 
 def rule_name(leg: str, scope: str, environment: str) -> str:
-    """``leg``: front, back or direct."""
+    """``leg``: front, back, direct or closing."""
     return _named(leg, f"{environment} {scope}")
 
 
@@ -89,5 +113,8 @@ def _named(kind: str, what: str) -> str:
     """``what`` is reduced to its last words for readers, and digested whole."""
     digest = blake2b(f"{kind} {what}".encode(), digest_size=4).hexdigest()
     told = what.rpartition(" ")[0] + " " + what.rpartition(" ")[2].rpartition("/")[2]
-    words = _OTHER.sub("-", told.lower()).strip("-")
-    return f"{PREFIX}{kind}-{words}"[: len(PREFIX) + WORDS].rstrip("-") + f"-{digest}"
+    return f"{PREFIX}{kind}-{_words(told)}"[: len(PREFIX) + WORDS].rstrip("-") + f"-{digest}"
+
+
+def _words(text: str) -> str:
+    return _OTHER.sub("-", text.lower()).strip("-")

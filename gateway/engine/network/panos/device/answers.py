@@ -16,10 +16,12 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 MOST_ELEMENTS: Final = 300_000
+MOST_ATTRIBUTES: Final = 300_000  # some 100 MB, once parsed
 MOST_MESSAGES: Final = 1000
+ENTRIES: Final = "msg/line/uid-response/payload"  # where an answer goes through what failed
 # Where devices put their words, the most telling place first.
 _WORDS: Final = (
-    "msg/line/uid-response/payload/*/entry", "msg/line/line", "msg/line", "result/msg/line", "result/msg", "msg",
+    f"{ENTRIES}/*/entry", "msg/line/line", "msg/line", "result/msg/line", "result/msg", "msg",
     "result/job/details/line", "response/msg/line", "response",
 )  # fmt: skip
 _LATER: Final = (
@@ -37,6 +39,7 @@ class Meaning(Enum):
     KEY = 5  # the key is not known here
     RIGHT = 6  # the key's administrator may not do this
     NO = 7
+    PARTLY = 8  # of a User-ID message: entries that the answer goes through failed, all others took effect
 
 
 class Answer(NamedTuple):
@@ -62,6 +65,8 @@ def answer_of(http: int, content_type: str, raw: bytes) -> Answer:
         return Answer(http, "page")
     if raw.count(b"<") > 2 * MOST_ELEMENTS:
         return Answer(http, "other", messages=(f"more than {MOST_ELEMENTS:,} elements",))
+    if raw.count(b"=") > MOST_ATTRIBUTES:
+        return Answer(http, "other", messages=(f"more than {MOST_ATTRIBUTES:,} attributes",))
     try:
         root = fromstring(raw, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):  # LookupError: an encoding nobody knows
@@ -100,6 +105,8 @@ def meaning_of(answer: Answer) -> Meaning:
         return Meaning.NO
     if answer.status == "success":
         return Meaning.NOTHING if answer.code == "7" else Meaning.GOOD
+    if answer.root is not None and answer.root.find(f"{ENTRIES}/*/entry") is not None:
+        return Meaning.PARTLY
     said = " ".join(answer.messages).lower()
     if any(each in said for each in _LATER):
         return Meaning.LATER

@@ -8,13 +8,13 @@ that is none (a page, half a document, 5xx) is tried again for a read. No messag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, tostring
 
 from gateway.config_devices import Panos
-from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unreachable
+from gateway.engine.network.faults import Busy, DeviceFault, NotAllowed, Rejected, Unknown, Unreachable
 from gateway.engine.network.https import Https, Lost, Manner, Trusted, authorities, pinned, place_of
 from gateway.engine.network.panos.device.answers import Answer, Meaning, answer_of, meaning_of
 from gateway.engine.network.panos.device.keys import Keys
@@ -26,6 +26,8 @@ ASIDE_BYTES: Final = 64 * 1024  # larger answers are read in a thread
 _TYPE: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _TRUST: Final = "say in `ca` who signs its certificate, or pin it with `pins`"
 _QUOTED: Final = str.maketrans("`;", "',")
+_READING: Final = "operational requests and the User-ID agent"
+_RIGHTS: Final = {"config": "configuration", "commit": "commit"}
 _KEY_FIX: Final = "make a key for its administrator, and put it into one of `key_files`"
 
 
@@ -36,9 +38,10 @@ class Client:
         self.unit = unit
         self.where = place_of(device.name, unit)
         self.keys = Keys(device.key_files, self.where)
+        self.vsys = device.vsys
         self._device = device
-        self._time = time
-        self._limits = limits
+        self.time = time
+        self.limits = limits
         manner = Manner("application/xml", device.concurrent, ANSWER_BYTES, "units", _TRUST)
         self.https = Https(self.where, unit, manner, limits, self._trust)
 
@@ -48,14 +51,14 @@ class Client:
     async def op(self, command: Element) -> Answer:
         """An operational command that reads. Raises `DeviceFault`."""
         said = {"type": "op", "cmd": tostring(command, encoding="unicode")}
-        return await self.read({**said, "vsys": self._device.vsys})
+        return await self.read({**said, "vsys": self.vsys})
 
     async def read(self, parameters: Mapping[str, str]) -> Answer:
         """The answer, which is good or says that nothing is there. Raises `DeviceFault`."""
-        patience = Patience(self._time, self._limits.read)
+        patience = Patience(self.time, self.limits.read)
         while True:
             try:
-                answer = await self._with_key(parameters)
+                answer = await self.once(parameters)
             except Lost as lost:
                 if await patience.pause():
                     continue
@@ -68,13 +71,57 @@ class Client:
             if not await patience.pause():
                 raise Busy(f"{self.where} cannot answer now: {self.words(answer)}")
 
-    def refusal(self, answer: Answer, meaning: Meaning) -> DeviceFault:
+    async def once(self, parameters: Mapping[str, str]) -> Answer:
+        """Whatever is answered to one call. A refused key did nothing: each of the others is tried once, whatever the
+        call was. Raises `Lost`, which says whether it may have had an effect, and `Unreachable`."""
+        content = urlencode(parameters).encode()
+        for left in reversed(range(len(self._device.key_files))):
+            key = await asyncio.to_thread(self.keys.now)
+            reply = await self.https.ask("POST", "/api/", content, {**_TYPE, "X-PAN-KEY": key})
+            read = (reply.status, reply.content_type, reply.body)
+            answer = answer_of(*read) if len(reply.body) < ASIDE_BYTES else await asyncio.to_thread(answer_of, *read)
+            if meaning_of(answer) is not Meaning.KEY or not left or not await asyncio.to_thread(self.keys.refused, key):
+                return answer
+        raise AssertionError("the last answer was given back")
+
+    async def write(self, parameters: Mapping[str, str]) -> Answer:
+        """What may change something: sent again only where it is certain that nothing was done. Raises `DeviceFault`;
+        `Unknown` where nobody can tell what became of it."""
+        return await self.write_anew(lambda: parameters)
+
+    async def write_anew(self, made: Callable[[], Mapping[str, str]]) -> Answer:
+        """The same for parameters that are made anew at each try, because they hold how long something still lasts."""
+        patience = Patience(self.time, self.limits.write)
+        parameters = made()
+        right = _RIGHTS.get(parameters.get("type", ""), _READING)
+        while True:
+            try:
+                answer = await self.once(parameters)
+            except Lost as lost:
+                if lost.sent:
+                    raise Unknown(f"{self.where} was told, and whether it did anything is not known: {lost}") from None
+                if await patience.pause():
+                    parameters = made()
+                    continue
+                raise Unreachable(f"{self.where} cannot be reached: {lost}") from None
+            meaning = meaning_of(answer)
+            if meaning in (Meaning.GOOD, Meaning.NOTHING, Meaning.PARTLY):
+                return answer
+            if meaning is Meaning.DOUBT:
+                raise Unknown(f"{self.where} was told, and gave no answer that says more: {self.words(answer)}")
+            if meaning is not Meaning.LATER:
+                raise self.refusal(answer, meaning, right)
+            if not await patience.pause():
+                raise Busy(f"{self.where} has no time for it: {self.words(answer)}")
+            parameters = made()
+
+    def refusal(self, answer: Answer, meaning: Meaning, right: str = _READING) -> DeviceFault:
         if meaning is Meaning.KEY:
             return Rejected(f"{self.where} does not know the key: {self.words(answer)}; {_KEY_FIX}")
         if meaning is Meaning.RIGHT:
-            return Rejected(
+            return NotAllowed(
                 f"the administrator of the key may not do this at {self.where}: {self.words(answer)}; "
-                "give its role XML API rights for operational requests and the User-ID agent"
+                f"give its role XML API rights for {right}"
             )
         if 300 <= answer.http < 400:
             return Unreachable(f"{self.where} leads elsewhere ({answer.http}), which is not followed: correct `units`")
@@ -97,15 +144,3 @@ class Client:
 
     def _trust(self) -> Trusted:
         return pinned(self._device.pins) if self._device.pins else authorities(self._device.ca)
-
-    async def _with_key(self, parameters: Mapping[str, str]) -> Answer:
-        """A refused key did nothing: each of the others is tried once, whatever the call was."""
-        content = urlencode(parameters).encode()
-        for left in reversed(range(len(self._device.key_files))):
-            key = await asyncio.to_thread(self.keys.now)
-            reply = await self.https.ask("POST", "/api/", content, {**_TYPE, "X-PAN-KEY": key})
-            read = (reply.status, reply.content_type, reply.body)
-            answer = answer_of(*read) if len(reply.body) < ASIDE_BYTES else await asyncio.to_thread(answer_of, *read)
-            if meaning_of(answer) is not Meaning.KEY or not left or not await asyncio.to_thread(self.keys.refused, key):
-                return answer
-        raise AssertionError("the last answer was given back")

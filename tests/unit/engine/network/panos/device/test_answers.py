@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.engine.network.panos.device.answers import MOST_ELEMENTS, Meaning, answer_of, meaning_of
+from gateway.engine.network.panos.device.answers import MOST_ATTRIBUTES, MOST_ELEMENTS, Meaning, answer_of, meaning_of
 
 XML = "application/xml"
 
@@ -12,8 +12,6 @@ XML = "application/xml"
 def says(status: str, code: str = "", line: str = "") -> str:
     said = f"<msg><line>{line}</line></msg>" if line else ""
     return f'<response status="{status}"' + (f' code="{code}"' if code else "") + f">{said}</response>"
-
-
 
 
 @pytest.mark.parametrize(
@@ -70,12 +68,13 @@ def test_each_entry_of_a_user_id_answer_says_what_became_of_it() -> None:
         b'<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><response status="success">&b;</response>',
         b'<!DOCTYPE r SYSTEM "file:///etc/passwd"><response status="success"/>',
         b'<response status="success">' + b"<a/>" * (2 * MOST_ELEMENTS) + b"</response>",
+        b"<response " + b" ".join(b'a%d="1"' % number for number in range(MOST_ATTRIBUTES + 1)) + b"/>",
         b'<?xml version="1.0" encoding="klingon"?><response status="success"/>',
         b'<response status="success"><result>\xff\xfe</result></response>',
         b"<" * 100_000,
         b"<a>" * 200_000,
     ],
-    ids=["entities", "external", "elements", "encoding", "bytes", "angles", "depth"],
+    ids=["entities", "external", "elements", "attributes", "encoding", "bytes", "angles", "depth"],
 )
 def test_a_hostile_document_is_no_answer(body: bytes) -> None:
     answer = answer_of(200, XML, body)

@@ -1,0 +1,48 @@
+"""Where on a device our objects and rules lie, and what it calls that place: a vsys, or a device group of a Panorama.
+
+Whatever stands in an xpath was compared with a list of harmless characters before, so nothing can end a quotation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from gateway.config_devices import Panos
+from gateway.engine.network.faults import Rejected
+
+_LOCALHOST: Final = "/config/devices/entry[@name='localhost.localdomain']"
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,126}\Z")
+
+
+class Place(NamedTuple):
+    """``base``: what tags, groups and services lie below; ``scope``: as locks and commands name it."""
+
+    base: str
+    rules: str
+    scope: str
+
+
+def place_of_rules(device: Panos) -> Place:
+    """Raises `Rejected` for a name that no xpath may hold."""
+    if device.device_group:
+        base = f"{_LOCALHOST}/device-group/{entry(device.device_group)}"
+        return Place(base, f"{base}/pre-rulebase/security/rules", device.device_group)
+    base = vsys_base(device.vsys)
+    return Place(base, f"{base}/rulebase/security/rules", device.vsys)
+
+
+def vsys_base(vsys: str) -> str:
+    return f"{_LOCALHOST}/vsys/{entry(vsys)}"
+
+
+def entry(name: str) -> str:
+    """Raises `Rejected` for a name that no xpath may hold."""
+    if not _HARMLESS.match(name):
+        raise Rejected(f"`{name[:80]}` may stand in no xpath: give it letters, digits, spaces, `.`, `_` and `-`")
+    return f"entry[@name='{name}']"
+
+
+def touches(one: str, other: str) -> bool:
+    """Whether one xpath is the other, lies in it, or holds it."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")

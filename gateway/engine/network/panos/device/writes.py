@@ -1,0 +1,134 @@
+"""Configuration read and written: the candidate, what runs, one strict transaction, commits and their undoing.
+
+Several edits go out as one transaction, which the device takes whole or not at all; strict means that it first drops
+whatever our own administrator has left uncommitted, and refuses while a commit is under way. Commits, validations and
+undoing are of our own administrator's edits, never of anybody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+from urllib.parse import quote_plus
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from defusedxml.ElementTree import fromstring
+
+from gateway.config_devices import Panos
+from gateway.engine.network.faults import Rejected
+from gateway.engine.network.panos.device.answers import Answer
+from gateway.engine.network.panos.device.client import Client
+from gateway.engine.network.panos.device.locks import asked
+
+BODY_MOST: Final = 5 * 1024 * 1024  # that a device takes
+DESCRIPTION_MOST: Final = 512
+COMMENT_MOST: Final = 256
+
+
+class Edit(NamedTuple):
+    """``element``: XML; for `edit` its root is the last node of ``xpath``, for `set` it lies below. ``where``: of a
+    move, before, after, top or bottom (``dst``)."""
+
+    action: Literal["edit", "set", "delete", "move"]
+    xpath: str
+    element: str = ""
+    where: str = ""
+    dst: str = ""
+
+
+async def get(client: Client, xpath: str, target: str = "") -> Answer:
+    """The candidate; `NOTHING` is an answer. Raises `DeviceFault`."""
+    return await _read(client, "get", xpath, target)
+
+
+async def show(client: Client, xpath: str, target: str = "") -> Answer:
+    """What runs; `NOTHING` is an answer. Raises `DeviceFault`."""
+    return await _read(client, "show", xpath, target)
+
+
+async def _read(client: Client, action: str, xpath: str, target: str) -> Answer:
+    said = {"type": "config", "action": action, "xpath": xpath, "target": target}
+    return await client.read({name: value for name, value in said.items() if value})
+
+
+async def multi_config(client: Client, edits: Iterable[Edit]) -> None:
+    """All of them in the candidate, or none. Raises `DeviceFault`."""
+    text = await asyncio.to_thread(_transaction, tuple(edits))
+    if len(quote_plus(text)) > BODY_MOST:
+        raise Rejected(
+            f"{client.where} takes at most {BODY_MOST // 1024 // 1024} MB at once, and this change has more: give it "
+            "fewer environments, or fewer systems, at a time"
+        )
+    said = {"type": "config", "action": "multi-config", "strict-transactional": "yes", "element": text}
+    try:
+        await client.write(said)
+    except Rejected as refusal:
+        if "multi-config" not in str(refusal):
+            raise
+        how = "switch transactions on (`request multi-config enabled`); edits are not sent one by one"
+        raise Rejected(f"{refusal}: {how}") from None
+
+
+def _transaction(edits: tuple[Edit, ...]) -> str:
+    """Takes a while for many."""
+    root = Element("multi-config")
+    for number, edit in enumerate(edits, 1):
+        named = {"id": str(number), "xpath": edit.xpath, "where": edit.where, "dst": edit.dst}
+        step = SubElement(root, edit.action, {name: value for name, value in named.items() if value})
+        if edit.element:
+            step.append(fromstring(edit.element, forbid_dtd=True))
+    return tostring(root, encoding="unicode")
+
+
+async def comment(client: Client, xpath: str, text: str) -> None:
+    """The audit comment that the next commit of a rule takes along. Raises `DeviceFault`."""
+    root = Element("set")
+    holder = SubElement(root, "audit-comment")
+    SubElement(holder, "xpath").text = xpath
+    SubElement(holder, "comment").text = text[:COMMENT_MOST]
+    await client.write(asked(root))
+
+
+async def commit(client: Client, me: str, device: Panos, description: str) -> Answer:
+    """Our administrator's edits alone, and of these only where rules of ours lie. Raises `DeviceFault`."""
+    root = Element("commit")
+    root.append(_ours(me, device))
+    SubElement(root, "description").text = description[:DESCRIPTION_MOST]
+    return await client.write({"type": "commit", "cmd": tostring(root, encoding="unicode")})
+
+
+async def validate(client: Client, me: str, device: Panos) -> Answer:
+    root = Element("validate")
+    root.append(_ours(me, device))
+    return await client.write(asked(root))
+
+
+async def revert(client: Client, me: str) -> None:
+    """Whatever our administrator has not committed. Raises `DeviceFault`."""
+    root = Element("revert")
+    partial = SubElement(SubElement(root, "config"), "partial")
+    SubElement(SubElement(partial, "admin"), "member").text = me
+    await client.write(asked(root))
+
+
+async def push(client: Client, device: Panos, description: str) -> Answer:
+    """A device group's rules to its firewalls: nothing of the firewalls' own half-done edits, no template."""
+    root = Element("commit-all")
+    shared = SubElement(root, "shared-policy")
+    SubElement(SubElement(shared, "device-group"), "entry", {"name": device.device_group})
+    for name in ("merge-with-candidate-cfg", "include-template", "force-template-values"):
+        SubElement(shared, name).text = "no"
+    SubElement(shared, "description").text = description[:DESCRIPTION_MOST]
+    return await client.write({"type": "commit", "action": "all", "cmd": tostring(root, encoding="unicode")})
+
+
+def _ours(me: str, device: Panos) -> Element:
+    partial = Element("partial")
+    SubElement(SubElement(partial, "admin"), "member").text = me
+    if device.device_group:
+        SubElement(SubElement(partial, "device-group"), "member").text = device.device_group
+        SubElement(partial, "no-template")
+    for name in ("shared-object", "device-and-network"):
+        SubElement(partial, name).text = "excluded"
+    return partial

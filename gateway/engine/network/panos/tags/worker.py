@@ -1,0 +1,269 @@
+"""Keeps the tags of one firewall as they are wanted, without a commit.
+
+Level-triggered: each turn compares the whole wish with the picture of the firewall's tables and tells the difference.
+Losses are told first and alone, then ends that change, then what is given; a wish that comes meanwhile is turned to
+after the next few messages, and its losses even while the tables are read. What was told is read back. Only `enforce`
+writes by itself; `plan` writes what a person has seen and applies; `observe` never writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from gateway import telemetry
+from gateway.audit.record import timestamp
+from gateway.engine.network.faults import DeviceFault, Outdated
+from gateway.engine.network.group import pause_after
+from gateway.engine.network.guards import ENGINE, Basis, Consent, Hindrance
+from gateway.engine.network.panos.device.client import Client
+from gateway.engine.network.panos.device.units import Units
+from gateway.engine.network.panos.device.userid import What
+from gateway.engine.network.panos.membership import Membership
+from gateway.engine.network.panos.tags.delta import Delta, Wish, wish_of
+from gateway.engine.network.panos.tags.judging import Judge, Judgement
+from gateway.engine.network.panos.tags.mapped import Met
+from gateway.engine.network.panos.tags.mirror import Mirror, chunks
+from gateway.engine.network.panos.tags.told import Sight, facts_of, fingerprint_of, plan_of, remarks_of
+from gateway.engine.network.panos.tags.watching import USUAL, Rhythm, Watch
+from gateway.engine.network.plan import Outcome, Plan
+from gateway.engine.network.reconcile import NotNow
+from gateway.engine.network.standing import short
+
+ASKED_EACH: Final = 10_000  # entries that are given before the active unit is asked again
+_OURSELVES: Final = Consent(ENGINE)
+_RANDOM: Final = Random()
+
+
+class TagWorker:
+    """Made inside the running loop; opens nothing, and leaves ``units`` open. ``now``: epoch seconds."""
+
+    def __init__(
+        self, units: Units, basis: Callable[[], Basis], now: Callable[[], float] = time.time, rhythm: Rhythm = USUAL
+    ) -> None:
+        self.device = units.device
+        self.wanted: Membership | None = None
+        self.fault = ""
+        self._units = units
+        self._now = now
+        self._pace = rhythm.pace
+        self._mirror = Mirror(units.device.concurrent, now)
+        self._watch = Watch(units, self._mirror, rhythm, now)
+        self._judge = Judge(units.device, basis, self._mirror, now)
+        self._wish: tuple[Membership | None, Wish] = (None, Wish())
+        self._sight = Sight()
+        self._met = Met()
+        self._is_new = asyncio.Event()
+        self._leads = True
+        self._due = 0.0  # on the loop's clock
+        self._failures = 0
+        self._lock = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
+        self._testing: asyncio.Task[None] | None = None
+
+    # === told by the controller ===
+
+    def start(self) -> None:
+        self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    async def close(self) -> None:
+        """What is under way ends at once: whoever looks next finds what became of it."""
+        tasks = [task for task in (self._following, self._testing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def want(self, membership: Membership) -> None:
+        """The latest wins."""
+        if membership is not self.wanted:
+            self.wanted = membership
+            self._is_new.set()
+
+    def hint(self) -> None:
+        """What the catalog is worth may have changed."""
+        self._is_new.set()
+
+    def reread(self) -> None:
+        """At the next turn everything is read."""
+        self._watch.look_whole()
+
+    def recheck(self) -> None:
+        """At the next turn the canary is asked for."""
+        self._watch.distrust()
+
+    def set_leading(self, leads: bool) -> None:
+        """Whether this node is the one that looks and writes by itself."""
+        if leads and not self._leads:
+            self._mirror.forget()
+        self._leads = leads
+        self._is_new.set()
+
+    # === asked ===
+
+    @property
+    def waits(self) -> tuple[Hindrance, ...]:
+        """Why not all of the difference is told now."""
+        return self._judge.waits
+
+    def has(self, who: str, tag: str) -> bool | None:
+        """Whether an address or user carries a tag of ours, as was read and written last; None before that."""
+        if not self._mirror.is_read:
+            return None
+        return any(tag in table.tags.get(who.lower(), ()) for table in self._mirror.tables.values())
+
+    async def look(self) -> Plan:
+        """What would be told now, whether it may or not. Raises `DeviceFault`."""
+        async with self._lock:
+            self.reread()
+            await self._looked(await self._watch.active())
+            made = timestamp(int(self._now() * 1000))
+            return plan_of(self.device, self._wish[1].version, self._sight.delta, made, self._sight.remarks)
+
+    async def apply(self, consent: Consent, fingerprint: str) -> Outcome:
+        """What a person has seen (`Plan.fingerprint`), many losses with ``consent.removals``. Raises `DeviceFault`:
+        `NotNow` where something stands against it, `Outdated` where the difference is another by now."""
+        async with self._lock:
+            client = await self._watch.active()
+            await self._looked(client)
+            if fingerprint_of(self._sight.delta) != fingerprint:
+                raise Outdated(f"{self.device.name}: there is something else to do than what you saw: plan again")
+            judged = await self._judge.judge(await self._newest(), consent)
+            if self._judge.waits:
+                raise NotNow(self._judge.waits)
+            await self._watch.beat(client, at_once=True)
+            await self._tell(client, judged.delta, lambda: False)
+            await self._mirror.confirm(client, await self._newest())
+            self._judge.forget()
+            rest = (await self._judged()).whole
+            found = "all of it was taken" if rest.is_empty else "not all of it was taken, its standing names what"
+            return Outcome(rest.is_empty, True, f"{self.device.name}: {found}", fingerprint=fingerprint_of(rest))
+
+    def standing(self) -> dict[str, Any]:
+        """JSON values; every key is always there."""
+        client, delta = self._watch.client, self._sight.delta
+        state = (
+            "standby" if not self._leads else "fault" if self.fault else "no-wish" if self.wanted is None
+            else "unread" if self._sight.judged_s is None
+            else "in-step" if delta.is_empty and self._wish[0] is self.wanted else "waiting"
+        )  # fmt: skip
+        return {
+            "device": self.device.name, "mode": self.device.tags, "state": state, "version": self._wish[1].version,
+            "unit": client.unit if client is not None else "", "fault": short(self.fault),
+            "waits": [short(str(each)) for each in self.waits], "wholes": self._watch.wholes,
+            "requests": sum(client.https.requests for client in self._units.clients),
+            **facts_of(self._mirror, self._sight, self._met, self._now()),
+        }  # fmt: skip
+
+    # === by ourselves ===
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                async with asyncio.timeout_at(self._due):
+                    await self._is_new.wait()
+            except TimeoutError:
+                pass
+            self._is_new.clear()
+            self._due = loop.time() + self._pace.poll_s
+            if self.wanted is not None and self._leads:
+                await self._try()
+
+    async def _try(self) -> None:
+        try:
+            await self.turn()
+        except Exception as failure:  # whatever the firewall made of it: nobody else's trouble
+            why = str(failure) if isinstance(failure, DeviceFault) else f"{type(failure).__name__}: {failure}"
+            if why != self.fault:
+                telemetry.log("device_tags_fault", level="error", device=self.device.name, why=why)
+            self.fault, self._due = why, 0.0
+            self.recheck()
+            self._failures += 1
+            await asyncio.sleep(pause_after(self._failures - 1, self._pace, _RANDOM))
+        else:
+            if self.fault:
+                telemetry.log("device_tags_well", device=self.device.name)
+            self.fault, self._failures = "", 0
+
+    async def turn(self) -> None:
+        """One look, and whatever may be told. Raises `DeviceFault`."""
+        async with self._lock:
+            self._is_new.clear()
+            await self._turn()
+
+    async def _turn(self) -> None:
+        client = await self._watch.active()
+        if self.device.tags != "enforce":
+            await self._looked(client)
+            return
+        await self._watch.beat(client)
+        if self._wish[0] is not self.wanted and self._mirror.is_read:
+            await self._lose(client)
+        judged = await self._looked(client)
+        if not judged.delta.is_empty:
+            self._judge.note(judged.delta)
+            await self._tell(client, judged.delta, self._is_new.is_set)
+        if self._mirror.doubts and not self._is_new.is_set():
+            await self._mirror.confirm(client, await self._newest())
+            await self._judged()
+
+    async def _lose(self, client: Client) -> None:
+        """Only what is to be taken away, by the picture that there is."""
+        judged = await self._judge.judge(await self._newest(), _OURSELVES)
+        if judged.delta.losses:
+            self._judge.note(judged.delta)
+            await self._mirror.take_away(client, judged.delta.losses)
+
+    async def _looked(self, client: Client) -> Judgement:
+        if self.wanted is None:
+            why = "nobody has said yet who and what should carry tags, `stagedoor status` says why"
+            raise DeviceFault(f"{self.device.name}: {why}")
+
+        async def urgent() -> None:
+            self._due = 0.0
+            if self.device.tags == "enforce" and self._mirror.is_read and self._leads:
+                await self._lose(client)
+
+        if await self._watch.refresh(client, await self._newest(), self._is_new, urgent):
+            self._test(client)
+        return await self._judged()
+
+    async def _judged(self) -> Judgement:
+        wish = await self._newest()
+        judged, now_s = await self._judge.judge(wish, _OURSELVES), self._now()
+        about = (self.wanted, wish, self._mirror, self._watch.model, self.device)
+        remarks = await asyncio.to_thread(lambda: tuple(remarks_of(*about)))
+        synced_s = now_s if judged.whole.is_empty else self._sight.synced_s
+        self._sight = Sight(now_s, synced_s, judged.whole, remarks)
+        return judged
+
+    async def _tell(self, client: Client, delta: Delta, is_enough: Callable[[], bool]) -> None:
+        """Losses first, and alone."""
+        mirror, gains = self._mirror, delta.gains
+        await mirror.take_away(client, delta.losses)
+        await mirror.renew(client, delta.renewed)
+        for some in chunks(gains, ASKED_EACH):
+            if is_enough() or await self._watch.active() is not client:
+                self._due = 0.0
+                break
+            await self._watch.beat(client)
+            await mirror.give(client, some, is_enough)
+        telemetry.log(
+            "device_tags", device=self.device.name, unit=client.unit, revoked=len(delta.revoked),
+            lost=len(delta.losses), renewed=len(delta.renewed), given=len(gains), refused=len(mirror.refused),
+        )  # fmt: skip
+
+    async def _newest(self) -> Wish:
+        wanted = self.wanted
+        if wanted is not None and self._wish[0] is not wanted:
+            self._wish = wanted, await asyncio.to_thread(wish_of, wanted)
+        return self._wish[1]
+
+    def _test(self, client: Client) -> None:
+        """Beside everything else: its answer may be long, and nothing depends on it."""
+        tagged = list(self._mirror.tables[What.USER].tags)
+        if tagged and (self._testing is None or self._testing.done()):
+            self._testing = asyncio.get_running_loop().create_task(self._met.ask(client, tagged))

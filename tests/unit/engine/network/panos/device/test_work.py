@@ -1,0 +1,257 @@
+"""Writes, locks and jobs of a firewall that answers what a test scripts: what is sent again, and what is believed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.engine.network.faults import Busy, Rejected, Unknown
+from gateway.engine.network.panos.device import jobs, locks
+from gateway.engine.network.panos.device.answers import answer_of
+from gateway.engine.network.panos.device.client import Client
+from gateway.engine.network.panos.device.places import entry, place_of_rules, touches
+from gateway.engine.network.panos.device.writes import BODY_MOST, Edit, multi_config
+from gateway.engine.network.patience import Limits
+from tests.support.scripted_device import FakeTime
+from tests.support.scripted_firewall import Said, ScriptedFirewall, firewall_settings, scripted_firewall, well
+
+LIMITS = Limits(call=20.0, connect=10.0, read=50.0, write=50.0, task=300.0)
+WELL = '<response status="success" code="20"><msg>command succeeded</msg></response>'
+XPATH = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='vsys1']/tag/entry[@name='sd-x']"
+
+
+@asynccontextmanager
+async def asked(
+    folder: Path, script: Callable[[str], Said] = well
+) -> AsyncIterator[tuple[ScriptedFirewall, Client, FakeTime]]:
+    clock = FakeTime()
+    clock.share = 0.01
+    async with scripted_firewall(folder, script) as firewall:
+        client = Client(firewall_settings(folder, firewall), firewall.url, clock.time(), LIMITS)
+        try:
+            yield firewall, client, clock
+        finally:
+            await client.close()
+
+
+def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(scene())
+
+
+# === writes ===
+
+
+def test_several_edits_are_one_strict_transaction(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asked(tmp_path, lambda _: Said(200, WELL)) as (firewall, client, _):
+            edits = [Edit("edit", XPATH, "<entry name='sd-x'/>"), Edit("move", XPATH, where="before", dst="sd-end")]
+            await multi_config(client, edits)
+            (call,) = firewall.calls
+            assert call.said["action"] == "multi-config" and call.said["strict-transactional"] == "yes"
+            assert call.said["element"] == (
+                f'<multi-config><edit id="1" xpath="{XPATH}"><entry name="sd-x" /></edit>'
+                f'<move id="2" xpath="{XPATH}" where="before" dst="sd-end" /></multi-config>'
+            )
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Said(0, ""), Said(503, "<html/>", "text/html"), Said(200, ""), Said(200, "<response status='succ")],
+    ids=["broken off", "503", "empty", "half"],
+)
+def test_a_write_that_may_have_taken_effect_is_not_sent_again(tmp_path: Path, answer: Said) -> None:
+    async def main() -> None:
+        async with asked(tmp_path, lambda _: answer) as (firewall, client, _):
+            with pytest.raises(Unknown, match="was told, and"):
+                await multi_config(client, [Edit("delete", XPATH)])
+            assert len(firewall.calls) == 1
+
+    run(main)
+
+
+def test_a_write_that_somebody_elses_commit_keeps_out_is_sent_again_until_it_is_late(tmp_path: Path) -> None:
+    async def main() -> None:
+        busy = '<response status="error" code="14"><msg><line>A commit is in progress</line></msg></response>'
+        async with asked(tmp_path, lambda _: Said(200, busy)) as (firewall, client, clock):
+            clock.share = 1.0
+            with pytest.raises(Busy, match="has no time for it"):
+                await multi_config(client, [Edit("delete", XPATH)])
+            assert len(firewall.calls) > 1 and sum(clock.slept) <= LIMITS.write
+
+    run(main)
+
+
+def test_a_missing_right_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        no = '<response status="unauth" code="16"><msg><line>Unauthorized request</line></msg></response>'
+        async with asked(tmp_path, lambda _: Said(200, no)) as (_, client, _clock):
+            with pytest.raises(Rejected, match="give its role XML API rights for configuration"):
+                await multi_config(client, [Edit("delete", XPATH)])
+
+    run(main)
+
+
+def test_a_change_that_is_larger_than_a_firewall_takes_is_not_sent(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asked(tmp_path) as (firewall, client, _):
+            with pytest.raises(Rejected, match="takes at most 5 MB at once"):
+                await multi_config(client, [Edit("edit", XPATH, f"<entry name='{'x' * BODY_MOST}'/>")])
+            assert not firewall.calls
+
+    run(main)
+
+
+# === locks ===
+
+
+def test_a_firewall_that_does_not_say_who_we_are_is_not_written_to(tmp_path: Path) -> None:
+    async def main() -> None:
+        body = (
+            "<response status='success'><result><admins><entry><admin>jane</admin></entry></admins></result></response>"
+        )
+        async with asked(tmp_path, lambda _: Said(200, body)) as (_, client, _clock):
+            with pytest.raises(Rejected, match="does not say whose key this is"):
+                await locks.whoami(client)
+
+    run(main)
+
+
+HELD = (
+    "<response status='success'><result><config-locks><entry name='me'><type>vsys</type><name>vsys1</name>"
+    "<comment>(null)</comment></entry></config-locks></result></response>"
+)
+FREE = "<response status='success'><result><config-locks/></result></response>"
+NOT_LOCKED = "Config is not currently locked for scope vsys1"
+
+
+def refuses_release(listed: str) -> Callable[[str], Said]:
+    no = f"<response status='error' code='14'><msg><line>{NOT_LOCKED}</line></msg></response>"
+    return lambda command: Said(200, no if "remove" in command else listed if "config-locks" in command else FREE)
+
+
+def test_a_lock_that_stays_is_told_of(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asked(tmp_path, refuses_release(HELD)) as (_, client, _clock):
+            with pytest.raises(Rejected, match=NOT_LOCKED):
+                await locks.release(client, "config", "vsys1", "me")
+
+    run(main)
+
+
+def test_a_lock_that_is_gone_already_is_no_fault(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asked(tmp_path, refuses_release(FREE)) as (firewall, client, _):
+            await locks.release(client, "config", "vsys1", "me")
+            assert len(firewall.calls) == 3
+
+    run(main)
+
+
+# === jobs ===
+
+
+def job(body: str) -> str:
+    return f"<response status='success'><result><job><id>7</id>{body}</job></result></response>"
+
+
+def test_a_job_is_asked_about_at_a_pace_it_can_bear(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asked(tmp_path) as (firewall, client, clock):
+            runs = Said(200, job("<status>ACT</status><result>PEND</result><progress>-</progress>"))
+            ends = Said(200, job("<status>FIN</status><result>OK</result>"))
+            firewall.queue = [runs, runs, runs, ends]
+            assert (await jobs.ended(client, "7")).is_well
+            assert clock.slept == [2.0, 3.0, 4.5, 5.0]
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("details", "lines"),
+    [
+        ("<line>one</line>", ("one",)),
+        ("<line>one</line><line><![CDATA[two  <b>]]></line>", ("one", "two <b>")),
+        ("<line><newjob><newmsg>nested</newmsg></newjob></line>", ("nested",)),
+        ("plain", ("plain",)),
+    ],
+)
+def test_what_a_job_says_is_read_in_every_form(tmp_path: Path, details: str, lines: tuple[str, ...]) -> None:
+    async def main() -> None:
+        async with asked(tmp_path) as (firewall, client, _):
+            body = f"<status>FIN</status><result>FAIL</result><details>{details}</details>"
+            firewall.queue = [Said(200, job(body))]
+            found = await jobs.ended(client, "7")
+            assert (found.is_well, found.lines) == (False, lines)
+            assert lines[0] in found.why
+
+    run(main)
+
+
+def test_a_job_that_is_not_known_any_more_has_an_unknown_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        gone = "<response status='error' code='7'><msg><line>job 7 not found</line></msg></response>"
+        async with asked(tmp_path, lambda _: Said(200, gone)) as (_, client, _clock):
+            with pytest.raises(Unknown, match="knows job 7 no more"):
+                await jobs.ended(client, "7")
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [
+        ("<result><msg><line>Commit job enqueued with jobid 70</line></msg><job>70</job></result>", "70"),
+        ("<msg>There are no changes to commit.</msg>", ""),
+        ("<msg>The result of this commit would be the same as the previous commit queued/processed.</msg>", ""),
+    ],
+)
+def test_an_answer_says_as_which_job_it_was_taken(tmp_path: Path, body: str, number: str) -> None:
+    answer = answer_of(200, "application/xml", f"<response status='success' code='19'>{body}</response>".encode())
+
+    async def main() -> None:
+        async with asked(tmp_path) as (_, client, _clock):
+            assert jobs.taken(client, answer).job == number
+
+    run(main)
+
+
+def test_a_job_number_that_is_none_is_not_believed(tmp_path: Path) -> None:
+    answer = answer_of(
+        200, "application/xml", b"<response status='success'><result><job>7/../8</job></result></response>"
+    )
+
+    async def main() -> None:
+        async with asked(tmp_path) as (_, client, _clock):
+            with pytest.raises(Unknown, match="does not say as which job"):
+                jobs.taken(client, answer)
+
+    run(main)
+
+
+# === places ===
+
+
+@pytest.mark.parametrize("name", ["a'b", 'a"b', "a]", "", " a", "a/b", "a\n", "x" * 200])
+def test_no_name_ends_a_quotation_in_an_xpath(name: str) -> None:
+    with pytest.raises(Rejected, match="may stand in no xpath"):
+        entry(name)
+
+
+def test_rules_lie_in_a_vsys_or_before_those_of_a_device_group(tmp_path: Path) -> None:
+    device = firewall_settings(tmp_path, ScriptedFirewall(well))
+    assert place_of_rules(device).rules.endswith("/vsys/entry[@name='vsys1']/rulebase/security/rules")
+    group = firewall_settings(tmp_path, ScriptedFirewall(well), device_group="branches")
+    assert place_of_rules(group).rules.endswith("/device-group/entry[@name='branches']/pre-rulebase/security/rules")
+    assert place_of_rules(group).scope == "branches"
+
+
+def test_an_xpath_touches_what_it_is_holds_or_lies_in() -> None:
+    assert touches("/a/b", "/a/b") and touches("/a", "/a/b") and touches("/a/b/c", "/a/b")
+    assert not touches("/a/bc", "/a/b") and not touches("/a/b", "/a/c")

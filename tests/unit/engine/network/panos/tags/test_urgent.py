@@ -1,0 +1,89 @@
+"""What a person or a clock takes away reaches the firewall whatever else is held, failing or under way there."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gateway.engine.network.guards import Basis, Consent
+from gateway.engine.network.panos import names
+from gateway.engine.network.panos.device.userid import What
+from gateway.lab.panos.faults import Upset
+from tests.support.panos import Clock, running_pair
+from tests.support.tag_worker import CALM, Trust, Worked, working
+from tests.unit.engine.network.panos.tags.test_worker import GRANT, HOSTS, MARK, PAY, alone, run, wish
+
+CLOSING = names.environment_tag("prod")
+SOON_S = 2.0
+UNTIL_S = 30.0
+
+
+async def gone_within(worked: Worked, seconds: float, who: str = "p7") -> None:
+    began = asyncio.get_running_loop().time()
+    await worked.until(lambda: not worked.tags(who))
+    assert asyncio.get_running_loop().time() - began < seconds
+
+
+@pytest.mark.parametrize("trouble", ["", "a source is away"])
+def test_what_was_shut_is_taken_away_however_much_it_is_and_whatever_the_catalog_is_worth(
+    tmp_path: Path, trouble: str
+) -> None:
+    async def scene(worked: Worked) -> None:
+        hosts = [f"192.0.2.{number}" for number in range(50)]
+        await worked.settled(wish(addresses={host: {HOSTS, CLOSING} for host in hosts}))
+        trust.basis = Basis(10, trouble)
+        shut = {host: frozenset({HOSTS}) for host in hosts}
+        await worked.settled(wish(addresses={host: {CLOSING} for host in hosts}, shut=shut))
+        assert all(worked.tags(host, What.ADDRESS) == {CLOSING, MARK} for host in hosts)
+        assert not worked.worker.waits
+
+    trust = Trust()
+    alone(scene, tmp_path, basis=trust, removed_most=5)
+
+
+def test_watermarks_that_ended_grants_left_behind_are_nobodys_loss(tmp_path: Path) -> None:
+    async def scene(worked: Worked) -> None:
+        end = int(worked.clock()) + 100
+        await worked.settled(wish(timed={(f"p{number}", GRANT): end for number in range(30)}))
+        worked.clock.passes(200)
+        assert worked.tags("p7") == {MARK}
+        worked.worker.reread()
+        await worked.settled(wish({"ann": {PAY}}))
+        assert worked.tags("ann") == {PAY, MARK}
+        assert not worked.worker.waits
+        assert worked.tags("p7") == set()
+
+    alone(scene, tmp_path, removed_most=5)
+
+
+def test_a_cut_does_not_wait_for_a_unit_that_is_away(tmp_path: Path) -> None:
+    async def scene() -> None:
+        clock = Clock()
+        async with (
+            running_pair(tmp_path, clock=clock) as (first, second),
+            working(tmp_path, first, second, clock=clock, removed_share=1.0) as worked,
+        ):
+            await worked.settled(wish({"p7": {PAY}, "bob": {PAY}}))
+            worked.worker.start()
+            second.knobs.slow_s = UNTIL_S
+            worked.worker.want(wish({"bob": {PAY}}, cut=frozenset({"p7"})))
+            await gone_within(worked, SOON_S)
+            second.knobs.slow_s = 0.0
+
+    run(scene)
+
+
+def test_a_cut_does_not_wait_out_the_pause_after_a_fault(tmp_path: Path) -> None:
+    async def scene(worked: Worked) -> None:
+        await worked.settled(wish({"p7": {PAY}, "bob": {PAY}}))
+        worked.firewall.knobs.next = [Upset(message="x is unexpected", code=17)]
+        worked.worker.start()
+        worked.worker.want(wish({"p7": {PAY}}))
+        await worked.until(lambda: "x is unexpected" in worked.worker.fault)
+        worked.worker.want(wish(cut=frozenset({"p7"})))
+        await gone_within(worked, SOON_S)
+
+    slow = CALM._replace(pace=CALM.pace._replace(shortest_s=0.5, longest_s=UNTIL_S))
+    alone(scene, tmp_path, rhythm=slow, removed_share=1.0, pause=UNTIL_S)
