@@ -20,10 +20,10 @@ from gateway.commands.terminal import config_option, json_option, state_option
 @state_option
 @json_option
 def command(device: str, environment: str, ticket: str, file: Path | None, folder: Path | None, as_json: bool) -> None:
-    """Take over the tenant of an environment that somebody else made.
+    """Take over what is there for an environment and somebody else made: a tenant, rules of a firewall.
 
     Nothing that does not carry Stagedoor's mark is ever touched without this. It shows everything that would be owned,
-    changed and removed, and asks; there is no way around the question. From then on the tenant follows the catalog.
+    changed and removed, and asks; there is no way around the question. From then on it follows the catalog.
     """
     if not _is_attended():
         raise click.UsageError("nobody is there to ask, and nothing is taken over without a person's word")

@@ -48,7 +48,7 @@ def tell(answer: dict[str, Any], plan: Any, as_json: bool) -> None:
         write_json({name: said for name, said in answer.items() if name != "t"})
     else:
         word = "done" if answer["done"] else "NOT done, and the device changed" if answer["changed"] else "not done"
-        click.echo(plain(f"{plan['environment']} on {plan['device']}: {word}: {answer['why']}"))
+        click.echo(plain(f"{plan['environment'] or 'tags'} on {plan['device']}: {word}: {answer['why']}"))
         task = f", task {answer['task']}" if answer["task"] else ""
         click.echo(plain(f"plan {answer['plan_digest']}{task}, by {answer['by']}"))
     if not answer["is_latest"]:

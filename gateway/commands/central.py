@@ -159,16 +159,18 @@ def _is_answer(operation: str, said: dict[str, Any]) -> bool:
     """Whether it is what this version shows; what a later one adds is no fault."""
     from pydantic import BaseModel, ValidationError
 
-    from gateway.control.api import models
+    from gateway.control.api import models, way_models
 
     forms: dict[str, type[BaseModel]] = {
+        "inventory": way_models.InventoryAnswer,
+        "path": way_models.PathAnswer,
         "explain": models.ExplainAnswer,
         "who-can": models.WhoCanAnswer,
         "what-can": models.WhatCanAnswer,
         "why": models.WhyAnswer,
     }
     try:
-        forms[operation].model_validate(said, strict=True, extra="ignore")
+        forms[operation.partition("/")[0]].model_validate(said, strict=True, extra="ignore")
     except ValidationError:
         return False
     return True

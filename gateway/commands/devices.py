@@ -62,7 +62,7 @@ class Devices:
             try:
                 answers.append(self._answered({**question, "device": device, "environment": environment}, READ_S))
             except StagedoorError as fault:
-                faults.append(f"{environment} on {device}: {fault}")
+                faults.append(f"{environment or 'tags'} on {device}: {fault}")
         if not answers:
             raise StagedoorError("\n".join(faults))
         for fault_text in faults:
@@ -80,6 +80,16 @@ class Devices:
             raise click.UsageError(
                 f"there is no device {wanted}; there is: {there}" if there else "no device is set: see `devices`"
             )
+        return found
+
+    def tagged(self, device: str) -> list[tuple[str, str]]:
+        """The firewalls that are meant, each as a whole. Ends the command when there are none."""
+        standings = self.ask({"t": "devices"})["devices"]
+        known = sorted({str(each["device"]) for each in standings if each.get("tags") is not None})
+        found = [(name, "") for name in known if device in ("", name)]
+        if not found:
+            there = ", ".join(known) or "none"
+            raise click.UsageError(f"there is no firewall `{device or 'at all'}`; there is: {there}")
         return found
 
     def _answered(self, question: Message, within_s: float) -> Message:
@@ -175,7 +185,7 @@ def plan_lines(answer: dict[str, Any]) -> Iterator[str]:
 def _plan_lines(answer: dict[str, Any]) -> Iterator[str]:
     plan = answer["plan"]
     steps = plan["steps"]
-    yield f"{plan['environment']} on {plan['device']}: {_counted(steps)}"
+    yield f"{plan['environment'] or 'tags'} on {plan['device']}: {_counted(steps)}"
     state = plan["fingerprint"][:12] or "with nothing of ours"
     yield f"policy {plan['version'] or '-'}, made {plan['made']}, the device being {state}"
     number = 0

@@ -6,16 +6,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import click
 import orjson
 
-from gateway.commands.devices import Devices, device_option, devices_of, environment_option, plan_lines
+from gateway.commands.devices import device_option, devices_of, environment_option, plan_lines
 from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, state_option, write_json
 from gateway.errors import StagedoorError
 
-Form = Literal["text", "json", "as3", "tmsh"]
+Form = Literal["text", "json", "as3", "tmsh", "set"]
+_SCRIPTS: Final = ("as3", "tmsh", "set")
 
 
 @click.command("plan")
@@ -23,35 +24,37 @@ Form = Literal["text", "json", "as3", "tmsh"]
 @environment_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Keep the plan in this file, for `apply`.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "as3", "tmsh"]), default="text", show_default=True,
-    help="`as3`: the declaration that would be sent; `tmsh`: the same as a script.",
+    "--format", "form", type=click.Choice(["text", "json", "as3", "tmsh", "set"]), default="text", show_default=True,
+    help="`as3`: the declaration that would be sent; `tmsh`: the same as a script; `set`: what a person would type in.",
 )  # fmt: skip
+@click.option("--tags", is_flag=True, help="Of firewalls: who and what carries which tags, instead of rules.")
 @click.option("--deep", is_flag=True, help="Have the device itself say what it would do. It may leave traces there.")
 @config_option
 @state_option
 @json_option
 def command(
-    device: str, environment: str, out: Path | None, form: Form, deep: bool, file: Path | None, folder: Path | None,
-    as_json: bool,
+    device: str, environment: str, out: Path | None, form: Form, tags: bool, deep: bool, file: Path | None,
+    folder: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show what would be changed on a device, and change nothing.
 
     Compares what the doors serve with what the device says now: removals first, one sentence for each step. Asks the
     running node, or reads the files where none runs. Exits with 1 when there are differences.
     """
+    if tags and (environment or deep or form in _SCRIPTS):
+        raise click.UsageError("`--tags` is about a whole firewall: neither --env nor --deep nor a script goes with it")
     with devices_of(file, folder) as devices:
-        found = _found(devices, device, environment, is_one=out is not None or form in ("as3", "tmsh"))
-        answers, is_part = devices.ask_each(found, {"t": "device_plan", "deep": deep})
+        known = devices.tagged(device) if tags else devices.named(device, environment)
+        found = _found(known, is_one=out is not None or form in _SCRIPTS)
+        answers, is_part = devices.ask_each(found, {"t": "device_plan", "deep": deep, "tags": tags})
     if out is not None:
         _keep(answers[0]["plan"], out)
     if as_json or form == "json":
         write_json({"plans": [{name: said for name, said in each.items() if name != "t"} for each in answers]})
     elif form == "as3":
         write_json(answers[0]["plan"]["content"])
-    elif form == "tmsh":
-        from gateway.engine.network.bigip.as3.tmsh import script_of
-
-        click.echo(script_of(answers[0]["plan"]["content"]), nl=False)
+    elif form in ("tmsh", "set"):
+        click.echo(_script(answers[0]["plan"], form), nl=False)
     else:
         for number, answer in enumerate(answers):
             for line in (*([""] if number else []), *plan_lines(answer)):
@@ -59,10 +62,20 @@ def command(
     sys.exit(PARTLY if is_part else FOUND if any(answer["plan"]["steps"] for answer in answers) else 0)
 
 
-def _found(devices: Devices, device: str, environment: str, *, is_one: bool) -> list[tuple[str, str]]:
-    found = devices.named(device, environment)
+def _script(plan: dict[str, Any], form: Form) -> str:
+    from gateway.engine.network.bigip.as3 import tmsh
+    from gateway.engine.network.panos.rules import set_format
+
+    try:
+        return tmsh.script_of(plan["content"]) if form == "tmsh" else set_format.script_of(plan)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        kind = "a BIG-IP" if form == "tmsh" else "a firewall"
+        raise click.UsageError(f"`{plan['device']}` is not {kind}: `--format {form}` does not fit it") from None
+
+
+def _found(found: list[tuple[str, str]], *, is_one: bool) -> list[tuple[str, str]]:
     if is_one and len(found) > 1:
-        there = ", ".join(f"--device {name} --env {where}" for name, where in found)
+        there = ", ".join(f"--device {name}" + (f" --env {where}" if where else "") for name, where in found)
         raise click.UsageError(f"one plan at a time goes there: say one of {there}")
     return found
 

@@ -13,13 +13,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway import config
-from gateway.engine.network.controller import Controller, News, connection_to
-from gateway.engine.network.news import audit_folder
+from gateway.engine.network.connecting import connection_to
+from gateway.engine.network.controller import Controller
+from gateway.engine.network.news import News
 from gateway.engine.network.requests import Requests
+from gateway.engine.network.role import audit_folder
 from gateway.engine.offline import Compilation, compile_offline
+from gateway.engine.overheard import Overheard
 from gateway.engine.sources.pulls import file_of
 from gateway.link import PeerCredentials
 from policy.builtin import BUILTIN_SERVICE
+from policy.directory import directory_frames
 
 OWN: PeerCredentials = PeerCredentials(os.getpid(), os.getuid(), os.getgid())
 
@@ -31,17 +35,23 @@ async def requests_alone(settings: config.Settings) -> AsyncIterator[Requests]:
     state = Path(settings.state_folder)
     trouble = trouble_of(settings, compilation)
     controller = Controller(
-        state, audit_folder(settings, state), lambda device: connection_to(device, state), trouble=lambda: trouble,
-        follows=False,
+        state, audit_folder(settings, state), connection_to, trouble=lambda: trouble, follows=False
     )  # fmt: skip
     controller.adopt(settings)
     services = len({each.service.ref for each in compilation.published} - {BUILTIN_SERVICE.ref})
-    controller.follow(News(compilation.base, compilation.published, services))
+    controller.follow(_news(compilation, services))
+    if (overlay := Overheard(state, lambda _: None).overlay) is not None:
+        controller.hear(overlay)
     await controller.spread()
     try:
         yield Requests(controller)
     finally:
         await controller.close()
+
+
+def _news(compilation: Compilation, services: int) -> News:
+    frames = directory_frames(compilation.catalog, (), ())
+    return News(compilation.base, compilation.published, services, compilation.catalog, frames)
 
 
 def trouble_of(settings: config.Settings, compilation: Compilation) -> str:

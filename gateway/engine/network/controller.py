@@ -10,54 +10,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any, Final
 
 from gateway import config, telemetry
-from gateway.config_devices import Bigip, BigipEnvironment
-from gateway.engine.network.absent import AbsentTarget
+from gateway.config_devices import BigipEnvironment, Panos, PanosEnvironment
+from gateway.engine.network.connection import Connection, Device, Surroundings, absent
 from gateway.engine.network.desired import Desired, Places
 from gateway.engine.network.documents import Recipe
+from gateway.engine.network.entrances import Entrances
+from gateway.engine.network.experience import Budget
 from gateway.engine.network.front_checks import FrontChecks
-from gateway.engine.network.fronts import Entrance, Front, entrance_of, nowhere
+from gateway.engine.network.fronts import Entrance, Front, nowhere
 from gateway.engine.network.group import USUAL, Group, Pace
 from gateway.engine.network.guards import Basis, Terms
 from gateway.engine.network.ledger import Ledger
+from gateway.engine.network.news import News
 from gateway.engine.network.offers import Offers
-from gateway.engine.network.plan import Target
+from gateway.engine.network.panos.firewall import Firewall
+from gateway.engine.network.panos.firewalls import Firewalls
+from gateway.engine.network.panos.tags.worker import TagWorker
 from gateway.engine.network.reconcile import Lane, Means
 from gateway.engine.network.trail import DeviceTrail
-from policy.rule import Published
+from gateway.engine.overheard import Overlay
 
 REPLACED_S: Final = 900.0  # an apply may take so long; until its end nobody else writes to the device
-
-
-class Connection(NamedTuple):
-    """The targets of one device group, by environment, and how to let go of it. ``logins``: how many there were.
-    ``fronts``: by environment, where clients meet what is desired; none where a device meets no clients. ``feeds``: by
-    environment, what may be read of it; none where nobody may."""
-
-    targets: Mapping[str, Target]
-    close: Callable[[], Awaitable[None]]
-    logins: Callable[[], int] = lambda: 0
-    fronts: Mapping[str, Callable[[Desired], Sequence[Front]]] = MappingProxyType({})
-    feeds: Mapping[str, Recipe] = MappingProxyType({})
-
-
-Connect = Callable[[Bigip], Connection]
-
-
-class News(NamedTuple):
-    """What the engine has published. ``services``: in all environments, Stagedoor's own pages aside."""
-
-    base: str
-    published: Sequence[Published]
-    services: int
+Connect = Callable[[Device, Surroundings], Connection]
 
 
 class Controller:
@@ -82,16 +63,27 @@ class Controller:
         self._means = Means(
             Ledger(state_folder), self.trail, self.blocking, now, self._basis, lambda: self._fence
         )  # fmt: skip
-        self._devices: dict[str, Bigip] = {}
+        self._devices: dict[str, Device] = {}
         self._groups: dict[str, Group] = {}
         self._locks: dict[str, asyncio.Lock] = {}  # by device: one that comes back finds what still writes to it
         self._logins: dict[str, Callable[[], int]] = {}
         self._recipes: dict[str, Mapping[str, Recipe]] = {}
-        self._places: dict[str, Places] = {}
+        self._firewalls: dict[str, Firewall] = {}
+        self._places: dict[tuple[str, bool], Places] = {}
+        self._desired: dict[str, Desired] = {}
+        self._with_firewalls: frozenset[str] = frozenset()  # environments
         self._news: News | None = None
+        self._overlay: Overlay | None = None  # None: nobody knows who is cut off
         self._is_new = asyncio.Event()
+        self._telling = Firewalls(
+            state_folder, self._is_new.set, self.blocking, now, self._basis, follows=follows
+        )  # fmt: skip
+        self._entrances = Entrances(lambda: self._groups, self.blocking)
+        self._around = Surroundings(
+            state_folder, now, self._basis, self._entrances.fronts_of, self._entrances.addresses_in,
+            self._telling.known, lambda: self._overlay,
+        )  # fmt: skip
         self.checks = FrontChecks(now)
-        self._met: WeakKeyDictionary[Lane, tuple[Desired, float | None, Entrance]] = WeakKeyDictionary()
         self._recalling = self._loop.run_in_executor(self._worker, self.trail.recall)
         self._spreading = self._loop.create_task(self._spread_always()) if follows else None
         self._ending: set[asyncio.Task[None]] = set()
@@ -101,9 +93,14 @@ class Controller:
     def adopt(self, settings: config.Settings) -> None:
         """Follow these devices; those whose settings stay are followed on."""
         self._is_shared = bool(settings.database)
-        wanted = {device.name: device for device in settings.devices.bigip}
+        firewalls = settings.devices.panos
+        devices: tuple[Device, ...] = (*settings.devices.bigip, *firewalls)
+        wanted = {device.name: device for device in devices}
+        self._with_firewalls = frozenset(each.environment for device in firewalls for each in device.environments)
         for name in [name for name, device in self._devices.items() if wanted.get(name) != device]:
             del self._devices[name], self._recipes[name]
+            self._firewalls.pop(name, None)
+            self._telling.end(name)
             self._end(self._groups.pop(name))
         for name, device in wanted.items():
             if name not in self._devices:
@@ -125,6 +122,11 @@ class Controller:
             self._news = news
             self._is_new.set()
 
+    def hear(self, overlay: Overlay) -> None:
+        """Who is cut off now, and who has temporary access."""
+        self._overlay = overlay
+        self._is_new.set()
+
     async def close(self) -> None:
         if self._spreading is not None:
             self._spreading.cancel()
@@ -134,10 +136,16 @@ class Controller:
         if self._ending:
             await asyncio.wait(self._ending, timeout=2 * self._pace.end_s)
         self.checks.close()
+        await self._telling.close()
         await self.blocking(self.trail.close)
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     # === asked ===
+
+    @property
+    def fence(self) -> int | None:
+        """The number under which this node leads, None where nodes share nothing."""
+        return self._fence
 
     @property
     def leads(self) -> bool:
@@ -149,26 +157,46 @@ class Controller:
         """By the device's name."""
         return self._groups
 
+    @property
+    def firewalls(self) -> Mapping[str, Firewall]:
+        """By the device's name."""
+        return self._firewalls
+
+    @property
+    def news(self) -> News | None:
+        return self._news
+
+    @property
+    def overlay(self) -> Overlay | None:
+        return self._overlay
+
+    @property
+    def tags(self) -> Mapping[str, TagWorker]:
+        """Who writes the tags of each firewall, by its name."""
+        return self._telling.workers
+
     def standings(self) -> list[dict[str, Any]]:
-        """Of each environment on each device."""
+        """Of each environment on each device. ``tags``: how the tags of a whole firewall stand, None elsewhere."""
         now_s = self.now()
         return [
-            {**lane.standing().as_json(now_s), "logins": self._logins[name]()}
+            {**lane.standing().as_json(now_s), "logins": self._logins[name](), "tags": self._tags_of(name)}
             for name, group in sorted(self._groups.items())
             for _, lane in sorted(group.lanes.items())
         ]
 
+    def _tags_of(self, name: str) -> dict[str, Any] | None:
+        worker = self.tags.get(name)
+        return worker.standing() if worker is not None else None
+
     async def entrance(self, lane: Lane) -> Entrance | None:
-        """Where clients meet what a lane wishes; None before it does. Made once for each wish and look, however many
-        read it. Raises `DeviceFault`."""
-        desired, looked_s, met = lane.desired, lane.seen.looked_s, self._met.get(lane)
-        if desired is None:
-            return None
-        if met is None or met[0] is not desired or met[1] != looked_s:
-            fronts = await self.blocking(lane.fronts_of, desired)
-            met = desired, looked_s, entrance_of(lane.target.device, desired.environment, fronts)
-            self._met[lane] = met
-        return met[2]
+        """Where clients meet what a lane wishes; None before it does. Raises `DeviceFault`."""
+        met = await self._entrances.met(lane)
+        return met.entrance if met is not None else None
+
+    async def fronts(self, lane: Lane) -> Sequence[Front]:
+        """The same, place by place. Raises `DeviceFault`."""
+        met = await self._entrances.met(lane)
+        return met.fronts if met is not None else ()
 
     # === for feeds ===
 
@@ -191,25 +219,31 @@ class Controller:
     def _spread_leading(self) -> None:
         for group in self._groups.values():
             group.set_leading(self.leads)
+        self._telling.set_leading(self.leads)
 
     def _basis(self) -> Basis:
         return Basis(self._news.services if self._news is not None else 0, self._trouble())
 
-    def _begin(self, device: Bigip) -> None:
+    def _begin(self, device: Device) -> None:
         try:
-            connection = self._connect(device)
+            connection = self._connect(device, self._around)
         except Exception as failure:  # a file of this device's settings, say: nobody else's trouble
             telemetry.log("device_unusable", level="error", device=device.name, why=str(failure))
-            connection = _absent(device, str(failure))
+            connection = absent(device, str(failure))
         terms = {each.environment: terms_of(device, each) for each in device.environments}
+        budget = Budget(device.commit_gap_s if isinstance(device, Panos) else 0.0)
         lanes = {
-            name: Lane(target, terms[name], self._means, connection.fronts.get(name, nowhere))
+            name: Lane(target, terms[name], self._means, connection.fronts.get(name, nowhere), budget)
             for name, target in connection.targets.items()
         }
         lock = self._locks.setdefault(device.name, asyncio.Lock())
-        group = Group(device.name, lanes, connection.close, self._pace, lock)
+        group = Group(device.name, lanes, connection.close, _pace_of(device, self._pace), lock)
         self._devices[device.name], self._groups[device.name] = device, group
         self._logins[device.name], self._recipes[device.name] = connection.logins, connection.feeds
+        if connection.firewall is not None:
+            self._firewalls[device.name] = connection.firewall
+        if isinstance(device, Panos) and connection.tags is not None:
+            self._telling.begin(device, connection.tags, leads=self.leads)
         if self._follows:
             group.start()
 
@@ -235,55 +269,28 @@ class Controller:
             return
         environments = {name for group in self._groups.values() for name in group.lanes}
         for environment in sorted(environments):
-            places = self._places.setdefault(environment, Places(environment))
+            key = environment, environment in self._with_firewalls
+            places = self._places.setdefault(key, Places(environment, with_scopes=key[1]))
             desired: Desired = await self.blocking(places.desired, news.base, news.published)
+            if desired == self._desired.get(environment):  # what is the same is the very same
+                desired = self._desired[environment]
+            self._desired[environment] = desired
             for group in self._groups.values():
                 if environment in group.lanes:
                     group.want(desired)
+        if self._with_firewalls:
+            here = {name: self._desired[name] for name in sorted(self._with_firewalls & environments)}
+            fronts = {name: await self._entrances.fronts_in(name) for name in here}
+            await self._telling.tell(news, self._overlay, here, fronts)
 
 
-def terms_of(device: Bigip, environment: BigipEnvironment) -> Terms:
+def terms_of(device: Device, environment: BigipEnvironment | PanosEnvironment) -> Terms:
     return Terms(
         environment.mode, environment.windows, environment.frozen, environment.ticket, device.removed_share,
         device.removed_most,
     )  # fmt: skip
 
 
-def connection_to(device: Bigip, state_folder: Path, now: Callable[[], float] = time.time) -> Connection:
-    """A BIG-IP. Opens nothing before it is asked."""
-    from gateway.engine.network.bigip.as3.assignment import Assignment
-    from gateway.engine.network.bigip.as3.declaration import declaration_of
-    from gateway.engine.network.bigip.device.units import DeviceGroup
-    from gateway.engine.network.bigip.feeding import recipe_of
-    from gateway.engine.network.bigip.fronts import fronts_of
-    from gateway.engine.network.bigip.target import BigipTarget
-
-    group, assignment = DeviceGroup(device), Assignment(state_folder)
-
-    def rendering(environment: BigipEnvironment) -> Callable[[Desired], dict[str, Any]]:
-        def render(desired: Desired) -> dict[str, Any]:
-            assigned = assignment.assign(device, environment, desired, int(now()))
-            return declaration_of(desired, device, environment, assigned)
-
-        return render
-
-    def meeting(environment: BigipEnvironment) -> Callable[[Desired], Sequence[Front]]:
-        def fronts(desired: Desired) -> Sequence[Front]:
-            assigned = assignment.assign(device, environment, desired, int(now()), keep=False)
-            return fronts_of(device, environment, desired, assigned)
-
-        return fronts
-
-    targets = {each.environment: BigipTarget(group, each, rendering(each)) for each in device.environments}
-    fronts = {each.environment: meeting(each) for each in device.environments}
-    read = device.environments if device.readers.networks else ()
-    feeds = {each.environment: recipe_of(device, rendering(each)) for each in read}
-    return Connection(targets, group.close, lambda: group.logins, fronts, feeds)
-
-
-def _absent(device: Bigip, why: str) -> Connection:
-    async def close() -> None:
-        return None
-
-    targets = {each.environment: AbsentTarget(device.name, each.environment, why) for each in device.environments}
-    return Connection(targets, close)
+def _pace_of(device: Device, pace: Pace) -> Pace:
+    """A firewall's rules wait for others: each commit costs it minutes."""
+    return pace._replace(settle_s=max(pace.settle_s, device.settle_s)) if isinstance(device, Panos) else pace

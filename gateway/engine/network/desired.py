@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from policy.coarse import Scope, Scopes
 from policy.rule import Published
 
 VERSION_DIGITS: Final = 12
@@ -29,41 +30,47 @@ class Place:
     path: str  # prefix, "/" or "/v1/payments"
     address: str = ""  # the service's own virtual address; "" where the environment's plan decides
     version: str = ""  # of what is decided at this place: changes when its rules or routes do
+    upstreams: tuple[str, ...] = ()  # where the door finds it: "http://10.0.0.1:8080", "https://name"
+    addresses: tuple[str, ...] = ()  # hosts and networks where it runs, as far as its owner says so
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """``places`` are in the order of host, path and entity."""
+    """``places`` are in the order of host, path and entity; ``scopes``, for firewalls alone, in that of refs."""
 
     environment: str
     version: str  # the base id that the doors serve
     places: tuple[Place, ...]
+    scopes: tuple[Scope, ...] = ()
 
 
 class Places:
     """Makes the desired state of one environment again and again: a place is made anew when what is published at it is
-    another object. What comes out is the same as without a memory."""
+    another object. What comes out is the same as without a memory. ``with_scopes``: for environments that a firewall
+    has."""
 
-    def __init__(self, environment: str) -> None:
+    def __init__(self, environment: str, *, with_scopes: bool = False) -> None:
         self._environment = environment
+        self._scopes = Scopes(environment) if with_scopes else None
         self._made: dict[str, tuple[Published, Place]] = {}
 
     def desired(self, version: str, published: Iterable[Published]) -> Desired:
         """``published``: of any environment, in any order. ``version``: the base id that it is served under."""
+        here = [each for each in published if each.exposure.environment == self._environment]
         before, after = self._made, {}
-        for each in published:
-            if each.exposure.environment == self._environment:
-                held = before.get(each.key)
-                after[each.key] = held if held is not None and held[0] is each else (each, _place(each))
+        for each in here:
+            held = before.get(each.key)
+            after[each.key] = held if held is not None and held[0] is each else (each, _place(each))
         self._made = after
-        places = sorted(
-            (place for _, place in after.values()), key=lambda place: (place.host, place.path, place.entity)
-        )
-        return Desired(self._environment, version, tuple(places))
+        places = sorted((place for _, place in after.values()), key=_order)
+        scopes = self._scopes.scopes(here) if self._scopes is not None else ()
+        return Desired(self._environment, version, tuple(places), scopes)
 
 
-def desired_of(environment: str, version: str, published: Iterable[Published]) -> Desired:
-    return Places(environment).desired(version, published)
+def desired_of(
+    environment: str, version: str, published: Iterable[Published], *, with_scopes: bool = False
+) -> Desired:
+    return Places(environment, with_scopes=with_scopes).desired(version, published)
 
 
 def _order(place: Place) -> tuple[str, str, str]:
@@ -82,6 +89,8 @@ def _place(published: Published) -> Place:
         path=exposure.prefix,
         address=service.virtual_addresses.get(exposure.environment, ""),
         version=_version(published),
+        upstreams=exposure.upstreams,
+        addresses=service.addresses.get(exposure.environment, ()),
     )
 
 

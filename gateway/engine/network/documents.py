@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
+from gateway.engine.network.plan import Observed, Step
 
 JSON: Final = "application/json"
 LINES: Final = "text/plain; charset=utf-8"
@@ -30,12 +31,17 @@ class Recipe(NamedTuple):
 
     ``content`` is what would be sent to the device, as its `Target` understands it; ``faults`` say why it would not be.
     Both may raise `DeviceFault`. ``documents`` are by name, which is the rest of the path.
+
+    ``steps``: from what readers have to a content, where it is none that the `Target` understands. ``beside``: what the
+    content is made of besides the wish; another value makes it anew.
     """
 
     vendor: str
     content: Callable[[Desired], Any]
     faults: Callable[[Any], Sequence[str]]
     documents: Callable[[Any], Mapping[str, Document]]
+    steps: Callable[[Any, Observed], Sequence[Step]] | None = None
+    beside: Callable[[], object] = lambda: None
 
 
 def json_document(value: Any) -> Document:

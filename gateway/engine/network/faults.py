@@ -21,6 +21,10 @@ class Rejected(DeviceFault):
     """The device understood and refused: the same again would be refused again."""
 
 
+class NotAllowed(Rejected):
+    """The administrator that we come as lacks the right."""
+
+
 class Outdated(DeviceFault):
     """The device is not what the plan was made from: to be planned anew."""
 

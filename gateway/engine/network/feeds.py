@@ -42,6 +42,7 @@ class Made(NamedTuple):
 
     desired: Desired
     recipe: Recipe
+    beside: object
     content: Any
     documents: Mapping[str, Document]
     mark: str
@@ -140,7 +141,7 @@ class Feeds:
             where = environment if basis.services else "any environment"
             return Verdict("empty", f"the catalog publishes nothing in {where}, and an empty feed is never given")
         lately = self._lately.setdefault(key, Lately()).taken(self._controller.now())
-        inputs = (desired, recipe, basis, lane.terms, lately, self._accepted.get(key, ""))
+        inputs = (desired, recipe, recipe.beside(), basis, lane.terms, lately, self._accepted.get(key, ""))
         kept = self._judged.get(key)
         if kept is not None and kept[0] == inputs:
             return kept[1]
@@ -181,14 +182,16 @@ class Feeds:
         return given
 
     def _make(self, key: Key, recipe: Recipe, desired: Desired) -> Made:
-        held = self._made.get(key)
-        if held is not None and held.desired is desired and held.recipe is recipe:
+        held, beside = self._made.get(key), recipe.beside()
+        if held is not None and held.desired is desired and held.recipe is recipe and held.beside == beside:
             return held
         content = recipe.content(desired)
         faults = tuple(recipe.faults(content))
         documents = recipe.documents(content) if not faults else {}
         fault = "; ".join(faults[:NAMED]) if faults else size_fault(documents)
-        made = self._made[key] = Made(desired, recipe, content, documents, mark_of(documents), fault)
+        made = self._made[key] = Made(
+            desired, recipe, beside, content, documents, mark_of(documents), fault
+        )  # fmt: skip
         return made
 
     def _against(
@@ -197,7 +200,8 @@ class Feeds:
         """What the guards say to a change from what readers have; None where nothing stands against it, and it counts
         as done."""
         observed = Observed("", before.content if before is not None else None)
-        steps = lane.target.steps(made.content, observed) if before is not None else ()
+        steps_of = made.recipe.steps or lane.target.steps
+        steps = tuple(steps_of(made.content, observed)) if before is not None else ()
         plan = Plan(key[1], key[2], "", made.desired.version, "", steps, made.content)
         terms = lane.terms._replace(mode="enforce", windows=(), ticket=False)  # of our own writes alone
         consent = Consent("a person", removals=True) if is_meant else Consent(ENGINE)

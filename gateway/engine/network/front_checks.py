@@ -110,6 +110,14 @@ class FrontChecks:
         remarks = (*_of_names(entrance, wanted, there), *_of_certificates(entrance, hosts, seen, now_s))
         return Checks(timestamp(int(now_s * 1000)), len(entrance.addresses), tuple(checks), tuple(remarks))
 
+    async def led(self, host: str, within_s: float = CHECKS_S) -> frozenset[str] | None:
+        """Where one host leads to from here; None where that is not known in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                return await leads_to(host, self._names.addresses)
+        except TimeoutError:
+            return None
+
     def close(self) -> None:
         self._names.close()
         for _, running in self._running.values():

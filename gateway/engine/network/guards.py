@@ -146,6 +146,7 @@ def hindrances(
     """Everything that stands against applying the plan now. ``held``: see `present`. ``now_s``: epoch seconds.
     ``lately``: what the engine took away already, see `Lately`."""
     return (
+        *(Hindrance("device", why, todo) for why, todo in observed.stops),
         *_of_ownership(plan, observed, consent),
         *_of_terms(terms, consent, now_s),
         *_of_removals(plan, held, terms, basis, consent, _NOTHING if consent.is_person else lately),

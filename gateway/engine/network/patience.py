@@ -67,15 +67,16 @@ class Polls:
     GROWTH: Final = 1.5
     MOST_S: Final = 10.0
 
-    def __init__(self, time: Time, deadline_s: float) -> None:
+    def __init__(self, time: Time, deadline_s: float, first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
         self._time = time
         self._end_s = time.monotonic() + deadline_s
-        self._next_s = self.FIRST_S
+        self._next_s = first_s
+        self._most_s = most_s
 
     async def pause(self) -> bool:
         """False, at once, when the deadline has passed."""
         if self._time.monotonic() >= self._end_s:
             return False
         await self._time.sleep(self._next_s)
-        self._next_s = min(self._next_s * self.GROWTH, self.MOST_S)
+        self._next_s = min(self._next_s * self.GROWTH, self._most_s)
         return True

@@ -73,6 +73,10 @@ class Difference(StrEnum):
     GONE = "gone"  # the whole tenant
     EXPIRING = "expiring"  # a certificate
     VERSION = "version"  # the device names another policy version than the doors serve
+    MOVED = "moved"  # a rule of ours has another place, or what it lies by has
+    EXTRA = "extra"  # a rule of others amid ours: left alone
+    LOCKED = "locked"  # somebody else keeps us from writing
+    UNCOMMITTED = "uncommitted"  # edits of ours, or on what is ours, that nobody has committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Observed:
     unit: str = ""  # the unit that was asked, the active one
     sync: str = ""  # of its device group, in the device's words
     remarks: tuple[str, ...] = ()  # what the reader of a plan should know: "2 members are drained by an operator"
+    stops: tuple[tuple[str, str], ...] = ()  # why nothing may be written now, whoever asks, and what to do about it
     drained: tuple[str, ...] = ()  # members that an operator took out, to be kept so
     entities: tuple[str, ...] = ()  # catalog entries that it has something of
     parts: Mapping[str, Any] = field(default_factory=dict)  # objects as they are, by path, for drift

@@ -11,7 +11,7 @@ Nothing here paces itself or holds a lock: `group.py` lets one thing at a time h
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
@@ -22,6 +22,7 @@ from gateway import telemetry
 from gateway.audit.record import timestamp
 from gateway.engine.network import plan_file
 from gateway.engine.network.desired import Desired, Place
+from gateway.engine.network.experience import Budget, Experience, Refused
 from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
 from gateway.engine.network.fronts import Front, nowhere
 from gateway.engine.network.guards import (
@@ -41,8 +42,6 @@ from gateway.engine.network.shown import Shown, shown_of
 from gateway.engine.network.standing import Last, Seen, Standing
 from gateway.engine.network.trail import BEGUN, ENDED, DeviceTrail, Untold
 
-MENDED_MOST: Final = 3  # within `MENDED_S`
-MENDED_S: Final = 3600.0
 VERSION_S: Final = 60.0  # between two applies for nothing but the version of a policy that changes elsewhere
 FOUND: Final = "found"
 PERSON: Final = "a person"  # any, asked in advance
@@ -75,14 +74,6 @@ class Sight(NamedTuple):
     shown: Shown | None = None
 
 
-class Refused(NamedTuple):
-    """What the device refused: content, and the places of the wish; the version of a policy alone makes it no other."""
-
-    mark: bytes
-    places: tuple[Place, ...] | None
-    why: str
-
-
 class NotNow(DeviceFault):
     """Something stands against it; ``found`` says what, all of it."""
 
@@ -96,8 +87,9 @@ class Lane:
     desired; may block."""
 
     def __init__(
-        self, target: Target, terms: Terms, means: Means, fronts_of: Callable[[Desired], Sequence[Front]] = nowhere
-    ) -> None:
+        self, target: Target, terms: Terms, means: Means, fronts_of: Callable[[Desired], Sequence[Front]] = nowhere,
+        budget: Budget | None = None,
+    ) -> None:  # fmt: skip
         self.target = target
         self.terms = terms
         self.desired: Desired | None = None
@@ -112,8 +104,7 @@ class Lane:
         self.leads = True  # whether this node does anything by itself
         self.applies: Counter[str] = Counter()  # by how they ended
         self._means = means
-        self._refused: Refused | None = None
-        self._mended: deque[float] = deque(maxlen=MENDED_MOST)
+        self._experience = Experience(budget)
         self._lately = Lately()
         self._sent: tuple[tuple[Place, ...], float] = ((), float("-inf"))  # by ourselves, and when
 
@@ -142,6 +133,8 @@ class Lane:
             self._write_down(plan, observed.fingerprint, Consent(FOUND), "")
         if applied is not None:
             self.last = Last(applied.at_s, applied.version, applied.by, applied.ticket)
+            if applied.by != FOUND:
+                self._experience.budget.note(applied.at_s)
         shown = shown_of(plan, drifts, observed, self.fronts_of(desired))
         return Sight(observed, plan, drifts, present(plan, observed, desired), is_same, desired.places, shown)
 
@@ -153,7 +146,7 @@ class Lane:
         self.asks = self.hindrances(sight, Consent(PERSON)) if has_steps else ()
         self.seen = self.seen.looked(sight.plan, removed(sight.plan.steps), sight.drifts, sight.observed, now_s)
         if not sight.plan.steps:
-            self._refused = None
+            self._experience.refused = None
 
     def hindrances(self, sight: Sight, consent: Consent) -> tuple[Hindrance, ...]:
         basis, now_s = self._means.basis(), self._means.now()
@@ -161,17 +154,11 @@ class Lane:
             sight.plan, sight.observed, sight.drifts, sight.held, self.terms, basis, consent, now_s,
             self._lately.taken(now_s),
         )  # fmt: skip
-        return found if consent.is_person else (*found, *self._of_experience(sight, now_s))
-
-    def _of_experience(self, sight: Sight, now_s: float) -> tuple[Hindrance, ...]:
-        refused = self._refused
-        if refused is not None and (refused.places == sight.places or refused.mark == _mark(sight.plan.content)):
-            todo = "mend the cause, then `stagedoor plan --out FILE` and `apply FILE`"
-            return (Hindrance("refused", f"the device refused exactly this: {refused.why}", todo),)
-        if sight.is_mending and len(self._mended) == MENDED_MOST and now_s - self._mended[0] < MENDED_S:
-            why = f"another hand has changed it back {MENDED_MOST} times within an hour"
-            return (Hindrance("contested", why, "find who else writes there, then apply a plan"),)
-        return ()
+        if consent.is_person:
+            return found
+        mark = _mark(sight.plan.content)
+        learnt = self._experience.hindrances(mark, sight.places, is_mending=sight.is_mending, now_s=now_s)
+        return (*found, *learnt)
 
     def _is_version_alone(self, sight: Sight) -> bool:
         """Whether the wish is what was sent a moment ago but for the policy's version: that can wait a little."""
@@ -187,7 +174,7 @@ class Lane:
             return
         if not self.waits and not self._is_version_alone(sight):
             if sight.is_mending:
-                self._mended.append(self._means.now())
+                self._experience.note_mended(self._means.now())
             self._lately.note(removed(sight.plan.steps), sight.held, self._means.now())
             outcome = await self._apply(sight.plan, Consent(ENGINE), sight.places)
             if outcome.done:
@@ -215,17 +202,18 @@ class Lane:
     async def _apply(self, plan: Plan, consent: Consent, places: tuple[Place, ...] | None = None) -> Outcome:
         """``places``: of the wish, where the engine applies by itself."""
         self.applying = consent.by
+        self._experience.budget.note(self._means.now())
         if consent.is_person:
             self._lately.forget()
         try:
             outcome = await self._carry_out(plan, consent)
         except Rejected as fault:
-            self._refused = Refused(_mark(plan.content), places, str(fault))
+            self._experience.refused = Refused(_mark(plan.content), places, str(fault))
             raise
         finally:
             self.applying = ""
         if not outcome.done:
-            self._refused = Refused(_mark(plan.content), places, outcome.sentence)
+            self._experience.refused = Refused(_mark(plan.content), places, outcome.sentence)
             self.fault = outcome.sentence
         return outcome
 
@@ -255,7 +243,7 @@ class Lane:
     async def _took(self, plan: Plan, consent: Consent, outcome: Outcome) -> None:
         await self._means.blocking(self._write_down, plan, outcome.fingerprint, consent, outcome.task)
         now_s = self._means.now()
-        self._refused, self.waits, self.asks, self.fault = None, (), (), ""
+        self._experience.refused, self.waits, self.asks, self.fault = None, (), (), ""
         self.shown = self.shown.done() if self.shown is not None else None
         self.last = Last(now_s, plan.version, consent.by, consent.ticket)
         self.seen = self.seen.applied(now_s)

@@ -17,13 +17,16 @@ from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown, Unreachable
 from gateway.engine.network.group import Group
 from gateway.engine.network.guards import Consent
+from gateway.engine.network.panos.tags.worker import TagWorker
+from gateway.engine.network.panos.target import PanosTarget
 from gateway.engine.network.plan import Drift
 from gateway.engine.network.reconcile import Lane, NotNow
+from gateway.engine.network.tag_requests import TAGS, applied, planned, refuse_elsewhere
 from gateway.engine.network.trail import Untold
 from gateway.engine.network.views import Views
 from gateway.link import Message, PeerCredentials
 
-TAKEN: Final = frozenset(("device_plan", "device_apply", "device_drift", "devices"))
+TAKEN: Final = frozenset(("device_plan", "device_apply", "device_drift", "device_review", "devices"))
 ANSWER: Final = "device_answer"
 # For who asked: it does not exist, it may not be, it cannot be reached, and nobody knows what became of it.
 UNKNOWN_DEVICE: Final = "unknown_device"
@@ -76,10 +79,14 @@ class Requests:
                 return await self._plan(message, peer)
             case "device_drift":
                 return await self._drift(message)
+            case "device_review":
+                return await self._review(message)
             case _:
                 return await self._apply(message, peer)
 
     async def _plan(self, message: Message, peer: PeerCredentials) -> dict[str, Any]:
+        if message.get("tags") is True:
+            return await planned(self._worker(_text(message, "device")))
         group, lane = self._lane(_text(message, "device"), _text(message, "environment"))
         adopts = message.get("adopts") is True
         checking = asyncio.get_running_loop().create_task(Views(self._controller).checks(lane))
@@ -118,6 +125,15 @@ class Requests:
             "standing": lane.standing().as_json(self._controller.now()),
         }
 
+    async def _review(self, message: Message) -> dict[str, Any]:
+        group, lane = self._lane(_text(message, "device"), _text(message, "environment"))
+        if not isinstance(lane.target, PanosTarget):
+            raise _Asked(f"`{lane.target.device}` is no firewall: there are no rules of others to review")
+        async with group.held():
+            found = await lane.target.review(self._controller.now())
+        said = {"device": lane.target.device, "environment": lane.target.environment}
+        return {**said, "findings": [each._asdict() for each in found]}
+
     async def _apply(self, message: Message, peer: PeerCredentials) -> dict[str, Any]:
         plan = plan_file.from_json(message.get("plan"))
         offers, now_s = self._controller.offers, self._controller.now()
@@ -126,16 +142,26 @@ class Requests:
         ticket = _text(message, "ticket")
         if len(ticket) > TICKET_MOST or not ticket.isprintable():
             raise plan_file.PlanFault(f"a ticket is a word of at most {TICKET_MOST} printable characters")
-        group, lane = self._lane(plan.device, plan.environment)
         if not self._controller.leads:
             raise Rejected(_NOT_LEADING)
         consent = Consent(_named(peer), ticket, message.get("approve_removals") is True)
+        if plan.environment == TAGS:
+            refuse_elsewhere(plan)
+            return await applied(self._controller, self._worker(plan.device), plan, consent)
+        group, lane = self._lane(plan.device, plan.environment)
         async with group.held():
             outcome, digest = await lane.apply(plan, consent)
         group.look_soon(plan.environment)
         said = {"done": outcome.done, "changed": outcome.changed, "why": outcome.sentence, "task": outcome.task}
         is_latest = lane.desired is None or lane.desired.version == plan.version
         return {**said, "plan_digest": digest, "by": consent.by, "is_latest": is_latest}
+
+    def _worker(self, device: str) -> TagWorker:
+        workers = self._controller.tags
+        if device not in workers:
+            known = ", ".join(sorted(workers)) or "none"
+            raise _Asked(f"there is no firewall called `{device}`; there are: {known}")
+        return workers[device]
 
     def _lane(self, device: str, environment: str) -> tuple[Group, Lane]:
         groups = self._controller.groups

@@ -39,11 +39,18 @@ _TODO: Final = {
     Difference.REPLACED: "Find out who else writes here and why; then read the plan and apply it.",
     Difference.EXPIRING: "Renew the certificate on the device.",
     Difference.VERSION: "Apply the waiting plan, if there is one; else look again in a minute.",
+    Difference.MOVED: "Put it back where it was; of rules between the anchors, applying a plan does so.",
+    Difference.EXTRA: "Move it out of the block, if it was not meant: rules above others decide before them.",
+    Difference.LOCKED: "Ask its holder to release it. Nobody else's lock is ever taken away.",
+    Difference.UNCOMMITTED: "Have it committed or reverted by whoever edited it; edits of ours go with the next apply.",
 }
 # What a command does about it, by what differs.
 _BY_A_PLAN: Final = frozenset(
-    (Difference.EDITED, Difference.MISSING, Difference.GONE, Difference.FOREIGN, Difference.REPLACED)
-)
+    (
+        Difference.EDITED, Difference.MISSING, Difference.GONE, Difference.FOREIGN, Difference.REPLACED,
+        Difference.MOVED,
+    )
+)  # fmt: skip
 
 
 class Shown(NamedTuple):

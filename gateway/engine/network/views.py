@@ -49,13 +49,13 @@ class Views:
         controller = self._controller
         try:
             async with asyncio.timeout(2 * within_s):
-                entrances = await self._entrances(lane.target.environment)
+                entrances = await self.entrances(lane.target.environment)
         except (TimeoutError, DeviceFault):
             return None
         own = next((each for each in entrances if each.device == lane.target.device), None)
         return await controller.checks.of(own, entrances, within_s) if own is not None and own.addresses else None
 
-    async def _entrances(self, environment: str) -> list[Entrance]:
+    async def entrances(self, environment: str) -> list[Entrance]:
         """Of all devices that have the environment."""
         lanes = [group.lanes.get(environment) for group in self._controller.groups.values()]
         found = [await self._controller.entrance(lane) for lane in lanes if lane is not None]

@@ -16,9 +16,8 @@ import orjson
 import pytest
 
 from gateway.commands import adopt
-from gateway.config_devices import Bigip
 from gateway.engine.network import plan_file
-from gateway.engine.network.controller import Connection
+from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.faults import Unknown, Unreachable
 from gateway.sockets import lock_state
 from tests.support.catalogs import people, service, write
@@ -71,7 +70,7 @@ class Place:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     device = FakeDevice()
 
-    def connection_to(said: Bigip, _state: Path) -> Connection:
+    def connection_to(said: Device, _around: Surroundings) -> Connection:
         return Connection(device.targets(*(each.environment for each in said.environments)), device.close)
 
     monkeypatch.setattr("gateway.engine.network.alone.connection_to", connection_to)

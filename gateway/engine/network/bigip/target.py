@@ -29,9 +29,9 @@ from gateway.engine.network.bigip.objects import at_port
 from gateway.engine.network.bigip.review.comparison import Spellings, foreign
 from gateway.engine.network.bigip.review.differences import deletions, ordered, repairs, steps_between
 from gateway.engine.network.bigip.review.drifting import drifts
-from gateway.engine.network.bigip.review.phrases import clean, some, word_of
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, Rejected
+from gateway.engine.network.phrases import clean, some, word_of
 from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
 from gateway.engine.network.texts import shown
 

@@ -16,9 +16,11 @@ import pytest
 from gateway import config
 from gateway.config_devices import Bigip, Devices
 from gateway.engine.network import plan_file
-from gateway.engine.network.controller import Connection, Controller, News
+from gateway.engine.network.connection import Connection, Device, Surroundings
+from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import Unreachable
 from gateway.engine.network.group import Pace
+from gateway.engine.network.news import News
 from gateway.engine.network.offers import MOST, OFFER_S, Offers
 from gateway.engine.network.requests import ANSWER, Requests
 from gateway.link import PeerCredentials
@@ -42,7 +44,7 @@ class World:
         self.broken: set[str] = set()
         self.trouble = ""
 
-    def connect(self, said: Bigip) -> Connection:
+    def connect(self, said: Device, _around: Surroundings) -> Connection:
         if said.name in self.broken:
             raise ValueError("its certificate file cannot be read")
         device = self.devices.setdefault(said.name, FakeDevice(said.name))

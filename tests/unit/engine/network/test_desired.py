@@ -9,6 +9,7 @@ import pytest
 
 from gateway.engine.network.desired import Desired, Places, desired_of
 from policy.access import read_policy
+from policy.coarse import scopes_of
 from policy.derive import derive
 from policy.facts import Catalog, Exposure, Operation, Source
 from policy.rule import Published
@@ -80,6 +81,25 @@ def test_what_the_service_says_of_its_address_counts_in_its_environment_alone() 
     some = published("a", virtual_addresses={"prod": "10.0.0.9"})
     assert desired_of("prod", "b", some).places[0].address == "10.0.0.9"
     assert desired_of("dev", "b", some).places[0].address == ""
+
+
+def test_where_a_service_runs_is_told_for_its_environment_alone() -> None:
+    addresses = {"prod": ("10.4.0.0/28", "10.4.1.7")}
+    some = published("a", addresses=addresses)
+    (place,) = desired_of("prod", "b", some).places
+    assert (place.upstreams, place.addresses) == (("http://10.0.0.1",), addresses["prod"])
+    assert desired_of("dev", "b", some).places[0].addresses == ()
+
+
+def test_scopes_are_made_for_firewalls_alone() -> None:
+    some = published("a", "b")
+    assert desired_of("prod", "base", some).scopes == ()
+    assert desired_of("prod", "base", some, with_scopes=True).scopes == scopes_of("prod", some)
+    places = Places("prod", with_scopes=True)
+    before = places.desired("one", some).scopes
+    assert [scope.ref for scope in before] == ["component:default/a", "component:default/b"]
+    again = places.desired("two", some).scopes
+    assert all(one is other for one, other in zip(before, again, strict=True))
 
 
 def test_a_memory_gives_the_same_and_makes_only_what_changed() -> None:

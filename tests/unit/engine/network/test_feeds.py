@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,15 @@ import pytest
 
 from gateway import config
 from gateway.config_devices import Bigip, Devices
-from gateway.engine.network.controller import Connection, Controller, News
+from gateway.engine.network.connection import Connection, Device, Surroundings
+from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired, desired_of
 from gateway.engine.network.documents import LARGEST_BYTES, Document, Recipe, json_document, lines_document
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.feeds import STALE_S, Feeds, stale_of
 from gateway.engine.network.guards import LATELY_S
+from gateway.engine.network.news import News
+from gateway.engine.network.plan import Kind, Observed, Step
 from gateway.link import Message, PeerCredentials
 from tests.support.network import FakeDevice, device_settings, published
 
@@ -46,14 +49,18 @@ class World:
         self.faults: tuple[str, ...] = ()
         self.unmade = ""
         self.made = 0
+        self.beside = 0
+        self.steps: Callable[[Any, Observed], Sequence[Step]] | None = None
         self.device: Bigip = device_settings(prod="observe")
         self.controller: Controller
         self.feeds: Feeds
 
-    def connect(self, said: Bigip) -> Connection:
+    def connect(self, said: Device, _around: Surroundings) -> Connection:
         fake = FakeDevice(said.name)
         names = [each.environment for each in said.environments]
-        recipe = Recipe("fake", self.content, lambda content: self.faults, documents_of)
+        recipe = Recipe(
+            "fake", self.content, lambda content: self.faults, documents_of, self.steps, lambda: self.beside
+        )  # fmt: skip
         return Connection(fake.targets(*names), fake.close, feeds=dict.fromkeys(names, recipe))
 
     def content(self, desired: Desired) -> dict[str, str]:
@@ -479,5 +486,45 @@ def test_a_feed_that_nobody_may_read_does_not_exist(world: World) -> None:
             for vendor, device, environment in others:
                 said = {"t": "feed", "vendor": vendor, "device": device, "environment": environment}
                 assert (await world.feeds.answer(said, PEER))["code"] == "unknown"
+
+    run(scene)
+
+
+def test_what_else_a_feed_is_made_of_makes_it_anew(world: World) -> None:
+    async def scene() -> None:
+        async with world.running():
+            await world.publish(*TEN)
+            await world.hosts()
+            made = world.made
+            await world.hosts()
+            assert world.made == made
+            world.beside += 1
+            await world.hosts()
+            assert world.made == made + 1
+
+    run(scene)
+
+
+def test_a_feed_may_say_itself_what_it_takes_away(world: World) -> None:
+    """Where its content is none that the device's target understands."""
+
+    def steps(content: Any, observed: Observed) -> Sequence[Step]:
+        gone = sorted(observed.content.keys() - content.keys())
+        return tuple(Step(Kind.REMOVE, host, f"Takes {host} away.", (host,)) for host in gone)
+
+    async def scene() -> None:
+        world.steps = lambda content, observed: ()
+        async with world.running():
+            await world.publish(*TEN)
+            await world.hosts()
+            await world.publish("a", base="base2")
+            assert await world.hosts() == {"a"}
+            await world.publish(*TEN, base="base3")
+            assert await world.hosts() == set(TEN)
+        world.steps = steps
+        async with world.running():
+            await world.publish("a", base="base4")
+            assert (await world.read())["code"] == "held"
+            assert (await world.listed())["lost"] == 9
 
     run(scene)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -63,6 +64,15 @@ def test_an_empty_catalog_removes_nothing_whoever_says_so() -> None:
     assert codes(NAMES, [], basis=Basis(0), consent=approved) == {"catalog_empty"}
     assert codes(NAMES, [], basis=Basis(0)) == {"catalog_empty"}
     assert codes(NAMES[:1], [], basis=Basis(0)) == {"catalog_empty"}
+
+
+def test_what_a_device_has_against_it_stops_everybody() -> None:
+    """A missing anchor, say: no consent makes one."""
+    plan, observed, held = planned(NAMES[:3], NAMES[:2])
+    stopped = replace(observed, stops=(("the rule `sd-end` is not there", "make it"),))
+    for consent in (BY_ITSELF, JANE, Consent("jane", "CHG-1", removals=True)):
+        found = hindrances(plan, stopped, (), held, ENFORCE, WHOLE, consent, NOW)
+        assert [(each.code, str(each)) for each in found] == [("device", "the rule `sd-end` is not there: make it")]
 
 
 def test_a_catalog_that_cannot_be_believed_removes_nothing_and_adds_what_it_has() -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from gateway.audit.chain import verify_paths
 from gateway.engine.network import plan_file
+from gateway.engine.network.experience import MENDED_MOST
 from gateway.engine.network.faults import DeviceFault, Outdated, Rejected, Unknown
 from gateway.engine.network.guards import Basis, Consent, Terms
-from gateway.engine.network.reconcile import MENDED_MOST, NotNow
+from gateway.engine.network.reconcile import NotNow
 from gateway.engine.network.trail import Untold
 from tests.support.network import Bench, FakeDevice, place, wish
 

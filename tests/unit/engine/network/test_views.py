@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_devices import Bigip, Devices
+from gateway.config_devices import Devices
 from gateway.control.api.device_models import DeviceAnswer
 from gateway.control.api.devices import standing_of
-from gateway.engine.network.controller import Connection, Controller
+from gateway.engine.network.connection import Connection, Device, Surroundings
+from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Unreachable
 from gateway.engine.network.fronts import Front
@@ -32,7 +33,7 @@ class FrontedWorld(World):
 
     met = 0
 
-    def connect(self, said: Bigip) -> Connection:
+    def connect(self, said: Device, around: Surroundings) -> Connection:
         def fronts(desired: Desired) -> Sequence[Front]:
             self.met += 1
             return [
@@ -40,7 +41,7 @@ class FrontedWorld(World):
                 for each in desired.places
             ]
 
-        return super().connect(said)._replace(fronts={each.environment: fronts for each in said.environments})
+        return super().connect(said, around)._replace(fronts={each.environment: fronts for each in said.environments})
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from gateway.engine.network.bigip.device.references import references_of
 from gateway.engine.network.bigip.device.units import IN_STEP, sync_of
 from gateway.engine.network.bigip.drains import drains_of
 from gateway.engine.network.bigip.objects import Parts
-from gateway.engine.network.bigip.review.phrases import clean, count
 from gateway.engine.network.faults import Busy, Unreachable
+from gateway.engine.network.phrases import clean, count
 from gateway.engine.network.plan import Observed
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.engine.network.bigip.as3.names import TEXT_LENGTH
 from gateway.engine.network.bigip.as3.records import Record, record_of, records_in
 from gateway.engine.network.bigip.review import cautions
-from gateway.engine.network.bigip.review.phrases import clean, count, owner_of, word_of
+from gateway.engine.network.phrases import clean, count, owner_of, word_of
 from gateway.engine.network.plan import Kind, Step
 from gateway.engine.network.texts import LONGEST
 

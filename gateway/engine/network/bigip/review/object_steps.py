@@ -10,8 +10,8 @@ from gateway.engine.network.bigip.as3.classes import MEMBER_WRITTEN, WRITTEN
 from gateway.engine.network.bigip.as3.records import NOBODY, Record, stamp
 from gateway.engine.network.bigip.objects import at_port, listed, member_names, members_of, pointed
 from gateway.engine.network.bigip.review import cautions
-from gateway.engine.network.bigip.review.phrases import clean, owner_of, some, word_of
 from gateway.engine.network.bigip.review.scene import NAMES, Declared, Scene
+from gateway.engine.network.phrases import clean, owner_of, some, word_of
 from gateway.engine.network.plan import Kind, Step
 from gateway.engine.network.texts import LONGEST
 

@@ -11,8 +11,8 @@ import pytest
 
 from gateway.config_devices import Readers
 from gateway.engine.network.bigip.as3.declaration import declaration_of
+from gateway.engine.network.bigip.connection import connection_to_bigip
 from gateway.engine.network.bigip.feeding import documents_of, recipe_of
-from gateway.engine.network.controller import connection_to
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.documents import JSON, LINES
 from gateway.engine.network.faults import DeviceFault
@@ -77,6 +77,6 @@ def test_what_the_linter_or_the_schema_refuses_is_a_fault() -> None:
 
 
 def test_a_device_without_readers_has_nothing_to_read(tmp_path: Path) -> None:
-    assert connection_to(device(AT), tmp_path).feeds == {}
-    read = connection_to(device(AT, readers=Readers(("198.51.100.0/24",))), tmp_path).feeds
+    assert connection_to_bigip(device(AT), tmp_path).feeds == {}
+    read = connection_to_bigip(device(AT, readers=Readers(("198.51.100.0/24",))), tmp_path).feeds
     assert list(read) == ["prod"]

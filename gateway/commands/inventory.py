@@ -1,0 +1,134 @@
+"""`stagedoor inventory`: everything that was made of one service, and who lags behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from gateway.commands.central import central_at, central_options
+from gateway.commands.terminal import (
+    FOUND,
+    config_option,
+    json_option,
+    plain,
+    state_folder_at,
+    state_option,
+    write_json,
+)
+from gateway.errors import StagedoorError
+
+MADE_S: Final = 30.0
+_SHOWN: Final = 20  # rules and addresses of one environment
+
+
+@click.command("inventory")
+@click.argument("service")
+@config_option
+@state_option
+@central_options
+@json_option
+def command(
+    service: str, file: Path | None, folder: Path | None, central: str | None, token_file: Path | None,
+    ca_file: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what a service became: hosts, virtual servers, firewall rules and tags, door rules and people, versions.
+
+    SERVICE is a component, `payments` or a full ref. The running node is asked; with --url over its central host. Exits
+    with 1 when a door or a device lags behind what is published, or a firewall has not what it should.
+    """
+    from policy.reading import ref_of
+
+    node = central_at(central, token_file, ca_file, file)
+    ref = ref_of(service, "component")
+    if node is not None:
+        found = node.ask(f"inventory/{ref}", {})
+    else:
+        found = _asked(state_folder_at(file, folder), ref)
+    write_json(found) if as_json else click.echo("\n".join(map(plain, _lines(found))))
+    sys.exit(FOUND if lagging(found) else 0)
+
+
+def lagging(found: dict[str, Any]) -> list[str]:
+    """Who has not what is published, a sentence each."""
+    said = [f"door {each['slot']} serves {each['base'] or 'nothing'}" for each in found["doors"] if each["lags"]]
+    for at in found["environments"]:
+        for each in at["devices"]:
+            if each["lags"]:
+                why = each["why"] or f"{each['state']}, {each['steps']} steps wait"
+                said.append(f"{each['device']} in {at['environment']}: {why}")
+        said += [
+            f"{each['device']} in {at['environment']}, {each['leg']}: {each['why']}"
+            for each in at["firewalls"] if each["state"] == "stops"
+        ]  # fmt: skip
+        missing = [f"{each['address']} on {each['device']}" for each in at["addresses"] if each["state"] == "stops"]
+        if missing:
+            said.append(f"not tagged in {at['environment']}: {', '.join(missing[:_SHOWN])}")
+    return list(dict.fromkeys(said))
+
+
+def _asked(state: Path, ref: str) -> dict[str, Any]:
+    """Raises `StagedoorError`."""
+    from gateway.asking import ENGINE, ask
+    from gateway.status import status_of
+
+    question = {"t": "question", "id": 1, "asked": {"t": "inventory", "service": ref}}
+    answer = ask(state, ENGINE, question, "answer", within_s=MADE_S)["answer"]
+    if answer.get("fault") or "service" not in answer:
+        raise StagedoorError("the engine could not answer: its log says why")
+    if answer["service"] is None:
+        raise click.UsageError(f"no service `{plain(ref)}` is published: `stagedoor entity {plain(ref)}` says why")
+    base = answer["base"]
+    workers = status_of(state).workers
+    doors = [{"slot": each.slot, "base": each.base, "lags": each.base != base} for each in workers]
+    return {"service": answer["service"], "base": base, "doors": doors, "environments": answer["environments"]}
+
+
+# === for a reader ===
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    service = found["service"]
+    yield f"{service['ref']}  {service['title']}"
+    for name in ("owner", "system", "domain"):
+        if service[name]:
+            yield f"  {name:<10} {service[name]}"
+    serving = ", ".join(f"{each['slot']}: {each['base'] or '-'}" for each in found["doors"]) or "none"
+    yield f"  {'published':<10} {found['base']}; doors {serving}"
+    for at in found["environments"]:
+        yield from _of_environment(at)
+    lags = lagging(found)
+    yield from ("", *(f"! {each}" for each in lags)) if lags else ("", "nobody lags behind")
+
+
+def _of_environment(at: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield f"{at['environment']}  {at['url']}"
+    for each in at["upstreams"]:
+        up = {True: "answers its checks", False: "does not answer its checks"}.get(each["up"], "not checked")
+        yield f"  upstream   {each['url']}, {up}"
+    for each in at["virtual_servers"]:
+        yield f"  server     {each['sentence']}"
+    for each in at["firewalls"]:
+        users = f", {_people(each['users'])}" if each["tags"] else ""
+        yield f"  firewall   {each['device']}, {each['leg']}: {each['rule'] or 'no rule'}{users}"
+        if each["why"]:
+            yield f"             {each['why']}"
+    for each in at["addresses"][:_SHOWN]:
+        state = {"open": "", "stops": " (not there yet)"}.get(each["state"], " (not known)")
+        yield f"  address    {each['address']} on {each['device']}: {', '.join(each['tags']) or 'no tag'}{state}"
+    for each in at["rules"][:_SHOWN]:
+        people = f"  ({_people(each['people'])})" if each["people"] else ""
+        yield f"  door       {each['rule']}  {each['sentence']}{people}"
+    for each in at["devices"]:
+        yield f"  device     {each['device']}: {each['state']}, policy {each['applied_version'] or '-'}"
+    for name in ("rules", "addresses"):
+        if len(at[name]) > _SHOWN:
+            yield f"  and {len(at[name]) - _SHOWN} more {name}: --json has all"
+
+
+def _people(number: int) -> str:
+    return f"{number:,} {'person' if number == 1 else 'people'}"

@@ -1,0 +1,150 @@
+"""Everything that was made of one service: hosts, virtual servers, firewall rules and tags, door rules with the people
+they mean, versions, and who lags behind. Answered from what is published and from the last looks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from gateway.engine.network.controller import Controller
+from gateway.engine.network.faults import DeviceFault
+from gateway.engine.network.news import News
+from gateway.engine.network.panos.firewall import LEGS, Leg, leg_of
+from gateway.engine.network.views import Views
+from gateway.link import Message
+from policy.explain import sentence_of
+from policy.rule import Published, Rule
+
+ASKED: Final = frozenset(("inventory",))
+MOST: Final = 200  # rules, people or addresses of one list
+LAGS: Final = ("waiting", "fault", "unread")  # states of a device that has not what it should
+Endpoints = Callable[[str], Mapping[str, bool]]
+
+
+class Inventory:
+    """``endpoints``: of an exposure those that are checked, and whether each is up."""
+
+    def __init__(self, controller: Controller, endpoints: Endpoints) -> None:
+        self._controller = controller
+        self._endpoints = endpoints
+
+    async def answer(self, message: Message) -> Message:
+        """The answer to one of `ASKED`; ``service`` in it is None for what is not published."""
+        news, ref = self._controller.news, str(message.get("service", ""))
+        published = [each for each in news.published if each.service.ref == ref] if news is not None else []
+        if news is None or not published:
+            return {"service": None}
+        service = published[0].service
+        people = await self._controller.blocking(people_of, news, published)
+        fronts = Views(self._controller).fronts(ref)
+        return {
+            "service": {
+                "ref": ref, "title": service.title, "owner": service.owner, "system": service.system,
+                "domain": service.domain,
+            },
+            "base": news.base,
+            "environments": [
+                await self._environment(each, people, [at for at in fronts if at["environment"] == _name(each)])
+                for each in published
+            ],
+        }  # fmt: skip
+
+    async def _environment(
+        self, published: Published, people: Mapping[str, int], fronts: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        exposure, environment = published.exposure, _name(published)
+        checked = self._endpoints(published.key)
+        legs = [each async for each in self._legs(published)]
+        return {
+            "environment": environment,
+            "url": f"https://{exposure.host}{exposure.prefix}",
+            "upstreams": [{"url": url, "up": checked.get(url)} for url in exposure.upstreams],
+            "virtual_servers": fronts,
+            "firewalls": legs,
+            "addresses": self._addresses(published),
+            "rules": [_rule(rule, people) for rule in published.rules[:MOST]],
+            "devices": list(self._devices(environment)),
+        }
+
+    async def _legs(self, published: Published) -> AsyncIterator[dict[str, Any]]:
+        environment = _name(published)
+        for name, firewall in sorted(self._controller.firewalls.items()):
+            group = self._controller.groups.get(name)
+            lane = group.lanes.get(environment) if group is not None else None
+            if lane is None or lane.desired is None:
+                continue
+            try:
+                content = await self._controller.blocking(firewall.content, lane.desired)
+            except DeviceFault:
+                content = {}
+            for kind in LEGS:
+                if (leg := leg_of(kind, firewall, lane, content, published.service.ref)) is not None:
+                    yield _leg(leg)
+
+    def _addresses(self, published: Published) -> list[dict[str, Any]]:
+        """Where it runs, as each firewall of the environment is told."""
+        environment, ref = _name(published), published.service.ref
+        found = []
+        for name, firewall in sorted(self._controller.firewalls.items()):
+            if any(each.environment == environment for each in firewall.device.environments):
+                wanted = firewall.tags.wanted
+                for address in firewall.known(environment).addresses.get(ref, ())[:MOST]:
+                    tags = sorted(wanted.addresses.get(address, ())) if wanted is not None else []
+                    has = [firewall.tags.has(address, tag) for tag in tags]
+                    found.append({"device": name, "address": address, "tags": tags, "state": _state(has)})
+        return found
+
+    def _devices(self, environment: str) -> Iterator[dict[str, Any]]:
+        """How far each device is: a version of the policy, and whether something waits there."""
+        now_s = self._controller.now()
+        for name, group in sorted(self._controller.groups.items()):
+            lane = group.lanes.get(environment)
+            if lane is not None:
+                said = lane.standing().as_json(now_s)
+                yield {
+                    "device": name, "state": said["state"], "version": said["version"],
+                    "applied_version": said["applied_version"], "steps": said["steps"], "why": said["fault"],
+                    "lags": said["state"] in LAGS or said["version_off"],
+                }  # fmt: skip
+
+
+def people_of(news: News, published: Iterable[Published]) -> Mapping[str, int]:
+    """How many people of the catalog each subject of the rules means."""
+    wanted = {rule.subject for each in published for rule in each.rules}
+    counts: Counter[str] = Counter()
+    for ref in news.catalog.people:
+        counts.update(news.directory.subjects_of(ref) & wanted)
+    return counts
+
+
+def _name(published: Published) -> str:
+    return published.exposure.environment
+
+
+def _rule(rule: Rule, people: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "rule": rule.id, "effect": "permit" if rule.is_permit else "deny", "sentence": sentence_of(rule),
+        "subject": rule.subject, "people": people.get(rule.subject, 0),
+    }  # fmt: skip
+
+
+def _leg(leg: Leg) -> dict[str, Any]:
+    rule = leg.rule
+    obstacle = leg.obstacle()
+    tags = sorted(leg.tags_of(rule) or ()) if rule is not None else []
+    wanted = leg.firewall.tags.wanted
+    users = wanted.users if wanted is not None else {}
+    timed = {name for name, tag in (wanted.timed if wanted is not None else ()) if tag in tags}
+    counted = {name for name, theirs in users.items() if not theirs.isdisjoint(tags)} | timed
+    return {
+        "device": leg.firewall.device.name, "leg": leg.name, "rule": rule["name"] if rule is not None else "",
+        "sentence": rule["description"] if rule is not None else "", "tags": tags, "users": len(counted),
+        "state": obstacle.state if obstacle is not None else "open",
+        "why": obstacle.sentence if obstacle is not None else "",
+    }  # fmt: skip
+
+
+def _state(has: list[bool | None]) -> str:
+    return "unknown" if None in has else "open" if all(has) and has else "stops"

@@ -1,0 +1,146 @@
+"""What is ours on a device, read from its candidate or from what runs, and how it is made into something else.
+
+Ours is what carries our mark and the environment's tag and has a name of our form; nothing else is ever written. What
+has a name of ours without the tags is somebody's doubt about whose it is: it stops us until a person settles it. Our
+rules lie between two anchors that the operator made, or before one rule that the operator named. Where these are
+missing or in disorder nothing is written, because a rule in a wrong place is another rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from xml.etree.ElementTree import Element
+
+from gateway.config_devices import Panos
+from gateway.engine.network.panos import names
+from gateway.engine.network.panos.commit.change import Change
+from gateway.engine.network.panos.device.client import Client
+from gateway.engine.network.panos.device.places import Place, place_of_rules
+from gateway.engine.network.panos.device.writes import get, show
+from gateway.engine.network.panos.rules.changing import change_between
+from gateway.engine.network.panos.rules.codec import ASTRAY, HOLDERS, RULES, fields_of
+from gateway.engine.network.panos.rules.content import MARK_TAG, Content, empty
+
+Tree = Literal["candidate", "running"]
+Fault = tuple[str, str]  # why, and what to do about it
+_BLOCK: Final = "sd-block-"  # how the tags of all environments begin
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """One tree. ``order``: all rules of the rulebase. ``extra``: not ours, amid ours. ``astray``: ours, not between the
+    anchors, which their fields say, too. ``alike``: with a name of ours, and not our tags. ``foreign``: the others."""
+
+    content: Content
+    order: tuple[str, ...]
+    uuids: Mapping[str, str] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+    astray: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()  # of the anchors
+    foreign: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        kinds = ("services", "address_groups", "user_groups", "rules")
+        return not any(self.content[kind] for kind in kinds)
+
+
+class Block:
+    """One environment on one device; `Owned` for who commits it."""
+
+    def __init__(self, device: Panos, environment: str) -> None:
+        self.device = device
+        self.place: Place = place_of_rules(device)
+        self.nothing = empty(device, environment)
+        self._anchors = self.nothing["place"]["anchors"]
+        self.tag = names.block_tag(environment)
+
+    async def read(self, client: Client, of: Tree) -> Content:
+        """Raises `DeviceFault`."""
+        return (await self.sighted(client, of)).content
+
+    def change(self, before: Any, after: Any) -> Change:
+        return change_between(self.place, before or self.nothing, after or self.nothing)
+
+    async def sighted(self, client: Client, of: Tree) -> Sighted:
+        """Raises `DeviceFault`."""
+        held = {}
+        for kind, holder in HOLDERS.items():
+            held[kind] = await self._entries(client, of, f"{self.place.base}/{holder}")
+        rules = await self._entries(client, of, self.place.rules)
+        return await asyncio.to_thread(self._sorted, held, rules)
+
+    async def _entries(self, client: Client, of: Tree, xpath: str) -> list[Element]:
+        answer = await (show if of == "running" else get)(client, xpath)
+        found = None if answer.result is None else answer.result.find(xpath.rpartition("/")[2])
+        return [] if found is None else found.findall("entry")
+
+    # === whose is what ===
+
+    def _sorted(self, held: Mapping[str, Iterable[Element]], rules: Iterable[Element]) -> Sighted:
+        content, alike = deepcopy(self.nothing), []
+        for kind, entries in held.items():
+            for entry in entries:
+                name = entry.get("name", "")
+                whose = self._whose_tag(name) if kind == "tags" else self._whose(name, fields_of(kind, entry)["tag"])
+                if name.casefold() == names.MARK and kind == "tags":  # a colour of it is nobody's harm
+                    content[kind][names.MARK] = MARK_TAG
+                elif whose == "ours":
+                    content[kind][name] = fields_of(kind, entry)
+                elif whose == "alike":
+                    alike.append(name)
+        if self.tag not in content["tags"]:
+            content["tags"].clear()  # the mark of others of ours
+        content.update({kind: dict(sorted(content[kind].items())) for kind in held})
+        return self._placed(content, alike, [(entry, fields_of(RULES, entry)) for entry in rules])
+
+    def _placed(self, content: Content, alike: list[str], rules: list[tuple[Element, dict[str, Any]]]) -> Sighted:
+        order = tuple(rule["name"] for _, rule in rules)
+        whose = {rule["name"]: self._whose(rule["name"], rule["tag"]) for _, rule in rules}
+        content["rules"] = [rule for _, rule in rules if whose[rule["name"]] == "ours"]
+        within, faults = self._within(order, [rule["name"] for rule in content["rules"]])
+        for rule in content["rules"]:
+            if not faults and rule["name"] not in within:
+                rule[ASTRAY] = True
+        return Sighted(
+            content=content,
+            order=order,
+            uuids={rule["name"]: entry.get("uuid", "") for entry, rule in rules if whose[rule["name"]] == "ours"},
+            extra=tuple(name for name in within if whose[name] in ("foreign", "alike")),
+            astray=tuple(rule["name"] for rule in content["rules"] if ASTRAY in rule),
+            alike=(*alike, *(name for name in order if whose[name] == "alike")),
+            faults=faults,
+            foreign=tuple(rule for _, rule in rules if whose[rule["name"]] == "foreign"),
+        )
+
+    def _whose(self, name: str, tags: Iterable[str]) -> Literal["ours", "kin", "alike", "foreign"]:
+        """``kin``: of another environment of ours."""
+        held = {tag.casefold() for tag in tags}
+        marked = names.MARK in held and any(tag.startswith(_BLOCK) for tag in held)
+        if not names.is_ours(name):
+            return "foreign"
+        if not marked:
+            return "alike"
+        return "ours" if self.tag in held else "kin"
+
+    def _whose_tag(self, name: str) -> Literal["ours", "foreign"]:
+        return "ours" if name == self.tag else "foreign"
+
+    def _within(self, order: tuple[str, ...], ours: list[str]) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
+        """The rules of the block, and what is wrong with its anchors."""
+        missing = [name for name in self._anchors if name not in order]
+        if missing:
+            return (), tuple((f"the rule `{name}`, which ours lie by, is not there", "make it") for name in missing)
+        last = order.index(self._anchors[-1])
+        if len(self._anchors) == 1:
+            first = min((position for position, name in enumerate(order[:last]) if name in ours), default=last)
+            return order[first:last], ()
+        first = order.index(self._anchors[0]) + 1
+        if first > last:
+            return (), ((f"the rule `{self._anchors[0]}` stands below `{self._anchors[-1]}`", "put it above"),)
+        return order[first:last], ()

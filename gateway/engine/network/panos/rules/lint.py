@@ -1,0 +1,174 @@
+"""What content may be written at all, whoever made it: the last look before a firewall, and the first at a plan file.
+
+A plan is kept in a file that people can edit, and a device takes nearly everything that fits its schema. So form,
+lengths, characters and references are checked here, and what no rule of ours ever says: an allow that leaves open who
+as well as where from, or to where at all. What is not ours by name and tag is not written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from gateway.config_devices import Panos
+from gateway.engine.network.panos import names
+from gateway.engine.network.panos.rules.codec import HOLDERS
+from gateway.engine.network.panos.rules.content import empty
+from gateway.engine.network.panos.rules.wording import DESCRIPTION_MOST
+
+ABOUT_MOST: Final = 1023
+FILTER_MOST: Final = 2047
+MEMBERS_MOST: Final = 5000
+_ZONE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._-]{0,30}\Z")
+_PROFILE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._-]{0,62}\Z")
+_FILTER: Final = re.compile(r"'sd-[a-z0-9-]{1,49}'\Z")
+_PORT: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
+_TEXT: Final = re.compile(r"[ -~]*\Z")
+_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "tags": frozenset(("comments",)),
+    "services": frozenset(("protocol", "port", "description", "tag")),
+    "address_groups": frozenset(("filter", "description", "tag")),
+    "user_groups": frozenset(("filter", "description", "tag")),
+}
+_LISTS: Final = ("from", "to", "source", "source_user", "destination", "application", "service")
+_SINGLE: Final = (
+    "name", "action", "log_end", "log_setting", "profile_group", "description", "tag", "group_tag", "disabled",
+)  # fmt: skip
+_RULE_KEYS: Final = frozenset((*_LISTS, *_SINGLE))
+_ANY: Final = ["any"]
+
+
+def faults_of(content: Any, device: Panos, environment: str) -> tuple[str, ...]:
+    """Why it is not written; () when it may be."""
+    if not isinstance(content, dict) or set(content) != {"environment", "place", "rules", *HOLDERS}:
+        return ("it holds no rules and objects of one environment",)
+    if content["environment"] != environment or content["place"] != empty(device, environment)["place"]:
+        return (f"it is not about {environment} where `{device.name}` has it now",)
+    if not isinstance(content["rules"], list) or not all(isinstance(content[kind], dict) for kind in HOLDERS):
+        return ("its rules are no list, or its objects have no names",)
+    faults = [*_of_objects(content, environment)]
+    return tuple(faults or _of_rules(content, environment))
+
+
+# === objects ===
+
+
+def _of_objects(content: Mapping[str, Any], environment: str) -> Iterator[str]:
+    needed = {names.MARK, names.block_tag(environment)}
+    is_nothing = not any(content[kind] for kind in ("rules", *HOLDERS))
+    if set(content["tags"]) != needed and not is_nothing:
+        yield f"its tags must be {', '.join(sorted(needed))}"
+    for kind, keys in _KEYS.items():
+        for name, fields in content[kind].items():
+            if kind != "tags" and not names.is_ours(name):
+                yield f"`{name[:80]}` of {kind} has no name of ours"
+            elif not isinstance(fields, dict) or set(fields) != keys:
+                yield f"`{name}` of {kind} must hold {', '.join(sorted(keys))} and nothing else"
+            else:
+                yield from (f"`{name}`: {fault}" for fault in _of_object(kind, fields, environment))
+
+
+def _of_object(kind: str, fields: Mapping[str, Any], environment: str) -> Iterator[str]:
+    about = fields["comments" if kind == "tags" else "description"]
+    if not _is_text(about, ABOUT_MOST):
+        yield f"its description must be plain text of up to {ABOUT_MOST} characters"
+    if kind != "tags" and fields["tag"] != _tags(environment):
+        yield f"its tags must be {', '.join(_tags(environment))}"
+    if "filter" in fields and not _is_filter(fields["filter"]):
+        yield f"its filter must be one tag of ours in quotes, of up to {FILTER_MOST} characters"
+    if kind == "services" and not (fields["protocol"] in ("tcp", "udp") and _is_port(fields["port"])):
+        yield "it must have tcp or udp, and a port or a range of ports"
+
+
+def _is_filter(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= FILTER_MOST and _FILTER.match(text) is not None
+
+
+def _is_port(text: Any) -> bool:
+    found = _PORT.match(text) if isinstance(text, str) else None
+    return found is not None and 0 < int(found[1]) <= int(found[2] or found[1]) <= 65535
+
+
+# === rules ===
+
+
+def _of_rules(content: Mapping[str, Any], environment: str) -> Iterator[str]:
+    seen = set()
+    for number, rule in enumerate(content["rules"], 1):
+        if not isinstance(rule, dict) or set(rule) != _RULE_KEYS or not isinstance(rule["name"], str):
+            yield f"rule {number} must hold {', '.join(sorted(_RULE_KEYS))} and nothing else"
+        elif not names.is_ours(rule["name"]) or rule["name"] in seen:
+            yield f"rule {number}, `{rule['name'][:80]}`, has no name of ours, or one of another rule"
+        else:
+            seen.add(rule["name"])
+            yield from (f"rule `{rule['name']}`: {fault}" for fault in _of_rule(rule, content, environment))
+
+
+def _of_rule(rule: Mapping[str, Any], content: Mapping[str, Any], environment: str) -> Iterator[str]:
+    lists = [key for key in _LISTS if not _is_list(rule[key])]
+    if lists:
+        yield f"{', '.join(lists)} must be lists of names, `any` alone"
+        return
+    if not _is_text(rule["description"], DESCRIPTION_MOST) or not rule["description"]:
+        yield f"its description must be one sentence of up to {DESCRIPTION_MOST} plain characters"
+    if rule["action"] not in ("allow", "deny") or rule["disabled"] is not False or rule["log_end"] is not True:
+        yield "it must allow or deny, be enabled, and log the end of sessions"
+    if rule["tag"] != _tags(environment) or rule["group_tag"] != names.block_tag(environment):
+        yield f"its tags must be {', '.join(_tags(environment))}, the first of them its group tag"
+    yield from _of_places(rule)
+    yield from _of_references(rule, content)
+    yield from _of_reach(rule)
+
+
+def _of_places(rule: Mapping[str, Any]) -> Iterator[str]:
+    for zone in (*rule["from"], *rule["to"]):
+        if not _ZONE.match(zone):
+            yield f"`{zone[:40]}` can be no zone: up to 31 letters, digits, spaces, `.`, `_`, `-`"
+    for key in ("log_setting", "profile_group"):
+        said = rule[key]
+        if not isinstance(said, str) or (said and not _PROFILE.match(said)):
+            yield f"its {key} can be no profile: up to 63 letters, digits, spaces, `.`, `_`, `-`"
+
+
+def _of_references(rule: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[str]:
+    held = {"source": "address_groups", "destination": "address_groups", "source_user": "user_groups",
+            "service": "services"}  # fmt: skip
+    for key, kind in held.items():
+        lost = [name for name in rule[key] if name != "any" and name not in content[kind]]
+        if lost:
+            yield f"its {key} names what is not made here: {', '.join(each[:80] for each in lost[:3])}"
+    if rule["application"] != _ANY:
+        yield "its application must be `any`: services say which ports"
+
+
+def _of_reach(rule: Mapping[str, Any]) -> Iterator[str]:
+    if rule["destination"] == _ANY:
+        yield "it says nothing about where to"
+    if rule["action"] == "allow" and rule["service"] == _ANY:
+        yield "it lets everything through, whatever the port"
+    if rule["action"] == "allow" and rule["source_user"] == _ANY and rule["source"] == _ANY and not _is_public(rule):
+        yield "it lets anybody from anywhere through, and is no rule for virtual addresses"
+
+
+def _is_public(rule: Mapping[str, Any]) -> bool:
+    """Virtual addresses are the door's own, which lets nobody through unasked."""
+    return rule["name"].startswith(f"{names.PREFIX}front-") and all(
+        name.startswith(f"{names.PREFIX}v-") for name in rule["destination"]
+    )
+
+
+# === inside ===
+
+
+def _is_text(value: Any, most: int) -> bool:
+    return isinstance(value, str) and len(value) <= most and _TEXT.match(value) is not None
+
+
+def _is_list(value: Any) -> bool:
+    are_names = isinstance(value, list) and 0 < len(value) <= MEMBERS_MOST and all(isinstance(x, str) for x in value)
+    return are_names and value == sorted(set(value)) and ("any" not in value or value == _ANY)
+
+
+def _tags(environment: str) -> list[str]:
+    return sorted((names.MARK, names.block_tag(environment)))

@@ -1,0 +1,145 @@
+"""One environment on one firewall or device group, as the reconciler sees it.
+
+Puts together what the other files know: making (`rules.content`), reading (`rules.observing`), telling (`rules.steps`,
+`rules.drifting`) and carrying out (`commit`). What is written is checked here once more, because a plan may come out of
+a file that people can edit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.config_devices import PanosEnvironment
+from gateway.engine.network.desired import Desired
+from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
+from gateway.engine.network.fronts import Front
+from gateway.engine.network.panos.commit.carrying import carry_out, validated
+from gateway.engine.network.panos.device.units import Units
+from gateway.engine.network.panos.rules.block import Block
+from gateway.engine.network.panos.rules.content import Content, content_of, remarks_on
+from gateway.engine.network.panos.rules.drifting import drifts
+from gateway.engine.network.panos.rules.lint import faults_of
+from gateway.engine.network.panos.rules.observing import Look, Memory, look_at
+from gateway.engine.network.panos.rules.review import Finding, findings, hits_command, hits_in
+from gateway.engine.network.panos.rules.steps import pushes, steps_between
+from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
+
+_TOLD_FAULTS: Final = 3
+
+
+class PanosTarget:
+    """``units``: of the administrator that commits. ``fronts``: where clients meet what is desired; may block."""
+
+    def __init__(
+        self, units: Units, environment: PanosEnvironment, fronts: Callable[[Desired], Sequence[Front]],
+        state_folder: Path,
+    ) -> None:  # fmt: skip
+        self.device = units.device.name
+        self.environment = environment.environment
+        self._units = units
+        self._settings = environment
+        self._fronts = fronts
+        self._block = Block(units.device, environment.environment)
+        self._memory = Memory(state_folder, units.device.name, environment.environment)
+        self._made: tuple[Desired, Sequence[Front], Content] | None = None
+
+    def content_of(self, desired: Desired) -> Content:
+        """What would be written. Made once for each wish. Raises `DeviceFault`."""
+        fronts = self._fronts(desired)
+        if self._settings.front is not None and not fronts and not self._settings.virtual_addresses and desired.places:
+            # Else trouble at a BIG-IP would take everybody's way away.
+            raise DeviceFault(f"no virtual address of {self.environment} is known, so nobody can say who is met where")
+        if self._made is None or self._made[0] is not desired or self._made[1] != fronts:
+            self._made = desired, fronts, content_of(desired, self._units.device, self._settings, fronts)
+        return self._made[2]
+
+    async def observe(self) -> Observed:
+        """From the active unit, nothing written. Raises `DeviceFault`."""
+        return (await self._look()).observed
+
+    def plan(self, desired: Desired, observed: Observed, made: str) -> Plan:
+        fronts, content = self._fronts(desired), self.content_of(desired)
+        return Plan(
+            device=self.device,
+            environment=self.environment,
+            made=made,
+            version=desired.version,
+            fingerprint=observed.fingerprint,
+            steps=self.steps(content, observed),
+            content=content,
+            remarks=(*observed.remarks, *remarks_on(desired, self._settings, fronts)),
+        )
+
+    def steps(self, content: Any, observed: Observed) -> tuple[Step, ...]:
+        before = observed.content or self._block.nothing
+        steps = steps_between(before, content, observed.parts.get("unknown", ()))
+        return (*steps, *pushes(self.environment, observed.parts.get("behind", ())))
+
+    def drift(self, desired: Desired, applied: Any, observed: Observed) -> tuple[Drift, ...]:
+        return tuple(drifts(self.environment, self.content_of(desired), applied, observed))
+
+    async def review(self, now_s: float) -> tuple[Finding, ...]:
+        """What a reviewer should know. Hit counts are those of firewalls: of a device group none are asked for."""
+        sighted = (await self._look()).sighted
+        names, device = [rule["name"] for rule in sighted.content["rules"]], self._units.device
+        asked = self._units.clients if names and not device.device_group else ()
+        hits = [hits_in(await client.op(hits_command(device.vsys, names))) for client in asked]
+        return await asyncio.to_thread(findings, sighted, hits, now_s)
+
+    async def dry_run(self, plan: Plan) -> tuple[str, ...]:
+        """What the device's own validation says. It takes a lock, edits, validates and reverts."""
+        self._check(plan)
+        async with self._units.writing:
+            look = await self._look()
+            return await validated(self._units, self._block, look.sighted.content, plan.content, plan)
+
+    async def apply(self, plan: Plan) -> Outcome:
+        """One at a time for the whole firewall. Raises `DeviceFault`."""
+        self._check(plan)
+        if self._units.writing.locked():
+            raise Busy(f"`{self.device}` is being written to already")
+        async with self._units.writing:
+            look = await self._look()
+            if look.observed.fingerprint != plan.fingerprint:
+                raise Outdated(
+                    f"{self.environment} on {self.device} is not as it was when the plan was made: plan again"
+                )
+            if not look.observed.ours and not plan.adopts:
+                raise Rejected(
+                    f"{self.environment} on {self.device} holds rules that were not made from here: adopt them"
+                )
+            return await self._carried_out(plan, look)
+
+    async def _carried_out(self, plan: Plan, look: Look) -> Outcome:
+        """What is about to be made counts as ours from before it is, so that a death in between leaves nothing that
+        nobody knows."""
+        known = await asyncio.to_thread(self._memory.read)
+        uuids = look.sighted.uuids
+        names = {rule["name"] for rule in plan.content["rules"]}
+        await asyncio.to_thread(self._memory.write, {**uuids, **dict.fromkeys(names - uuids.keys(), "")})
+        try:
+            outcome = await carry_out(self._units, self._block, look.sighted.content, plan.content, plan)
+        except (Busy, Outdated, Rejected):  # nothing was made
+            await asyncio.to_thread(self._memory.write, known)
+            raise
+        after = await self._look()
+        await asyncio.to_thread(self._memory.write, after.sighted.uuids)
+        return replace(outcome, fingerprint=after.observed.fingerprint)
+
+    async def _look(self) -> Look:
+        client, availability = await self._units.active_with_state()
+        return await look_at(client, availability, self._block, self._memory)
+
+    def _check(self, plan: Plan) -> None:
+        """Raises `Rejected` for a plan of somewhere else, or one whose content may not be written."""
+        if (plan.device, plan.environment) != (self.device, self.environment):
+            where = f"`{plan.device}` {plan.environment}"
+            raise Rejected(f"the plan is for {where}, not for `{self.device}` {self.environment}")
+        if faults := faults_of(plan.content, self._units.device, self.environment):
+            told = "; ".join(faults[:_TOLD_FAULTS])
+            more = f" and {len(faults) - _TOLD_FAULTS} more" if len(faults) > _TOLD_FAULTS else ""
+            raise Rejected(f"the plan's rules may not be written: {told}{more}")

@@ -1,0 +1,100 @@
+"""What is never written, whoever made it: each seeded fault is found, and what we make ourselves has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.engine.network.panos import names
+from gateway.engine.network.panos.rules.content import content_of, empty
+from gateway.engine.network.panos.rules.lint import faults_of
+from tests.support.panos_rules import DESIRED, EDGE, ENVIRONMENT
+
+WANTED = content_of(DESIRED, EDGE, ENVIRONMENT, ())
+FRONT, DIRECT, BACK, CLOSING = 0, 1, 2, -1
+Edit = Callable[[dict[str, Any]], Any]
+
+
+def group(content: dict[str, Any], kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(iter(content[kind].values()))
+    return found
+
+
+def rule(number: int, **fields: Any) -> Edit:
+    return lambda content: content["rules"][number].update(fields)
+
+
+SEEDED: dict[str, Edit] = {
+    "lets anybody from anywhere through": rule(DIRECT, source_user=["any"]),
+    "lets anybody from anywhere through, and": rule(BACK, source=["any"]),
+    "nothing about where to": rule(FRONT, destination=["any"]),
+    "lets everything through": rule(CLOSING, action="allow"),
+    "whatever the port": rule(BACK, service=["any"]),
+    "names what is not made here": rule(BACK, destination=["all-servers"]),
+    "source names what is not made here": rule(BACK, source=["10.0.0.0-8"]),
+    "source_user names what is not made here": rule(DIRECT, source_user=["cn=everyone"]),
+    "must allow or deny": rule(BACK, action="drop"),
+    "be enabled": rule(CLOSING, disabled=True),
+    "log the end": rule(CLOSING, log_end=False),
+    "its tags must be": rule(BACK, tag=["stagedoor"]),
+    "can be no zone": rule(BACK, to=["x" * 32]),
+    "`a'b` can be no zone": rule(BACK, to=["a'b"]),
+    "can be no profile": rule(BACK, log_setting="x" * 64),
+    "one sentence of up to 1024": rule(BACK, description="x" * 1025),
+    "plain characters": rule(BACK, description="a\nb"),
+    "`any` alone": rule(BACK, service=["any", "sd-tcp-prod-443-871d92c4"]),
+    "must be lists": rule(BACK, source="any"),
+    "has no name of ours": rule(BACK, name="allow-all"),
+    "one of another rule": rule(BACK, name=WANTED["rules"][FRONT]["name"]),
+    "and nothing else": rule(BACK, schedule="night"),
+    "application must be": rule(BACK, application=["ssl"]),
+    "one tag of ours in quotes": lambda content: group(content, "user_groups").update(filter="'a' or 'b'"),
+    "one tag of ours in quotes, of": lambda content: group(content, "address_groups").update(filter="'sd-x' or 'y'"),
+    "a port or a range": lambda content: group(content, "services").update(port="0-65536"),
+    "tcp or udp": lambda content: group(content, "services").update(protocol="icmp"),
+    "its description must be plain": lambda content: group(content, "user_groups").update(description="x" * 1024),
+    "of services has no name of ours": lambda content: content["services"].update({"ssh": {}}),
+    "of user_groups must hold": lambda content: content["user_groups"].update({"sd-g-a-00000000": {"filter": "x"}}),
+    "tags must be sd-block-prod": lambda content: content["tags"].update(other={"comments": ""}),
+    "not about prod": lambda content: content.update(environment="test"),
+    "where `edge` has it now": lambda content: content["place"].update(vsys="vsys2"),
+    "holds no rules": lambda content: content.pop("user_groups"),
+    "rules are no list": lambda content: content.update(rules={}),
+}  # fmt: skip
+
+
+def test_what_is_made_here_may_be_written() -> None:
+    assert faults_of(WANTED, EDGE, "prod") == ()
+
+
+@pytest.mark.parametrize("fault", SEEDED)
+def test_a_seeded_fault_is_found(fault: str) -> None:
+    content = deepcopy(WANTED)
+    SEEDED[fault](content)
+    assert fault in " ".join(faults_of(content, EDGE, "prod"))
+
+
+@pytest.mark.parametrize("content", [None, [], "x", {}, {"rules": []}])
+def test_what_is_no_content_is_a_fault_and_no_failure(content: Any) -> None:
+    assert faults_of(content, EDGE, "prod")
+
+
+def test_nothing_at_all_may_be_written_and_rules_without_tags_may_not() -> None:
+    assert faults_of(empty(EDGE, "prod"), EDGE, "prod") == ()
+    assert "its tags must be" in faults_of({**WANTED, "tags": {}}, EDGE, "prod")[0]
+
+
+def test_only_front_rules_may_be_open_to_anybody() -> None:
+    content = deepcopy(WANTED)
+    content["rules"][FRONT]["source_user"] = ["any"]
+    assert faults_of(content, EDGE, "prod") == ()
+    content["rules"][FRONT]["destination"] = [names.environment_tag("prod")]
+    assert faults_of(content, EDGE, "prod")
+
+
+def test_a_plan_of_another_vsys_is_refused() -> None:
+    assert faults_of(WANTED, replace(EDGE, vsys="vsys2"), "prod")

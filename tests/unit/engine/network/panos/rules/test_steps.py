@@ -1,0 +1,153 @@
+"""What a plan says before anything is done: one sentence for each step, removals first, nothing unsaid."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.engine.network.guards import removed
+from gateway.engine.network.panos import names
+from gateway.engine.network.panos.rules.content import content_of, empty
+from gateway.engine.network.panos.rules.set_format import script_of
+from gateway.engine.network.panos.rules.steps import steps_between
+from gateway.engine.network.plan import Kind, Plan, Step
+from gateway.engine.network.plan_file import as_json
+from tests.support.panos_rules import AUDIT, DATABASE, DESIRED, EDGE, ENVIRONMENT, LEDGER, PAYMENTS, SCOPES, with_scopes
+
+NOTHING = empty(EDGE, "prod")
+DIRECT = names.rule_name("direct", DATABASE, "prod")
+
+
+def content(*scopes: Any) -> dict[str, Any]:
+    return content_of(with_scopes(*(scopes or SCOPES)), EDGE, ENVIRONMENT, ())
+
+
+WANTED = content()
+
+
+def script(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    steps = steps_between(before, after)
+    plan = Plan("edge", "prod", "2026-01-01T00:00:00Z", "v1", "", steps, after)
+    return script_of(as_json(plan)).splitlines()[2:-1]
+
+
+def about(steps: tuple[Step, ...], kind: Kind) -> list[Step]:
+    return [step for step in steps if step.kind is kind]
+
+
+def test_nothing_to_do_is_no_step() -> None:
+    assert steps_between(WANTED, deepcopy(WANTED)) == ()
+    assert script(WANTED, WANTED) == []
+
+
+def test_the_first_plan_adds_each_rule_and_warns_of_what_closes() -> None:
+    steps = steps_between(NOTHING, WANTED)
+    assert {step.kind for step in steps} == {Kind.ADD} and len(steps) == len(WANTED["rules"]) + 1
+    assert [step.caution for step in steps if step.caution] == [
+        "whoever came to these services by another way is stopped, unless a rule further up lets them"
+    ]
+
+
+def test_a_team_that_loses_a_way_is_named_and_counts_as_taken_away() -> None:
+    after = content(SCOPES[0], replace(SCOPES[1], teams=(AUDIT,)))
+    steps = [step for step in steps_between(WANTED, after) if step.object.startswith(f"prod rules {DIRECT} ")]
+    assert [(step.kind, step.entities) for step in steps] == [(Kind.REMOVE, (DATABASE,)), (Kind.ADD, (DATABASE,))]
+    assert "Takes `People of group:default/payments` out of the rule" in steps[0].sentence
+    assert "Lets `People of group:default/audit` pass" in steps[1].sentence
+    assert DATABASE in removed(steps_between(WANTED, after))
+
+
+def test_opening_a_rule_for_anybody_takes_nobody_away_and_is_a_caution() -> None:
+    steps = steps_between(WANTED, content(SCOPES[0], replace(SCOPES[1], anyone=True)))
+    opened = [step for step in steps if step.caution]
+    assert [step.caution for step in opened] == ["anybody comes near, known or not"]
+    assert names.rule_name("front", "", "prod") not in " ".join(step.object for step in about(steps, Kind.REMOVE))
+
+
+def test_what_rules_are_no_more_made_of_goes_without_counting_as_a_loss() -> None:
+    steps = steps_between(WANTED, content(SCOPES[0], replace(SCOPES[1], teams=(AUDIT,))))
+    useless = [step for step in steps if step.object == "prod objects" and step.kind is Kind.CHANGE]
+    assert useless[0].before["user_groups"] == [names.group_name(names.team_tag("group:default/payments"), "prod")]
+
+
+def test_a_scope_that_is_gone_counts_once() -> None:
+    lost = removed(steps_between(WANTED, content(SCOPES[0])))
+    assert set(lost) >= {PAYMENTS, DATABASE} and LEDGER not in lost
+
+
+def test_what_a_device_says_cannot_break_a_sentence() -> None:
+    before = deepcopy(WANTED)
+    before["rules"][0]["description"] = "\x1b[31m\n`; rm -rf" * 999
+    for step in steps_between(before, WANTED):
+        assert step.sentence.isprintable() and len(step.sentence) < 3000
+
+
+changes = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["drop", "open", "swap", "disable"])), max_size=4)
+
+
+@given(changes)
+def test_steps_are_none_only_where_nothing_differs(found: list[tuple[int, str]]) -> None:
+    before = deepcopy(WANTED)
+    for number, how in found:
+        rules = before["rules"]
+        if not rules:
+            continue
+        match how:
+            case "drop":
+                del rules[number % len(rules)]
+            case "open":
+                rules[number % len(rules)]["source_user"] = ["any"]
+            case "swap":
+                rules.insert(0, rules.pop(number % len(rules)))
+            case "disable":
+                rules[number % len(rules)]["disabled"] = True
+    assert bool(steps_between(before, WANTED)) == (before != WANTED)
+
+
+# === as the command line takes it ===
+
+
+def test_a_new_rule_is_set_and_moved_into_the_block() -> None:
+    lines = script(content(SCOPES[0]), WANTED)
+    name = names.rule_name("back", PAYMENTS, "prod")
+    assert f"set rulebase security rules {name} action allow" in lines
+    before = names.rule_name("back", LEDGER, "prod")
+    assert f"move rulebase security rules {name} after {before}" in lines
+    assert not [line for line in lines if line.startswith(f"delete rulebase security rules {name}")]
+
+
+def test_the_first_rule_goes_before_the_anchor_and_objects_before_rules() -> None:
+    lines = script(NOTHING, WANTED)
+    first = WANTED["rules"][0]["name"]
+    assert f"move rulebase security rules {first} before sd-end" in lines
+    kinds = [line.split()[1] for line in lines]
+    assert kinds.index("rulebase") > max(position for position, kind in enumerate(kinds) if kind != "rulebase")
+
+
+def test_who_loses_a_way_is_deleted_because_set_would_keep_them() -> None:
+    lines = script(WANTED, content(SCOPES[0], replace(SCOPES[1], teams=(AUDIT,))))
+    deleted = lines.index(f"delete rulebase security rules {DIRECT} source-user")
+    assert any(line.startswith(f"set rulebase security rules {DIRECT} source-user") for line in lines[deleted:])
+    gone = names.group_name(names.team_tag("group:default/payments"), "prod")
+    assert lines[-1] == f"delete dynamic-user-group {gone}"
+
+
+def test_a_rule_that_is_gone_is_deleted_before_its_objects() -> None:
+    lines = script(WANTED, content(SCOPES[0]))
+    assert lines.index(f"delete rulebase security rules {DIRECT}") < min(
+        position for position, line in enumerate(lines) if line.startswith("delete dynamic-user-group")
+    )
+
+
+def test_device_groups_and_other_vsys_are_named() -> None:
+    for changed, begin in (
+        ({"vsys": "vsys2"}, "set vsys vsys2 tag "),
+        ({"device_group": "DG 1"}, 'set device-group "DG 1" tag '),
+    ):
+        device = replace(EDGE, **changed)
+        lines = script(empty(device, "prod"), content_of(DESIRED, device, ENVIRONMENT, ()))
+        assert lines[0].startswith(begin)

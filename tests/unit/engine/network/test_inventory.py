@@ -1,0 +1,76 @@
+"""An inventory joins what was made of one service on every device, and says who lags."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config_devices import Direct, Leg
+from gateway.control.api.way_models import InventoryEnvironmentAnswer
+from gateway.engine.network.controller import Controller
+from gateway.engine.network.inventory import Inventory
+from tests.unit.engine.network.test_controller import run
+from tests.unit.engine.network.test_path import EDGE, RUNS, A, FrontedWorld
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FrontedWorld:
+    return FrontedWorld(tmp_path)
+
+
+async def environment_of(controller: Controller) -> dict[str, Any]:
+    """Held against the model that control answers with."""
+    found = await Inventory(controller, lambda _: {}).answer({"t": "inventory", "service": A})
+    (at,) = found["environments"]
+    InventoryEnvironmentAnswer.model_validate(at, strict=True)
+    said: dict[str, Any] = at
+    return said
+
+
+def test_an_inventory_joins_all_that_was_made_of_a_service(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            at = await environment_of(controller)
+            assert [each["object"] for each in at["virtual_servers"]] == ["/t/vs"]
+            assert [(each["device"], each["leg"], each["state"]) for each in at["firewalls"]] == [
+                ("edge", "front", "open"), ("edge", "back", "open"),
+            ]  # fmt: skip
+            assert at["addresses"] == [{"device": "edge", "address": RUNS, "tags": ["sd-x"], "state": "open"}]
+            assert [(each["device"], each["lags"]) for each in at["devices"]] == [("edge", False), ("lb1", False)]
+            assert all(each["sentence"] for each in at["rules"])
+
+    run(scene)
+
+
+def test_an_inventory_says_who_lags(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        world.tags.missing = {RUNS}
+        async with world.looked("plan") as controller:
+            at = await environment_of(controller)
+            assert [(each["device"], each["lags"]) for each in at["devices"]] == [("edge", False), ("lb1", True)]
+            assert at["addresses"][0]["state"] == "stops"
+
+    run(scene)
+
+
+@pytest.mark.parametrize(("named", "legs"), [(A, ["front", "back", "direct"]), ("component:x/y", ["front", "back"])])
+def test_a_leg_is_told_where_it_is_about_the_service(world: FrontedWorld, named: str, legs: list[str]) -> None:
+    async def scene() -> None:
+        at = replace(EDGE.environments[0], direct=Leg(), directs=(Direct((named,), ("tcp/5432",)),))
+        world.edge = replace(EDGE, environments=(at,))
+        async with world.looked() as controller:
+            assert [each["leg"] for each in (await environment_of(controller))["firewalls"]] == legs
+
+    run(scene)
+
+
+def test_what_is_not_published_has_no_inventory(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            asked = {"t": "inventory", "service": "component:x/y"}
+            assert await Inventory(controller, lambda _: {}).answer(asked) == {"service": None}
+
+    run(scene)
