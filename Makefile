@@ -45,7 +45,7 @@ run: $(READY) ## the whole lab on this machine: https://localhost:8443/ (Ctrl-C 
 
 .PHONY: test
 test: $(READY) ## the tests, under five minutes; TESTS=all adds the slow ones and the browser
-	@TESTS=$(TESTS) $(BIN)/pytest -n 2 -q
+	@TESTS=$(TESTS) $(BIN)/pytest -n 2 --dist worksteal -q
 
 .PHONY: check
 check: $(STAMP) ## lint, types, and the rules of the house
@@ -56,7 +56,7 @@ check: $(STAMP) ## lint, types, and the rules of the house
 .PHONY: nightly
 nightly: $(READY) ## a million random decisions, doors' table against the definition (DECISIONS=, SEED=); new examples
 	@nice $(BIN)/python -m tests.support.differential $(if $(DECISIONS),--decisions $(DECISIONS)) $(if $(SEED),--seed $(SEED))
-	@TESTS=nightly nice $(BIN)/pytest -n 2 -q
+	@TESTS=nightly nice $(BIN)/pytest -n 2 --dist worksteal -q
 
 .PHONY: bench
 bench: $(READY) ## measure against Envoy, nginx, HAProxy and aiohttp; writes bench/results/latest.json

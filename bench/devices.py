@@ -29,8 +29,10 @@ from gateway.engine.network.bigip.as3.assignment import Assignment
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.target import BigipTarget
-from gateway.engine.network.controller import Controller, News, connection_to
+from gateway.engine.network.connecting import connection_to
+from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired, desired_of
+from gateway.engine.network.news import News
 from tests.support.bigip import RunningDevice, running_device
 from tests.support.network import published
 
@@ -128,7 +130,7 @@ async def _accepted(folder: Path, device: RunningDevice, settings: Bigip, names:
 
 @asynccontextmanager
 async def _following(folder: Path, device: Bigip) -> AsyncIterator[Controller]:
-    controller = Controller(folder, folder / "audit", lambda said: connection_to(said, folder))
+    controller = Controller(folder, folder / "audit", connection_to)
     try:
         controller.adopt(config.Settings((), (), {}, config.Catalog(), "", "", devices=Devices((device,))))
         yield controller

@@ -70,6 +70,8 @@ OWN_OPERATIONS: Final = (
     OwnOperation("whatCan", "GET", f"{API}/what-can", "signed_in"),
     OwnOperation("why", "GET", f"{API}/why", "signed_in"),
     OwnOperation("lint", "GET", f"{API}/lint", "signed_in"),
+    OwnOperation("path", "GET", f"{API}/path", "signed_in"),
+    OwnOperation("inventory", "GET", f"{API}/inventory/{{scope}}/{{name}}", "signed_in"),
     OwnOperation("entities", "GET", f"{API}/entities", "signed_in"),
     OwnOperation("entity", "GET", f"{API}/entities/{{scope}}/{{name}}", "signed_in"),
     OwnOperation("sessions", "GET", f"{API}/sessions", "signed_in"),
@@ -98,6 +100,7 @@ PORTAL: Final = (
     "GET /portal",
     "GET /portal/services",
     "GET /portal/services/{scope}/{name}",
+    "GET /portal/path",
     "GET /portal/sessions",
     "POST /portal/sessions/end",
 )

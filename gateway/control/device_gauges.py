@@ -34,6 +34,19 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[Said], float | None]], ...]] = (
 )  # fmt: skip
 
 
+# Of the tags of a whole firewall.
+_TAG_GAUGES: Final[tuple[tuple[str, str, Callable[[Said], float | None]], ...]] = (
+    ("tags_well", "1 when the last look at a firewall's tags was good.",
+     lambda said: 0.0 if said.get("fault") or said.get("judged_age_s") is None else 1.0),
+    ("tags_synced_age_seconds", "Seconds since a firewall's tags were last as wanted.", _amount("synced_age_s")),
+    ("tags_refused", "Addresses and users whose tags a firewall did not take.", _amount("refused")),
+    ("tags_never_mapped", "Tagged users whom a firewall has never mapped.", _amount("never_mapped")),
+    ("tags_revocations", "Tags that are to be taken away at once.", _amount("revocations")),
+    ("tags_losses", "Tags that are to be taken away.", _amount("losses")),
+    ("tags_gains", "Tags that are to be given.", _amount("gains")),
+)  # fmt: skip
+
+
 def device_gauges(devices: Iterable[Said]) -> Iterator[Metric]:
     """A gauge each; an environment that says nothing of it is left out, and those that another node looks after."""
     shown = (said for said in devices if said.get("state") != "standby")
@@ -46,6 +59,17 @@ def device_gauges(devices: Iterable[Said]) -> Iterator[Metric]:
                 gauge.add_metric([device, environment], value)
         yield gauge
     yield from _counters(known)
+    yield from _tag_gauges(known)
+
+
+def _tag_gauges(known: Iterable[tuple[str, str, Said]]) -> Iterator[Metric]:
+    tags = {device: said["tags"] for device, _, said in known if isinstance(said.get("tags"), dict)}
+    for name, text, value_of in _TAG_GAUGES:
+        gauge = GaugeMetricFamily(f"stagedoor_device_{name}", text, labels=["device"])
+        for device, said in tags.items():
+            if said.get("state") != "standby" and (value := value_of(said)) is not None:
+                gauge.add_metric([device], value)
+        yield gauge
 
 
 def _counters(known: Iterable[tuple[str, str, Said]]) -> Iterator[Metric]:

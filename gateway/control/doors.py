@@ -90,6 +90,11 @@ class Doors:
         return sorted(self._followers.values(), key=lambda each: (each.role, each.slot, each.pid))
 
     @property
+    def bases(self) -> list[dict[str, Any]]:
+        """What each door has acknowledged."""
+        return [{"slot": each.slot, "base": each.base} for each in self.followers if each.role == "door"]
+
+    @property
     def catalogs(self) -> list[dict[str, Any]]:
         """What the engine that is connected says of its catalogs."""
         return [each for follower in self._followers.values() for each in follower.catalogs]

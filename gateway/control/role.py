@@ -86,7 +86,8 @@ class Control:
         self._settings = ctx.settings
         self._merged = Merged()
         self._central = Central(
-            ctx.settings, ctx.state_folder, _own_version(), lambda: self._doors.heard_of_devices
+            ctx.settings, ctx.state_folder, _own_version(), lambda: self._doors.heard_of_devices,
+            lambda: self._doors.bases,
         )  # fmt: skip
         self._store = store
         self._doors = Doors(

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from gateway.addresses import NotAllowed
+from gateway.door.buffers import bound_window
 from gateway.trust import TrustFault, full_reason, public_reason
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ async def connected(endpoint: Endpoint, turn: int) -> Upstream:
             server_hostname=endpoint.server_name if context is not None else None,
             ssl_shutdown_timeout=GOODBYE_S if context is not None else None,
         )
-        return _alive(cast("Upstream", protocol))
+        upstream = _alive(cast("Upstream", protocol))
+        bound_window(upstream.transport)
+        return upstream
 
     if len(addresses) == 1:
         return await attempt(addresses[0])

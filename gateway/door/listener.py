@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 from gateway import counters, telemetry
 from gateway.config import Limits, Listener, ListenerTls
 from gateway.door.arrivals import Arrival
+from gateway.door.buffers import bound_unsent
 from gateway.door.client_certificates import ClientCertificates
 from gateway.door.connect import OWN_SHORTAGES
 from gateway.door.downstream import Downstream
@@ -84,6 +85,7 @@ class Listening:
 
     def start(self, sock: socket.socket) -> None:
         """Accept from ``sock``, which is the listener's own from here on."""
+        bound_unsent(sock)
         self._socket = sock
         self.door.loop.add_reader(sock.fileno(), self._incoming)
 

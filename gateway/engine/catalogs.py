@@ -22,7 +22,7 @@ from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.files import FileSource
 from gateway.engine.sources.pulls import Joined, Pull, file_of
 from gateway.engine.sources.sharing import Held
-from gateway.link import LinkClient
+from gateway.link import LinkClient, Message
 from policy.facts import Source
 from policy.reading import Fault
 
@@ -99,15 +99,18 @@ class Sources:
 
 
 class Reports:
-    """Tells control each second how catalogs and devices are, for its metrics. Without control nobody is told."""
+    """Tells control each second how catalogs and devices are, for its metrics. Without control nobody is told.
+    ``heard`` gets what control says on the same link, ``linked`` whether there is one."""
 
     def __init__(
-        self, folder: Path, status: Callable[[], list[dict[str, Any]]], devices: Callable[[], list[dict[str, Any]]]
-    ) -> None:
+        self, folder: Path, status: Callable[[], list[dict[str, Any]]], devices: Callable[[], list[dict[str, Any]]],
+        heard: Callable[[Message], None] = lambda message: None,
+        linked: Callable[[bool], None] = lambda connected: None,
+    ) -> None:  # fmt: skip
         hello = {"t": "hello", "role": "engine", "slot": 0, "pid": os.getpid(), "base": "", "seq": 0}
         self._status = status
         self._devices = devices
-        self._client = LinkClient(folder / "control.sock", lambda: hello, lambda message: None)
+        self._client = LinkClient(folder / "control.sock", lambda: hello, heard, linked)
         self._telling: asyncio.Task[None] | None = None
 
     def start(self) -> None:

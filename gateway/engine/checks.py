@@ -123,6 +123,10 @@ class Checks:
                 down.append([target.key, target.url, left_s])
         return {"t": "endpoints", "n": self._number, "down": down}
 
+    def endpoints(self, key: str) -> dict[str, bool]:
+        """Those of an exposure that are checked, and whether each is up."""
+        return {target.url: tally.is_up for target, tally in self._tallies.items() if target.key == key}
+
     def news_for(self, number: object) -> dict[str, Any] | None:
         """What a door that comes must be told; ``number`` is of the state it knows, 0 for none."""
         state = self.state()

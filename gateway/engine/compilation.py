@@ -181,7 +181,9 @@ def _builtin(settings: config.Settings) -> Builtin | None:
 
 
 def _has_readers(settings: config.Settings) -> bool:
-    return any(device.readers.networks for device in settings.devices.bigip)
+    devices = settings.devices
+    readers = (*(each.readers for each in devices.bigip), *(each.readers for each in devices.panos))
+    return any(each.networks for each in readers)
 
 
 def _digest_of(settings: config.Settings) -> str:

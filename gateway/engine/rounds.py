@@ -77,7 +77,7 @@ class Rounds:
         self._outcome = Outcome(None, False, ())
         self._compiled_base = ""
         self.live: Live | None = None  # what the last compile was made of and came to; None before the first
-        self._compiled: Compiled | None = None
+        self.compiled: Compiled | None = None  # the same, with its frames
         self._chronicle = Chronicle(journal, time.time, comparison)
         self._noted: Ground | None = None
         self.ground: Ground | None = None  # of the last round
@@ -147,7 +147,7 @@ class Rounds:
             base = self._compiler.base(judgement.entities, access.digest, unsaid)
             if base != self._compiled_base:
                 message = self._compile(base, judgement.entities, access, unsaid)
-            faults = (*faults, *(self._compiled.faults if self._compiled is not None else ()))
+            faults = (*faults, *(self.compiled.faults if self.compiled is not None else ()))
         self._remember_held()
         faults = (*faults, *self._remember())
         took_ms = int((time.monotonic() - began) * 1000)
@@ -155,7 +155,7 @@ class Rounds:
         faults = tuple(dict.fromkeys(faults))
         self.ground = Ground(
             self._settings, pull, judgement.entities, judgement.kept, self._acceptance.losses,
-            self._acceptance.missing, self._compiled, faults, waits, self._publisher.base,
+            self._acceptance.missing, self.compiled, faults, waits, self._publisher.base,
         )  # fmt: skip
         self._outcome = Outcome(message, judgement.confirm, faults, took_ms, services, self._acceptance.held)
         self._seen = None if judgement.confirm or self._to_remember else seen
@@ -215,7 +215,7 @@ class Rounds:
         message = self._publisher.publish(base, compiled.frames)
         self._accepted, self._past = entities, compiled.past
         self.live = Live(compiled.published, compiled.catalog, entities, access)
-        self._compiled_base, self._compiled = base, compiled
+        self._compiled_base, self.compiled = base, compiled
         self._to_remember |= {
             "entities": entities,
             "routes": compiled.past.routes,

@@ -22,11 +22,13 @@ from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.feeds import Feeds, stale_of
-from gateway.engine.network.news import controller_of, news_of, trouble_of
+from gateway.engine.network.news import news_of, trouble_of
+from gateway.engine.network.readers import ASKED as OF_PAGES
+from gateway.engine.network.readers import Readers
 from gateway.engine.network.requests import TAKEN as OF_DEVICES
 from gateway.engine.network.requests import Requests
-from gateway.engine.network.views import ASKED as OF_PAGES
-from gateway.engine.network.views import Views
+from gateway.engine.network.role import controller_of
+from gateway.engine.overheard import Overheard
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Outcome, Rounds
 from gateway.engine.sources.sharing import Held
@@ -81,7 +83,12 @@ class Sync:
             self._network, self._ctx.state_folder, lambda: stale_of(self._catalogs.status())
         )  # fmt: skip
         self._adopt(self._settings)
-        reports = Reports(self._ctx.state_folder, self._catalogs.status, self._network.standings)
+        overheard = Overheard(self._ctx.state_folder, self._network.hear)
+        if overheard.overlay is not None:
+            self._network.hear(overheard.overlay)
+        reports = Reports(
+            self._ctx.state_folder, self._catalogs.status, self._network.standings, overheard.take, overheard.linked
+        )  # fmt: skip
         self._ctx.parent.on_line = self._on_line
         self._ctx.parent.start()
         await self._server.start()
@@ -241,7 +248,7 @@ class Sync:
     async def _view_devices(self, link: Link, number: object, asked: dict[str, Any]) -> None:
         """For pages: what was seen of devices, changing nothing."""
         try:
-            answer = await Views(self._network).answer(asked)
+            answer = await Readers(self._network, self._checks.endpoints).answer(asked)
         except Exception as failure:  # one question that cannot be answered must not end the role
             why = f"{type(failure).__name__}: {failure}"
             telemetry.log("question_failed", level="error", about=asked["t"], why=why)

@@ -22,6 +22,7 @@ from gateway.control import role
 from gateway.lab.board import Board
 from gateway.lab.device_view import DeviceView
 from gateway.lab.entries import Entries, coded
+from gateway.lab.firewall_view import FirewallView
 from gateway.lab.folder import LabFolder
 from gateway.lab.tail import Tail
 from gateway.link import RoleContext
@@ -33,6 +34,9 @@ HERE: Final = Path(__file__).parent
 STATIC: Final = {
     "start.css": "text/css",
     "start.js": "text/javascript",
+    "firewall.js": "text/javascript",
+    "copy.js": "text/javascript",
+    "renew.js": "text/javascript",
     "door.svg": "image/svg+xml",
 }
 
@@ -56,6 +60,7 @@ class StartPage:
         self._entries = Entries(state, board.facts, lambda: self._tell(("entries", "")))
         self._listeners: set[asyncio.Queue[Event]] = set()
         self._device = DeviceView(state, board.facts, lambda: self._tell(("bigip", "")), lambda: bool(self._listeners))
+        self._firewall = FirewallView(state, board.facts)
         loader = jinja2.FileSystemLoader(HERE / "templates")
         self._templates = jinja2.Environment(
             loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -68,6 +73,8 @@ class StartPage:
         app.router.add_get("/lab/services", self._services)
         app.router.add_get("/lab/entries", self._became)
         app.router.add_get("/lab/bigip", self._bigip)
+        app.router.add_get("/lab/firewall", self._firewall_page)
+        app.router.add_get("/lab/firewall-state", self._firewall_state)
         app.router.add_get("/lab/events", self._events)
         app.router.add_get("/lab/{name}", self._static)
         app.cleanup_ctx.append(self._looking)
@@ -77,7 +84,7 @@ class StartPage:
     async def _start(self, _request: web.Request) -> web.Response:
         await self._device.look()
         values = {**self._board.page(), **self._entries.cards(), "entity_command": self._entries.command}
-        values |= self._device.cards()
+        values |= {**self._device.cards(), "firewall": self._board.facts.firewall}
         return self._rendered("start.html", values)
 
     async def _people(self, _request: web.Request) -> web.Response:
@@ -92,6 +99,12 @@ class StartPage:
     async def _bigip(self, _request: web.Request) -> web.Response:
         await self._device.look()
         return self._rendered("bigip.html", self._device.cards())
+
+    async def _firewall_page(self, request: web.Request) -> web.Response:
+        return self._rendered("firewall.html", await self._firewall.cards(request.query))
+
+    async def _firewall_state(self, request: web.Request) -> web.Response:
+        return self._rendered("firewall-state.html", await self._firewall.cards(request.query))
 
     async def _static(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -20,7 +20,7 @@ import aiohttp
 from gateway.engine.network.requests import ANSWER
 from gateway.lab.entries import command_of
 from gateway.lab.folder import LabFacts
-from gateway.lab.front import VIRTUAL_ADDRESSES
+from gateway.lab.front import DEVICE, VIRTUAL_ADDRESSES
 from gateway.link import LinkClient, Message
 from policy.explain import short_name
 
@@ -97,7 +97,8 @@ class DeviceView:
 
     def _hear(self, message: Message) -> None:
         if message["t"] == ANSWER and isinstance(message.get("devices"), list):
-            self._standings = {str(each["environment"]): each for each in message["devices"]}
+            ours = [each for each in message["devices"] if each["device"] == DEVICE]
+            self._standings = {str(each["environment"]): each for each in ours}
             self._tell()
 
     def _met(self, connected: bool) -> None:

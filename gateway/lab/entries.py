@@ -78,7 +78,7 @@ def command_of(facts: LabFacts, settings: Path) -> str:
 
 def _card(entity: Card, facts: LabFacts) -> Card:
     state = str(entity["state"])
-    notes = [_note(note, "") for note in entity["notes"]]
+    notes = [_note(note, "") for note in entity["notes"] if note["severity"] != "note"]
     notes += [_note(note, place["environment"]) for place in entity["exposures"] for note in place["notes"]]
     return {
         "id": f"entry/{entity['ref']}",

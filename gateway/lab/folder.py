@@ -32,6 +32,8 @@ class LabFacts:
     ca: str  # certificate authority, as the user would type it
     direct: int = 0  # port of the door itself
     device: str = ""  # address where the active unit of the emulated BIG-IP is managed at first
+    firewall: str = ""  # address where the emulated firewall is managed
+    upstreams: int = 0  # first port of the example applications
 
     def origin(self, host: str) -> str:
         return f"https://{host}" if self.port == 443 else f"https://{host}:{self.port}"
@@ -49,6 +51,9 @@ class LabFolder:
         self.client_secret = self.root / "keys" / "door.secret"
         self.device_password = self.root / "keys" / "bigip.password"
         self.device_state = self.root / "bigip" / "saved.json"
+        self.firewall_rules_key = self.root / "keys" / "firewall-rules.key"
+        self.firewall_tags_key = self.root / "keys" / "firewall-tags.key"
+        self.firewall_configuration = self.root / "panos" / "configuration.xml"
         self._secret = self.root / "keys" / "provider.secret"
         self._facts = self.root / "facts.json"
 

@@ -31,13 +31,15 @@ Document = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All on loopback. ``front``: the virtual servers'; ``direct``: the door's for people who go round the BIG-IP;
-    ``member`` and ``health``: the door's for the BIG-IP; ``units``: where the two units are managed."""
+    ``member`` and ``health``: the door's for the BIG-IP; ``units``: where the two units are managed; ``firewall``:
+    where the firewall is."""
 
     front: int
     direct: int
     member: int
     health: int
     units: tuple[int, int]
+    firewall: int
 
 
 def unit_url(port: int) -> str:

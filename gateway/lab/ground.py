@@ -7,6 +7,7 @@ file is an ordinary one: `stagedoor explain --config .lab/stagedoor.yaml …` re
 from __future__ import annotations
 
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from typing import Final
 
 import yaml
 
-from gateway.lab import front
+from gateway.lab import firewall, front
 from gateway.lab.bigip.unit import USERS
 from gateway.lab.child import LOOPBACK
 from gateway.lab.directory import SUBJECT_KEY, read_directory
@@ -35,6 +36,7 @@ ADMIN_BESIDE: Final = 8
 MEMBER_BESIDE: Final = 9
 HEALTH_BESIDE: Final = 10
 UNITS_BESIDE: Final = (11, 12)
+FIREWALL_BESIDE: Final = 13
 DIRECT_BESIDE: Final = 1  # the virtual servers' port
 LAST_PORT: Final = 65535
 ADMINISTRATORS: Final = "group:default/operations"
@@ -87,10 +89,14 @@ def lay(wishes: Wishes) -> Ground:
         ca=_as_typed(folder.certificates / "ca.pem"),
         direct=ports.direct,
         device=front.unit_url(ports.units[0]),
+        firewall=firewall.url(ports.firewall),
+        upstreams=wishes.upstream_port,
     )
     _certificates(folder, catalog)
     write_private(folder.client_secret, client_secret(folder.secret(), OWN_CLIENT))
     write_private(folder.device_password, USERS[front.USER])
+    for key in (folder.firewall_rules_key, folder.firewall_tags_key):
+        write_private(key, secrets.token_urlsafe(32))
     folder.settings_file.write_text(_settings(folder, facts, ports, catalog, wishes.access_policy))
     folder.write_facts(facts)
     return Ground(folder, facts, catalog, provider_port, wishes.upstream_port, ports)
@@ -164,7 +170,8 @@ def _ports(wishes: Wishes, free: FreePorts) -> Ports:
     first = wishes.upstream_port
     member, health = free.take(first + MEMBER_BESIDE), free.take(first + HEALTH_BESIDE)
     unit, peer = (free.take(first + beside) for beside in UNITS_BESIDE)
-    return Ports(wishes.port, free.take(wishes.port + DIRECT_BESIDE), member, health, (unit, peer))
+    direct, wall = free.take(wishes.port + DIRECT_BESIDE), free.take(first + FIREWALL_BESIDE)
+    return Ports(wishes.port, direct, member, health, (unit, peer), wall)
 
 
 # === files ===
@@ -192,7 +199,8 @@ def _certificates(folder: LabFolder, catalog: Path) -> None:
     if not script.exists():
         raise LabError(f"`{script}` is missing: run the lab from a checkout of the project")
     names = (CENTRAL_HOST, *read_directory(catalog).hosts)
-    for leaf, held in (("door", (*names, LOOPBACK)), ("bigip", (CENTRAL_HOST, LOOPBACK))):
+    device = (CENTRAL_HOST, LOOPBACK)
+    for leaf, held in (("door", (*names, LOOPBACK)), ("bigip", device), ("panos", device)):
         made = subprocess.run(
             [sys.executable, str(script), "--out", str(folder.certificates), "--leaf", leaf, *held],
             capture_output=True, text=True, check=False,
@@ -203,6 +211,7 @@ def _certificates(folder: LabFolder, catalog: Path) -> None:
 
 def _settings(folder: LabFolder, facts: LabFacts, ports: Ports, catalog: Path, access_policy: Path) -> str:
     environments = {name: {"hosts": hosts, "upstreams": [f"{LOOPBACK}/32"]} for name, hosts in ENVIRONMENTS.items()}
+    environments[firewall.ENVIRONMENT]["upstreams"].append(str(firewall.SERVICES))
     document = {
         "listeners": front.listeners(folder, ports),
         "admin": {"address": facts.admin},
@@ -233,7 +242,7 @@ def _settings(folder: LabFolder, facts: LabFacts, ports: Ports, catalog: Path, a
         "administrators": [ADMINISTRATORS],
         "timeouts": {"drain": {"announce": "0s", "finish": "1s"}},
         "state": {"folder": str(folder.state)},
-        "devices": front.devices(folder, ports),
+        "devices": {**front.devices(folder, ports), "panos": [firewall.settings(folder, ports.firewall)]},
         "log": {"format": "json"},
     }
     head = "# Written by `stagedoor lab run`; changes are lost at its next start.\n"

@@ -1,7 +1,7 @@
 """The lab opens when a request would be answered: the node is ready, the device is in step, its virtual servers pass.
 
 What waits for production when the lab starts, the lab applies: on the first day everything. From then on plans wait for
-a person, as `mode: plan` says.
+a person, as `mode: plan` says. The firewall is written while people already look: nothing of the lab goes through it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import threading
+import time
 from typing import Any, Final
 
 from gateway.asking import ENGINE, ask
 from gateway.engine.network.requests import ANSWER
 from gateway.errors import StagedoorError
+from gateway.lab import firewall
 from gateway.lab.folder import LabFolder
 from gateway.lab.front import CENTRAL_HOST, DEVICE, MODES, VIRTUAL_ADDRESSES, Ports
 
@@ -21,6 +24,8 @@ HEALTH: Final = "/.stagedoor/bigip/health"
 HEALTHY: Final = b"stagedoor-state: up"
 ASKED_S: Final = 10.0
 APPLIED_S: Final = 20.0
+FIREWALL_S: Final = 60.0
+TURN_S: Final = 0.5
 
 
 def open_up(folder: LabFolder, ports: Ports) -> str:
@@ -28,8 +33,16 @@ def open_up(folder: LabFolder, ports: Ports) -> str:
     missing = [name for name, address in VIRTUAL_ADDRESSES.items() if not answers(folder, address, ports.front)]
     for environment in missing:
         if MODES[environment] == "plan":
-            _apply_what_waits(folder, environment)
+            _apply_what_waits(folder, DEVICE, environment)
     return f"no answer yet through the virtual servers of {', '.join(missing)}" if missing else ""
+
+
+def write_firewall(folder: LabFolder, ended: threading.Event) -> None:
+    """Until its first plan is applied, or the lab ends. One that cannot be is left to a person."""
+    until = time.monotonic() + FIREWALL_S
+    while not _apply_what_waits(folder, firewall.DEVICE, firewall.ENVIRONMENT) and time.monotonic() < until:
+        if ended.wait(TURN_S):
+            return
 
 
 def answers(folder: LabFolder, address: str, port: int) -> bool:
@@ -45,13 +58,14 @@ def answers(folder: LabFolder, address: str, port: int) -> bool:
         return False
 
 
-def _apply_what_waits(folder: LabFolder, environment: str) -> None:
-    """Whatever stands against it now may not at the next try."""
+def _apply_what_waits(folder: LabFolder, device: str, environment: str) -> bool:
+    """Whether it was applied. Whatever stands against it now may not at the next try."""
     try:
-        asked: dict[str, Any] = {"device": DEVICE, "environment": environment}
+        asked: dict[str, Any] = {"device": device, "environment": environment}
         said = ask(folder.state, ENGINE, {"t": "device_plan", **asked}, ANSWER, within_s=ASKED_S)
-        if not said.get("fault") and said["plan"]["steps"]:
-            wish = {"t": "device_apply", "plan": said["plan"], "approve_removals": True, "ticket": ""}
-            ask(folder.state, ENGINE, wish, ANSWER, within_s=APPLIED_S)
+        if said.get("fault") or not said["plan"]["steps"]:
+            return False
+        wish = {"t": "device_apply", "plan": said["plan"], "approve_removals": True, "ticket": ""}
+        return not ask(folder.state, ENGINE, wish, ANSWER, within_s=APPLIED_S).get("fault")
     except StagedoorError:
-        return
+        return False

@@ -21,11 +21,13 @@ from typing import Final
 
 from gateway import supervisor
 from gateway.errors import StagedoorError
+from gateway.lab import firewall
 from gateway.lab.children import Children
+from gateway.lab.directory import read_directory
 from gateway.lab.folder import LabError
 from gateway.lab.front import CENTRAL_HOST, emulator_arguments
 from gateway.lab.ground import Ground, Wishes, lay
-from gateway.lab.opening import open_up
+from gateway.lab.opening import open_up, write_firewall
 from gateway.lab.summary import Summary
 
 MODULES: Final = {**supervisor.ROLES, "control": "gateway.lab.control", "engine": "gateway.lab.engine"}
@@ -46,6 +48,7 @@ def run_lab(wishes: Wishes) -> int:
         children.start("provider", [*root, "--port", str(ground.provider_port), "--door", door, "--past", past])
         children.start("upstreams", ["--port", str(ground.upstream_port)])
         children.start("bigip", emulator_arguments(ground.folder, ground.ports))
+        children.start("panos", firewall.furnish(ground.folder, ground.facts, read_directory(ground.catalog).users))
         children.wait_until_ready()
         code = _serve(ground, summary, started)
     summary.end()
@@ -77,6 +80,7 @@ def _announce(ground: Ground, summary: Summary, started: float, ended: threading
             answer = open_up(ground.folder, ground.ports)
             if not answer:
                 summary.show(ground, time.monotonic() - started)
+                write_firewall(ground.folder, ended)
                 return
         if time.monotonic() > patience:
             patience = math.inf

@@ -42,6 +42,8 @@ class Summary:
         self._line("Signing in", f"open {opened} and choose who you are; your portal: {portal}")
         past = f"https://localhost:{facts.direct}/"
         self._line("BIG-IP", f"an emulated one is in front, a virtual server for each environment; past it: {past}")
+        page = facts.origin("localhost") + "/lab/firewall"
+        self._line("Firewall", f"an emulated one is round production: who may pass, and why not, at {page}")
         self._line("Trust ", "`make trust` lets your browser trust the lab's certificate; `make untrust` undoes it.")
         self._step("1", "Allowed. Jane's team owns payments:", facts, ALLOWED)
         self._step(

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.lab import firewall
 from gateway.lab.calls import ALLOWED, EDIT_FROM, EDIT_TO, EDITED, REFUSED
+from gateway.lab.directory import read_directory
 from tests.support.running_lab import PROJECT, RunningLab, running_lab
 
 if TYPE_CHECKING:
@@ -143,5 +145,28 @@ def test_a_command_is_copied_whole(page: Page) -> None:
 
 
 def test_it_fits_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_the_firewalls_page_tells_who_passes_and_goes_on_telling(page: Page, lab: RunningLab) -> None:
+    """Somebody who is cut off is stopped there, too, while one looks."""
+    page.get_by_role("link", name="Its page").click()
+    round_it = page.locator(".call", has_text="Jane goes round the door")
+    round_it.get_by_text("is stopped").wait_for(timeout=30_000)
+    seats = {name: address for address, name in firewall.seats(read_directory(lab.catalog).users).items()}
+    _, address, port = firewall.DATABASE
+    for label, value in (("Who, or from where", seats["tomas"]), ("To", address), ("Port", str(port))):
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Would it pass?").click()
+    asked = page.locator(".call.asked")
+    asked.get_by_text("passes").wait_for()
+    assert "tomas at " in asked.inner_text()
+    lab.stagedoor("cut", "person", "tomas", "--because", "a test")
+    try:
+        asked.get_by_text("is stopped").wait_for(timeout=6000)
+    finally:
+        lab.stagedoor("cut", "lift", "person", "tomas")
+    asked.get_by_text("passes").wait_for(timeout=6000)
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -353,6 +353,8 @@ EVERY = {
     "a wide service": ("jane", "localhost", "/portal/services/component:default/wide", "UnbrokenUnbroken"),
     "a service from right to left": ("jane", "localhost", "/portal/services/component:default/hebrew", "支払い"),
     "no such service": ("jane", "localhost", "/portal/services/component:default/nothing", "No service of yours"),
+    "a way": ("jane", "localhost", "/portal/path?url=https://wide.test/things/1", "leads wide.test nowhere"),
+    "no link": ("jane", "localhost", "/portal/path?url=https://[", "This is no link"),
     "my sessions": ("jane", "localhost", "/portal/sessions", "this browser"),
     "no such page": ("jane", "localhost", "/nothing", "has no such page"),
     "refused": ("joe", "wide.test", "/things/1", "No rule gives you"),

@@ -21,11 +21,13 @@ from gateway.config_devices import Bigip, Devices
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.target import BigipTarget
-from gateway.engine.network.controller import Connection, Controller, News
+from gateway.engine.network.connection import Connection, Device, Surroundings
+from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.group import Pace
 from gateway.engine.network.guards import Consent
+from gateway.engine.network.news import News
 from gateway.engine.network.patience import Limits
 from gateway.lab.bigip import objects
 from gateway.lab.bigip.engine import Engine
@@ -121,7 +123,8 @@ async def field(folder: Path) -> AsyncIterator[Field]:
             members=(DRAINED, "192.0.2.22:8443"), environments=(replace(ENVIRONMENT, mode="enforce"),),
         )  # fmt: skip
 
-        def connect(device: Bigip) -> Connection:
+        def connect(device: Device, _around: Surroundings) -> Connection:
+            assert isinstance(device, Bigip)
             group = DeviceGroup(device, ShortTime().time(), Limits(connect=60.0, goodbye=60.0))
             at = device.environments[0]
 

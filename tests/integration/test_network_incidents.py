@@ -17,10 +17,11 @@ import uvloop
 from gateway import config
 from gateway.config_devices import Devices
 from gateway.engine import sync
-from gateway.engine.network.controller import Connection, Controller
+from gateway.engine.network.connection import Connection, Device, Surroundings
+from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import Busy, Unreachable
 from gateway.engine.network.group import Pace
-from gateway.engine.network.news import audit_folder
+from gateway.engine.network.role import audit_folder
 from gateway.link import LinkClient, Message
 from tests.support.catalogs import people, service, write
 from tests.support.fake_catalog import fake_catalog, said
@@ -72,7 +73,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     made = FakeDevice()
 
     def controller_of(settings: config.Settings, state: Path, trouble: Callable[[], str]) -> Controller:
-        def connect(said: Any) -> Connection:
+        def connect(said: Device, _around: Surroundings) -> Connection:
             return Connection(made.targets(*(each.environment for each in said.environments)), made.close)
 
         return Controller(state, audit_folder(settings, state), connect, trouble=trouble, pace=QUICK)

@@ -262,11 +262,12 @@ class Api:
 def rule(name: str, **fields: str) -> str:
     """The element of a rule that allows; ``fields`` with `_` for `-`, several values with a comma."""
     values = {"from": "any", "to": "any", "source": "any", "destination": "any", "source_user": "any",
-              "application": "any", "service": "any"} | fields  # fmt: skip
+              "application": "any", "service": "any"}  # fmt: skip
+    values |= {field.rstrip("_"): value for field, value in fields.items()}
     plain = ("action", "disabled", "description", "negate_source", "negate_destination", "rule_type", "group_tag")
     inside = ""
     for field, value in ({"action": "allow"} | values).items():
-        tag = field.rstrip("_").replace("_", "-")
+        tag = field.replace("_", "-")
         members = "".join(f"<member>{one}</member>" for one in value.split(","))
         inside += f"<{tag}>{value if field in plain else members}</{tag}>"
     return f"<entry name='{name}'>{inside}</entry>"

@@ -28,8 +28,8 @@ from gateway.lab.folder import LabFacts, LabFolder
 PROJECT = Path(__file__).parents[2]
 READY_S = 90.0  # the promise is ten; a shared machine may be slower than a person's
 # The virtual servers', the provider's, those of the example applications, the admin listener's, the door's for the
-# BIG-IP and its monitors, and last where its two units are managed. The door's past the BIG-IP is any.
-PORTS_IN_A_ROW = 15
+# BIG-IP and its monitors, and last where its two units and the firewall are managed. The door's past the BIG-IP is any.
+PORTS_IN_A_ROW = 16
 SAMPLE_S = 0.3  # of processor time
 
 
@@ -107,7 +107,14 @@ class RunningLab:
 
     def device(self, method: str, path: str, body: Any = None) -> Any:
         """Asks the emulated BIG-IP where it is managed: what is below `/_lab` needs no log-in."""
-        port = int(self.facts.device.rpartition(":")[2])
+        return self._asked(self.facts.device, method, path, body)
+
+    def firewall(self, method: str, path: str, body: Any = None) -> Any:
+        """The same of the emulated firewall."""
+        return self._asked(self.facts.firewall, method, path, body)
+
+    def _asked(self, address: str, method: str, path: str, body: Any) -> Any:
+        port = int(address.rpartition(":")[2])
         said = None if body is None else json.dumps(body)
         status, answer, _ = self.get("localhost", path, method=method, port=port, body=said)
         assert status == 200, answer

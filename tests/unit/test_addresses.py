@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from gateway.addresses import METADATA, AddressRule, OwnAddresses, plain
+from gateway.addresses import METADATA, AddressRule, OwnAddresses, is_nobodys, plain
 from gateway.config import Environment
 
 OWN = OwnAddresses(
@@ -89,3 +89,23 @@ def test_a_wildcard_listens_on_every_address_of_this_machine_and_on_no_other(por
     assert "this door itself" in refusal("fd00::7", port=port)
     assert refusal("10.7.0.2", port=port) == ""
     assert refusal("10.7.0.1", port=80) == ""
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "127.0.0.1", "127.0.0.0/8", "126.0.0.0/7", "0.0.0.0/0", "0.1.2.3", "169.254.169.254", "169.254.0.0/16",
+        "168.0.0.0/7", "100.100.100.200", "100.100.0.0/16", "168.63.129.0/24", "224.0.0.1", "192.0.0.0/2",
+        "255.255.255.255", "::", "::1", "::/0", "fe80::1", "fe00::/7", "ff02::1", "fec0::7", "fd00:ec2::254",
+        "fd00::/8", "::ffff:10.0.0.1", "2002:7f00:1::1", "64:ff9b::a9fe:a9fe",
+    ],
+)  # fmt: skip
+def test_an_address_that_means_no_machine_of_anybodys_is_nobodys(network: str) -> None:
+    assert is_nobodys(ip_network(network))
+
+
+@pytest.mark.parametrize(
+    "network", ["10.0.0.0/8", "192.0.2.7", "198.51.100.0/24", "128.0.0.0/8", "2001:db8::/32", "fd12::/16", "2600::/12"]
+)
+def test_an_ordinary_network_is_somebodys(network: str) -> None:
+    assert not is_nobodys(ip_network(network))

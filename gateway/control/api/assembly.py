@@ -26,6 +26,7 @@ from gateway.control.api.questions import Questions
 from gateway.control.api.routes import Api, Asked, Route, own_origin
 from gateway.control.api.rules import Rules
 from gateway.control.api.sessions import PeopleSessions
+from gateway.control.api.ways import Followed, Ways
 from gateway.control.feeds.answering import Feeds
 from gateway.control.feeds.memory import Memory
 from gateway.control.heard import NOTHING_HEARD, Heard
@@ -37,11 +38,12 @@ from policy.table import Table
 
 class Central:
     """The API with what it asks. The first `adopt` of settings with a central host begins to follow the engine.
-    ``heard``: what the engine says of devices, unasked."""
+    ``heard``: what the engine says of devices, unasked. ``doors``: what each door of this node has."""
 
     def __init__(
-        self, settings: Settings, folder: Path, version: str, heard: Callable[[], Heard] = lambda: NOTHING_HEARD
-    ) -> None:
+        self, settings: Settings, folder: Path, version: str, heard: Callable[[], Heard] = lambda: NOTHING_HEARD,
+        doors: Followed = list,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._version = version
         self._document: dict[str, Any] = {}
@@ -55,9 +57,10 @@ class Central:
         self.sessions = PeopleSessions(self._clock)
         self.pins = PeoplePins()
         self._devices = Devices(self._engine, heard)
+        self._ways = Ways(self._engine, doors)
         self._memory = Memory(self._asked_within, time.monotonic)
         self.feeds = Feeds(self._callers, self._memory)
-        self._portal = Portal(self._callers, self._engine, self.sessions, self._devices)
+        self._portal = Portal(self._callers, self._engine, self.sessions, self._devices, self._ways)
         self.api = Api(self._callers, self.routes())
 
     def routes(self) -> tuple[Route, ...]:
@@ -70,6 +73,7 @@ class Central:
             *self.sessions.routes(),
             *self.pins.routes(),
             *self._devices.routes(),
+            *self._ways.routes(),
         )
 
     def add_to(self, app: web.Application, *, begins: bool) -> None:

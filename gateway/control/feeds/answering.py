@@ -18,7 +18,7 @@ from aiohttp import web
 
 from gateway import telemetry
 from gateway.config import Settings
-from gateway.config_devices import Readers
+from gateway.config_devices import Bigip, Panos, Readers
 from gateway.control.api.callers import Callers
 from gateway.control.api.problems import Problem
 from gateway.control.feeds.memory import NAME, Given, Key, Memory, Stored, Withheld
@@ -60,11 +60,15 @@ class Feeds:
         self.reads: Counter[tuple[str, str, str, str, str]] = Counter()
 
     def adopt(self, settings: Settings) -> None:
+        listed: list[tuple[str, Bigip | Panos]] = [
+            *(("bigip", device) for device in settings.devices.bigip),
+            *(("panos", device) for device in settings.devices.panos),
+        ]
         self._readers = {
-            ("bigip", device.name, environment.environment): device.readers
-            for device in settings.devices.bigip
-            for environment in device.environments
+            (vendor, device.name, environment.environment): device.readers
+            for vendor, device in listed
             if device.readers.networks
+            for environment in device.environments
         }
         self._memory.keep_only(frozenset(self._readers))
 

@@ -22,10 +22,12 @@ from gateway.control.api.callers import Caller, Callers
 from gateway.control.api.devices import Devices
 from gateway.control.api.engine import Engine
 from gateway.control.api.problems import PROBLEMS, Problem
+from gateway.control.api.ways import Ways
 from gateway.control.pages import Pages
 from gateway.control.portal.cards import Cards
 from gateway.control.portal.devices import DevicePages, service_path, step_count, who
 from gateway.control.portal.reach import by_domain, environments_of, found, offers_of, shown
+from gateway.control.portal.ways import WayPages
 from gateway.control.signin.asking import Forms, is_own_page
 from gateway.control.signin.failures import SignInFailed
 from gateway.questions import why_of
@@ -88,12 +90,13 @@ class Sessions(Protocol):
 
 class Portal:
     def __init__(
-        self, callers: Callers, engine: Engine, sessions: Sessions | None, devices: Devices | None = None
+        self, callers: Callers, engine: Engine, sessions: Sessions | None, devices: Devices | None, ways: Ways
     ) -> None:
         self._callers = callers
         self._engine = engine
         self._sessions = sessions
         self._devices = devices
+        self._ways = ways
         self._pages = Pages(
             "gateway.control.portal",
             {"ported": ported, "moment": moment, "step_count": step_count, "service_path": service_path},
@@ -111,6 +114,7 @@ class Portal:
             pages = DevicePages(self._devices, self._pages)
             app.router.add_get("/portal/devices", self._for_people(pages.all))
             app.router.add_get("/portal/devices/{device}/{environment}", self._for_people(pages.one))
+        app.router.add_get("/portal/path", self._for_people(WayPages(self._ways, self._pages, self._who).one))
         app.router.add_get("/portal/sessions", self._for_people(self._my_sessions))
         app.router.add_post("/portal/sessions/end", self._for_people(self._end))
 

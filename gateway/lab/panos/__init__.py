@@ -14,5 +14,6 @@ knows nothing of Stagedoor and is no judge of what a real firewall accepts.
 - `pairs`, `device` — an HA pair, one device
 - `shows`, `identity_shows`, `rule_shows`, `operations` — operational commands
 - `logs` — the configuration log
+- `furnishing`, `on_view` — what it holds from the beginning; all that an onlooker sees, in one answer
 - `faults`, `requests`, `serving` — the knobs, one request, HTTPS
 """

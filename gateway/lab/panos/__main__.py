@@ -13,13 +13,15 @@ import signal
 import ssl
 import stat
 import sys
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway.lab.child import LOOPBACK, end_with_input
+from gateway.lab.child import LOOPBACK, READY, end_with_input
+from gateway.lab.panos import furnishing
 from gateway.lab.panos.admins import DEFAULT
 from gateway.lab.panos.device import MODEL, VERSION, Device
 from gateway.lab.panos.pairs import Pair
@@ -36,8 +38,10 @@ def main() -> None:
     except OSError as error:
         advice = "make one: python certs/make.py --out DIR --leaf panos localhost 127.0.0.1"
         sys.exit(f"--certs {asked.certs}: {error.strerror or error}; {advice}.")
+    devices = _devices(asked)
+    _furnish(devices.values(), asked)
     try:
-        asyncio.run(_serve(_devices(asked), tls, asked.address))
+        asyncio.run(_serve(devices, tls, asked.address))
     except (OSError, OverflowError) as error:
         sys.exit(f"The emulator cannot listen: {error}. Choose another --port.")
 
@@ -58,13 +62,46 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", default=MODEL, choices=sorted(CAPACITIES), help=f"for its capacity ({MODEL})")
     parser.add_argument("--version", default=VERSION, help=f"of PAN-OS ({VERSION})")
     parser.add_argument("--address", default=LOOPBACK, type=_loopback, help=f"within 127.0.0.0/8 ({LOOPBACK})")
+    holds = "a <config> that it has from the beginning, beside that of its box"
+    parser.add_argument("--configuration", type=Path, action="append", default=[], metavar="FILE", help=holds)
+    keys = "stagedoor=FILE: the administrator's API key is what the file holds"
+    parser.add_argument("--key", type=_pair, action="append", default=[], metavar="ADMIN=FILE", help=keys)
+    people = r"203.0.113.7=corp\jane: who sits at an address"
+    parser.add_argument("--person", type=_pair, action="append", default=[], metavar="ADDRESS=USER", help=people)
     return parser.parse_args()
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _loopback(text: str) -> str:
     if not text.startswith("127."):
         raise argparse.ArgumentTypeError(f"{text} is not within 127.0.0.0/8")
     return text
+
+
+def _furnish(devices: Iterable[Device], asked: argparse.Namespace) -> None:
+    """Firewalls get all of it, a Panorama the keys. Ends the process with what is wrong, and where."""
+    said = ""
+    try:
+        for device in devices:
+            for admin, file in asked.key:
+                said = f"--key {admin}={file}"
+                furnishing.add_key(device, admin, Path(file))
+            for file in () if device.panorama else asked.configuration:
+                said = f"--configuration {file}"
+                furnishing.add_configuration(device, file)
+            for address, user in () if device.panorama else asked.person:
+                said = f"--person {address}={user}"
+                furnishing.add_person(device, address, user)
+    except OSError as error:
+        sys.exit(f"{said}: {error.strerror or error}.")
+    except ValueError as error:
+        sys.exit(f"{said}: {error}.")
 
 
 def _devices(asked: argparse.Namespace) -> dict[int, Device]:
@@ -102,6 +139,7 @@ async def _serve(devices: dict[int, Device], tls: ssl.SSLContext, address: str) 
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, address, port, ssl_context=tls).start()
             sys.stdout.write(f"{device.hostname} ({device.serial}) at https://{address}:{port}\n")
+        sys.stdout.write(f"{READY}\n")
         sys.stdout.flush()
         await ended.wait()
 

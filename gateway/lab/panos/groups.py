@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from xml.etree.ElementTree import Element
 
 from gateway.lab.panos import filters
@@ -117,6 +118,7 @@ def spans(text: str, address: Address) -> bool:
         return False
 
 
+@lru_cache(4096)
 def _filter(text: str, *, negation: bool = True) -> filters.Filter:
     try:
         return filters.parse(text, negation=negation)

@@ -67,6 +67,9 @@ class Locks:
                 return lock
         return None
 
+    def held(self) -> list[Lock]:
+        return list(self._held.values())
+
     def any_held(self) -> bool:
         return bool(self._held)
 

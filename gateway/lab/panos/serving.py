@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import web
 
-from gateway.lab.panos import requests
+from gateway.lab.panos import on_view, requests
 from gateway.lab.panos.answers import Answer, Declined, WebDeclined
 from gateway.lab.panos.device import Device
 from gateway.lab.panos.faults import BadKnob
@@ -29,7 +29,7 @@ BEAT_S: Final = 1.0
 UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # what XML cannot say back
 FORM: Final = "application/x-www-form-urlencoded"
 WEB_INTERFACE: Final = "<!DOCTYPE html><html><head><title>Login</title></head><body>Web interface</body></html>"
-KNOBS: Final = "faults, calls, failover, reboot, revoke, packet, lists, pair"
+KNOBS: Final = "faults, calls, view, failover, reboot, revoke, packet, lists, pair"
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ class Front:
         if name == "calls" and method == "GET":
             calls = [{one.name: getattr(call, one.name) for one in fields(Call)} for call in self.calls]
             return {"calls": calls, "most_at_once": self.most_at_once, "keygens": device.admins.logins}
+        if name == "view" and method == "GET":
+            return on_view.seen(device)
         if method != "POST":
             raise BadKnob(f"{name} is for POST; there are {KNOBS}")
         if name == "packet":
@@ -159,15 +161,15 @@ class Front:
         return self._acted(name, body)
 
     def _packet(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What the oracle says, and counts."""
-        vsys = body.pop("vsys", "")
+        """What the oracle says. It counts a hit, unless ``count`` is false."""
+        vsys, count = body.pop("vsys", ""), body.pop("count", True)
         types = {one.name: int if one.name == "port" else str for one in fields(Packet)}
         for name, value in body.items():
             if name not in types or not isinstance(value, types[name]):
                 raise BadKnob(f"a packet has {', '.join(types)}; {name} does not take {value!r}")
         if not {"source", "destination"} <= set(body) or not isinstance(vsys, str):
             raise BadKnob("a packet needs source and destination")
-        return dict(vars(self.device.evaluate(Packet(**body), vsys)))
+        return dict(vars(self.device.evaluate(Packet(**body), vsys, count=count is not False)))
 
     def _acted(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         device, pair = self.device, self.device.pair

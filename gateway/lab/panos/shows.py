@@ -68,9 +68,10 @@ def interface(asked: Asked) -> Answer:
 
 
 def admins(asked: Asked) -> Answer:
+    """Who asks is logged in, though only the configuration may know them."""
     entries = (
         element("entry", None, element("admin", name), element("self", "yes" if name == asked.admin.name else "no"))
-        for name in asked.device.admins.by_name
+        for name in dict.fromkeys((*asked.device.admins.by_name, asked.admin.name))
     )
     return result(element("admins", None, *entries))
 

@@ -49,3 +49,19 @@ def test_what_is_not_known_is_left_out() -> None:
     text = exposed({"device": "lb1", "environment": "prod", "synced_age_s": None, "steps": "many"})
     assert "stagedoor_device_synced_age_seconds{" not in text
     assert "stagedoor_device_waiting_steps{" not in text
+
+
+def test_tags_are_told_once_for_a_whole_firewall() -> None:
+    tags = {
+        "state": "waiting", "fault": "", "judged_age_s": 1.0, "synced_age_s": 2.0, "refused": 3, "never_mapped": 4,
+        "revocations": 5, "losses": 6, "gains": 7,
+    }  # fmt: skip
+    text = exposed(WELL | {"tags": tags}, WELL | {"environment": "test", "tags": tags})
+    for name, value in (
+        ("well", 1), ("synced_age_seconds", 2), ("refused", 3), ("never_mapped", 4), ("revocations", 5), ("losses", 6),
+        ("gains", 7),
+    ):  # fmt: skip
+        assert text.count(f'stagedoor_device_tags_{name}{{device="lb1"}} {value}.0') == 1
+    assert 'tags_well{device="lb1"} 0.0' in exposed(WELL | {"tags": tags | {"fault": "away"}})
+    assert "tags_well{" not in exposed(WELL | {"tags": tags | {"state": "standby"}})
+    assert "tags_well{" not in exposed(WELL | {"tags": None})

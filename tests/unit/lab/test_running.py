@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from gateway.lab import firewall
 from gateway.lab.calls import ALLOWED, EDIT_FROM, EDIT_TO, EDITED, REFUSED
+from gateway.lab.directory import read_directory
+from gateway.lab.firewall_view import PAYMENTS
 from gateway.lab.front import VIRTUAL_ADDRESSES
 from gateway.lab.ground import MEMBER_BESIDE
 from tests.support.running_lab import PORTS_IN_A_ROW, RunningLab, running_lab, slowdown
@@ -77,6 +80,34 @@ def test_nobody_but_the_bigip_comes_in_where_the_bigip_does(lab: RunningLab) -> 
         lab.get(ALLOWED.url_host, ALLOWED.path, port=lab.upstreams + MEMBER_BESIDE)
 
 
+def test_the_firewall_lets_people_come_by_their_team_and_nobody_round_the_door(lab: RunningLab) -> None:
+    """Its rules wait for a person, and the lab is the first one. Before them the way round was open."""
+    assert _within(PATIENCE_S, lambda: not passes(lab, "jane", PAYMENTS, lab.upstreams))
+    assert passes(lab, "door", PAYMENTS, lab.upstreams)
+    assert passes(lab, "jane", firewall.VIRTUAL_ADDRESS, 443)
+    _, address, port = firewall.DATABASE
+    assert (passes(lab, "tomas", address, port), passes(lab, "jane", address, port)) == (True, False)
+
+
+@pytest.mark.slow
+def test_a_cut_takes_a_person_from_the_firewall_and_its_lifting_brings_them_back(lab: RunningLab) -> None:
+    _, address, port = firewall.DATABASE
+    assert _within(PATIENCE_S, lambda: passes(lab, "tomas", address, port))
+    assert lab.stagedoor("cut", "person", "tomas", "--because", "a test").returncode == 0
+    assert _within(2.0, lambda: not passes(lab, "tomas", address, port))
+    assert lab.stagedoor("cut", "lift", "person", "tomas").returncode == 0
+    assert _within(2.0, lambda: passes(lab, "tomas", address, port))
+
+
+def passes(lab: RunningLab, who: str, destination: str, port: int) -> bool:
+    """Of a packet that counts as no hit."""
+    seats = {name: address for address, name in firewall.seats(read_directory(lab.catalog).users).items()}
+    source = {**seats, "door": firewall.DOOR}[who]
+    zones = {"from_zone": firewall.zone_of(source), "to_zone": firewall.zone_of(destination)}
+    packet = {"source": source, "destination": destination, "port": port, "count": False, **zones}
+    return bool(lab.firewall("POST", "/_lab/packet", packet)["allowed"])
+
+
 @pytest.mark.slow
 def test_the_device_follows_the_catalog_and_production_waits_for_a_person(lab: RunningLab, tmp_path: Path) -> None:
     file, host = lab.catalog / EDITED, REFUSED.url_host
@@ -87,7 +118,7 @@ def test_the_device_follows_the_catalog_and_production_waits_for_a_person(lab: R
         assert _within(PATIENCE_S, lambda: "prod on lab: 2 steps" in lab.stagedoor("plan", "--env", "prod").stdout)
         assert record(lab, host) == prod
         plan = tmp_path / "prod.plan"
-        lab.stagedoor("plan", "--env", "prod", "--out", str(plan))
+        lab.stagedoor("plan", "--device", "lab", "--env", "prod", "--out", str(plan))
         applied = lab.stagedoor("apply", str(plan))
         assert applied.returncode == 0, applied.stdout + applied.stderr
         assert record(lab, host) != prod

@@ -21,7 +21,7 @@ FACTS = LabFacts(
 
 def shown(tmp_path: Path) -> str:
     out = io.StringIO()
-    ports = Ports(9443, 9444, 18110, 18111, (18112, 18113))
+    ports = Ports(9443, 9444, 18110, 18111, (18112, 18113), 18114)
     Summary(out).show(Ground(LabFolder(tmp_path), FACTS, PROJECT / "examples/catalog", 18100, 18101, ports), 2.34)
     return out.getvalue()
 

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.metrics_core import Metric
 
 from gateway import config
-from gateway.config_devices import Bigip, BigipEnvironment, Devices, Readers
+from gateway.config_devices import Bigip, BigipEnvironment, Devices, Panos, PanosEnvironment, Readers
 from gateway.control.api.callers import Callers
 from gateway.control.feeds.answering import WHY, Feeds
 from gateway.control.feeds.gauges import feed_gauges
@@ -28,7 +28,7 @@ from policy.builtin import BUILTIN_SERVICE, FEEDS
 from policy.facts import Principal
 
 NOW = 1_800_000_000
-READER, STRANGER = "198.51.100.7", "203.0.113.9"
+READER, STRANGER, FIREWALL = "198.51.100.7", "203.0.113.9", "203.0.113.30"
 AS3 = f"{FEEDS}/bigip/dc1/prod/as3.json"
 NOBODY = Principal("anonymous")
 SECRET = "a-password-of-this-year"
@@ -56,7 +56,9 @@ class Control:
             device("dc1", Readers(here)), device("dc2", Readers(here, "dc2", (str(folder / "pw"),))),
             device("dc3", Readers()), device("dc4", Readers(("192.0.2.0/24",))),
         )  # fmt: skip
-        self.feeds.adopt(config.Settings((), (), {}, config.Catalog(), "", "", devices=Devices(devices)))
+        firewall = Panos("edge", (), (), environments=(PanosEnvironment("prod"),), readers=Readers((FIREWALL,)))
+        found = Devices(devices, (firewall,))
+        self.feeds.adopt(config.Settings((), (), {}, config.Catalog(), "", "", devices=found))
         self.client: TestClient[Any, Any]
 
     async def _ask(self, _question: dict[str, Any], _within_s: float) -> dict[str, Any]:
@@ -113,6 +115,17 @@ def test_a_document_is_whole_with_its_type_and_a_strong_tag(tmp_path: Path) -> N
         head, none = await control.ask(AS3, method="HEAD")
         assert (head.status, none, head.headers["Content-Length"]) == (200, b"", "3")
         assert head.headers["ETag"] == answer.headers["ETag"]
+
+    run(tmp_path, scene)
+
+
+def test_lists_of_a_firewall_are_read_under_its_own_vendor(tmp_path: Path) -> None:
+    async def scene(control: Control) -> None:
+        found = [
+            (await control.ask(f"{FEEDS}/{path}/prod/data-groups/hosts.txt", FIREWALL))[0].status
+            for path in ("panos/edge", "bigip/edge", "panos/dc1")
+        ]
+        assert found == [200, 404, 404]
 
     run(tmp_path, scene)
 

@@ -1,0 +1,133 @@
+"""`GET /.stagedoor/api/v1/path` and `/inventory/REF`: a person's way to a service, hop by hop, and all that was made of
+one service.
+
+The table decides the door's hop and the engine tells the others; while it is away the door's is told alone. Everybody
+asks about themselves, administrators about anybody. Of a service that is not theirs people see what a door would let
+them see: where they have no right nothing of the network, else nothing of what lies behind the door.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gateway.control.api.callers import Caller
+from gateway.control.api.engine import Engine
+from gateway.control.api.problems import Problem
+from gateway.control.api.rights import for_stranger, owns_match, owns_service, require
+from gateway.control.api.routes import Asked, Route
+from gateway.control.api.way_models import InventoryAnswer, InventoryQuery, PathAnswer, PathQuery
+from gateway.explain import Address, Answer, Asking, address_of, decided, matched, principal_for
+from gateway.explain import Caller as Somebody
+from gateway.hops import Hop, Way, door_hop, way_of
+from policy.facts import Principal
+from policy.table import Table
+
+HOPS_S = 8.0  # a name server is waited for
+Followed = Callable[[], list[dict[str, Any]]]
+
+
+class Ways:
+    """``doors``: what each door of this node has, `slot` and `base`."""
+
+    def __init__(self, engine: Engine, doors: Followed = list) -> None:
+        self._engine = engine
+        self._doors = doors
+
+    def routes(self) -> tuple[Route, ...]:
+        away = ("policy_unavailable", "not_yours", "engine_away")
+        way = "Whether a person comes to a service, hop by hop: name, virtual server, firewalls, door, upstream."
+        made = "Everything that was made of one service, and who lags. For its owners, and administrators."
+        return (
+            Route("path", way, self._path, PathAnswer, PathQuery, away),
+            Route("inventory", made, self._inventory, InventoryAnswer, InventoryQuery, away),
+        )
+
+    async def path(self, caller: Caller, method: str, url: str, user: str | None = None, mfa: bool = False) -> Any:
+        """As `PathAnswer` has it. Raises `Problem`, and `ValueError` for what is no URL."""
+        table, address = self._engine.table, address_of(url)
+        if not table.ready:
+            raise Problem("policy_unavailable")
+        asking = _asking(caller, table, user, mfa)
+        require(asking.principal.ref == caller.ref or caller.is_administrator)
+        answer, key, sees_all = await self._door(caller, asking, method, address, table)
+        way = Way((), door_hop(answer, address.host), ())
+        if sees_all or answer.exposure:  # else nothing is asked of name servers either, whatever somebody typed
+            service, _, environment = key.rpartition("@")
+            question = {
+                "t": "path_hops", "person": asking.principal.ref, "host": address.host, "service": service,
+                "environment": environment,
+            }  # fmt: skip
+            way = way_of(await self._hops(question), way.door)
+        return (way if sees_all else for_visitor(way)).as_json(asking.who, method, url)
+
+    # === inside ===
+
+    async def _path(self, asked: Asked) -> dict[str, Any]:
+        query: PathQuery = asked.query
+        found: dict[str, Any] = await self.path(asked.caller, query.method, query.url, query.user, query.mfa)
+        return found
+
+    async def _door(
+        self, caller: Caller, asking: Asking, method: str, address: Address, table: Table
+    ) -> tuple[Answer, str, bool]:
+        """The door's decision, the exposure that it is about, and whether the caller may see all of it."""
+        match = matched(table, method, address, asking.who)
+        if isinstance(match, Answer):
+            return match._replace(caller=asking.who), "", caller.is_administrator
+        answer = decided(table, self._engine.why, asking, method, match)
+        try:
+            owns = await owns_match(caller, match, self._engine)
+        except Problem:  # the engine is away: everybody is a stranger then
+            owns = False
+        return (answer if owns else for_stranger(answer)), match.exposure.key, owns
+
+    async def _hops(self, question: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            return await self._engine.ask(question, within_s=HOPS_S)
+        except Problem as problem:
+            if problem.code != "engine_away":
+                raise
+            return None
+
+    async def _inventory(self, asked: Asked) -> dict[str, Any]:
+        query: InventoryQuery = asked.query
+        ref = f"{query.scope}/{query.name}".lower()
+        require(await owns_service(asked.caller, ref, self._engine))
+        answer = await self._engine.ask({"t": "inventory", "service": ref})
+        require(answer.get("service") is not None)
+        base = str(answer["base"])
+        doors = [{**each, "lags": each["base"] != base} for each in self._doors()]
+        return {name: answer[name] for name in ("service", "base", "environments")} | {"doors": doors}
+
+
+def for_visitor(way: Way) -> Way:
+    """With one hop for all that lies behind the door: addresses and ports are its owner's business."""
+    if not way.upstreams:
+        return way
+    state = Way((), way.upstreams[0], way.upstreams[1:]).state
+    said = {
+        "open": "The door comes to the service.",
+        "stops": "The door cannot come to the service.",
+        "unknown": "Nobody can tell whether the door comes to the service.",
+    }
+    todo = "" if state == "open" else "Tell the owner of the service."
+    return way._replace(upstreams=(Hop("upstream", "", state, said[state], todo),))
+
+
+def _asking(caller: Caller, table: Table, user: str | None, mfa: bool) -> Asking:
+    """About oneself as the door found them; about others as they would be after a sign-in a moment ago."""
+    if user is not None and _ref_of(user) != caller.ref:
+        principal = principal_for(Somebody("user", user, mfa=mfa), table)
+        return Asking(principal, principal.ref or user)
+    me = caller.principal
+    principal = Principal(
+        me.kind, me.ref, me.subjects, actors=me.actors, amr=me.amr | ({"mfa"} if mfa else set()),
+        auth_time=int(time.time()), client_id=me.client_id, issuer=me.issuer,
+    )  # fmt: skip
+    return Asking(principal, me.ref)
+
+
+def _ref_of(user: str) -> str:
+    return user.lower() if ":" in user else f"user:default/{user.lower()}"

@@ -1,0 +1,95 @@
+"""The way of a person to a service, hop by hop: name, virtual server, firewalls, door, firewalls, upstream.
+
+A hop is a value: open, or the sentence why not, or that nobody can tell. The engine knows the network's hops, and the
+published table the door's; control, the command line and the pages put them together here and in no other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from gateway.careful import objects_in, text_in
+from gateway.explain import Answer
+
+State = Literal["open", "stops", "unknown"]
+Kind = Literal["name", "virtual-server", "firewall", "door", "upstream"]
+KINDS: Final[tuple[Kind, ...]] = ("name", "virtual-server", "firewall", "door", "upstream")
+TITLES: Final = {
+    "name": "Name", "virtual-server": "Virtual server", "firewall": "Firewall", "door": "Door", "upstream": "Upstream",
+}  # fmt: skip
+
+
+class Hop(NamedTuple):
+    """``at``: which one of its kind, `edge, clients to virtual addresses`. ``todo``: what opens it, where it stops."""
+
+    kind: Kind
+    at: str
+    state: State
+    sentence: str
+    todo: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return self._asdict()
+
+
+class Way(NamedTuple):
+    """``clients``: the hops before the door, ``upstreams``: those behind it."""
+
+    clients: tuple[Hop, ...]
+    door: Hop
+    upstreams: tuple[Hop, ...]
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        return (*self.clients, self.door, *self.upstreams)
+
+    @property
+    def state(self) -> State:
+        """Stopped by one is stopped; open is what every hop says so of."""
+        states = {hop.state for hop in self.hops}
+        return "stops" if "stops" in states else "unknown" if "unknown" in states else "open"
+
+    @property
+    def sentence(self) -> str:
+        first = next((hop for hop in self.hops if hop.state == self.state), self.door)
+        if self.state == "open":
+            return "Every hop is open."
+        where = f"{TITLES[first.kind].lower()} {first.at}".strip()
+        return f"It stops at the {where}." if self.state == "stops" else f"Nobody can tell at the {where}."
+
+    def as_json(self, person: str, method: str, url: str) -> dict[str, Any]:
+        """The stable form."""
+        return {
+            "person": person, "method": method, "url": url, "state": self.state, "sentence": self.sentence,
+            "hops": [hop.as_json() for hop in self.hops],
+        }  # fmt: skip
+
+
+def door_hop(answer: Answer, host: str) -> Hop:
+    return Hop("door", host, "open" if answer.allowed else "stops", answer.sentence, answer.todo)
+
+
+def way_of(said: dict[str, Any] | None, door: Hop) -> Way:
+    """``said``: the engine's answer to `path_hops`; None where it gave none. Of the door it says who is cut off, which
+    the table does not know."""
+    if said is None:
+        away = Hop("name", "", "unknown", "The engine does not answer, so nothing is known of the network.",
+                   "Ask again in a moment.")  # fmt: skip
+        return Way((away,), door, ())
+    clients, upstreams = _read(objects_in(said, "clients")), _read(objects_in(said, "upstreams"))
+    cuts = [hop for hop in clients if hop.kind == "door"]
+    return Way(
+        tuple(hop for hop in clients if hop.kind != "door"), cuts[0] if cuts else door, tuple(upstreams)
+    )  # fmt: skip
+
+
+def _read(said: Iterable[dict[str, Any]]) -> Sequence[Hop]:
+    """An engine of another version may say more, or other words: what is no word of ours is not known."""
+    found = []
+    for each in said:
+        state, kind = text_in(each, "state"), text_in(each, "kind")
+        of_kind: Kind = next((known for known in KINDS if known == kind), "name")
+        is_state: State = "open" if state == "open" else "stops" if state == "stops" else "unknown"
+        found.append(Hop(of_kind, text_in(each, "at"), is_state, text_in(each, "sentence"), text_in(each, "todo")))
+    return found
