@@ -164,11 +164,11 @@ class DevicesModel(Keys):
 # ---- settings ----
 
 
-def devices_settings(model: DevicesModel, absolute: Callable[[str | None], str]) -> Devices:
+def devices_settings(model: DevicesModel, absolute: Callable[[str | None], str], central_host: str = "") -> Devices:
     """``absolute`` makes a path of the file's folder whole."""
     return Devices(
         bigip=tuple(_bigip(each, absolute) for each in model.bigip),
-        panos=tuple(panos_settings(each, absolute) for each in model.panos),
+        panos=tuple(panos_settings(each, absolute, central_host) for each in model.panos),
     )
 
 

@@ -111,8 +111,8 @@ class PanosModel(Keys):
     user_name: UserName | None = None
     """What people are called in User-ID: text around fields of the catalog, `corp\\{metadata.name}`. Default: nobody is
     tagged."""
-    instance: Name = "stagedoor"
-    """Tells two installations of Stagedoor on one firewall apart."""
+    instance: Name | None = None
+    """Tells two installations of Stagedoor on one firewall apart. Default: `central_host`, without one `stagedoor`."""
     anchor: PanosName | None = None
     """An existing rule that those of Stagedoor stand before. Default: they stand between the rules `sd-begin` and
     `sd-end`."""
@@ -135,7 +135,7 @@ class PanosModel(Keys):
 # ---- settings ----
 
 
-def panos_settings(model: PanosModel, absolute: Callable[[str | None], str]) -> Panos:
+def panos_settings(model: PanosModel, absolute: Callable[[str | None], str], central_host: str = "") -> Panos:
     """``absolute`` makes a path of the file's folder whole."""
     return Panos(
         name=model.name,
@@ -149,7 +149,7 @@ def panos_settings(model: PanosModel, absolute: Callable[[str | None], str]) -> 
         rules_key_files=tuple(absolute(each) for each in model.rules_key_files or ()),
         tags=model.tags,
         user_name=model.user_name or "",
-        instance=model.instance,
+        instance=model.instance or central_host or "stagedoor",
         anchor=model.anchor or "",
         commit_gap_s=GAP_S if model.commit_gap is None else round(model.commit_gap),
         settle_s=SETTLE_S if model.settle is None else round(model.settle),

@@ -8,7 +8,7 @@ owners of the one open addresses of the other; so both are refused here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
@@ -25,6 +25,7 @@ from policy.reading import Fault, did_you_mean
 if TYPE_CHECKING:
     from gateway.config_settings import Locate
 
+MOST_CALLS: Final = 5  # at once to one management plane, officially
 WIDEST_DOORS: Final = {4: 24, 6: 64}  # prefix lengths
 Said = tuple[tuple[str | int, ...], str, str]  # where, message, what to do
 
@@ -32,7 +33,7 @@ Said = tuple[tuple[str | int, ...], str, str]  # where, message, what to do
 def panos_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
     """What settings of firewalls mean together."""
     faults = []
-    units: dict[str, str] = {}
+    parts: dict[str, list[Panos]] = {}
     names = {device.name for device in settings.devices.bigip}
     for position, device in enumerate(settings.devices.panos):
         at = ("devices", "panos", position)
@@ -42,11 +43,25 @@ def panos_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
             message = f"`{device.name}` is the name of a BIG-IP, too"
             faults.append(Fault(locate((*at, "name")), message, "give each device its own"))
         for unit in device.units:
-            if (other := units.setdefault(unit, device.name)) != device.name:
-                message = f"`{unit}` is a unit of `{other}` and of `{device.name}`"
-                hint = "list it once; two virtual systems of one firewall are not supported"
-                faults.append(Fault(locate((*at, "units")), message, hint))
+            if found := _shared_fault(device, unit, parts.setdefault(unit, [])):
+                faults.append(Fault(locate((*at, "units")), *found))
+            parts[unit].append(device)
     return faults
+
+
+def _shared_fault(device: Panos, unit: str, others: Sequence[Panos]) -> tuple[str, str] | None:
+    """Virtual systems of one firewall, and device groups of one Panorama, are entries of their own."""
+    for other in others:
+        if (other.vsys, other.device_group) == (device.vsys, device.device_group):
+            message = f"`{unit}` is a unit of `{other.name}` and of `{device.name}`"
+            return message, "list it once, or give each entry a `vsys` or `device_group` of its own"
+        if sorted(other.units) != sorted(device.units):
+            return f"`{unit}` has another peer in `{other.name}`", "list the same `units` in both"
+    if (calls := device.concurrent + sum(other.concurrent for other in others)) > MOST_CALLS:
+        names = ", ".join(f"`{each.name}`" for each in (*others, device))
+        message = f"{names} make {calls} calls at once to `{unit}` together, more than {MOST_CALLS}"
+        return message, "lower `concurrent`: more only slow down its administrators"
+    return None
 
 
 def unusable_panos_files(settings: config.Settings, locate: Locate) -> list[Fault]:

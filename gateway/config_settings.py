@@ -47,7 +47,7 @@ def settings_of(model: DocumentModel, folder: Path, locate: Locate) -> tuple[con
         return os.path.normpath(folder / path) if path else ""
 
     issuers = tuple(_issuer(each, absolute) for each in model.issuers)
-    devices = devices_settings(model.devices, absolute)
+    devices = devices_settings(model.devices, absolute, model.central_host or "")
     settings = config.Settings(
         listeners=tuple(_listener(each, absolute) for each in model.listeners),
         issuers=issuers,

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 from gateway.careful import amount_in, number_in, text_in, texts_of
 from gateway.link import Message
 
 SILENT_S: Final = 600.0  # a device is looked at each minute, and asked again within four where it is in trouble
+# Of the tags of a firewall.
+_TEXTS: Final = ("mode", "state", "version", "unit", "fault", "never_mapped_fault")
+_AGES: Final = ("judged_age_s", "synced_age_s")
+_COUNTS: Final = (
+    "addresses", "users", "timed", "registered", "revocations", "losses", "renewals", "gains", "refused",
+    "never_mapped", "wholes", "requests",
+)  # fmt: skip
+_LISTS: Final = ("waits", "refusals", "never_mapped_first", "remarks")
 
 
 class DeviceStanding(NamedTuple):
@@ -40,6 +48,7 @@ class DeviceStanding(NamedTuple):
     unit: str
     sync: str
     remarks: tuple[str, ...]
+    tags: Mapping[str, Any] | None  # of the whole firewall, None for what has none
 
     def findings(self) -> Iterator[str]:
         """What is not as it should be, each in a sentence."""
@@ -54,6 +63,20 @@ class DeviceStanding(NamedTuple):
             more = " …" if self.drift > 1 else ""
             first = f": {self.drifts[0]}{more}" if self.drifts else ""
             yield f"{name} differs from what was applied ({self.drift}){first} (`stagedoor drift`)"
+        if self.tags is not None:
+            yield from _of_tags(self.device, self.tags)
+
+
+def _of_tags(device: str, tags: Mapping[str, Any]) -> Iterator[str]:
+    """The same for each environment of a firewall."""
+    if tags["fault"]:
+        late = f" ({tags['revocations']} tags are still to be revoked)" if tags["revocations"] else ""
+        yield f"tags of {device}: {tags['fault']}{late}"
+    elif tags["waits"] and tags["state"] == "waiting":
+        yield f"tags of {device}: {tags['waits'][0]} (`stagedoor plan --tags --device {device}`)"
+    if tags["refused"]:
+        first = f": {tags['refusals'][0]}" if tags["refusals"] else ""
+        yield f"{device} did not take the tags of {tags['refused']} addresses or users{first}"
 
 
 def standing_of(said: Message) -> DeviceStanding:
@@ -83,4 +106,15 @@ def standing_of(said: Message) -> DeviceStanding:
         unit=text_in(said, "unit"),
         sync=text_in(said, "sync"),
         remarks=texts_of(said.get("remarks")),
+        tags=_tags_of(said.get("tags")),
     )
+
+
+def _tags_of(said: object) -> Mapping[str, Any] | None:
+    if not isinstance(said, dict):
+        return None
+    return {
+        **{name: text_in(said, name) for name in _TEXTS}, **{name: amount_in(said, name) for name in _AGES},
+        **{name: number_in(said, name) or 0 for name in _COUNTS},
+        **{name: texts_of(said.get(name)) for name in _LISTS},
+    }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from gateway.careful import objects_in, text_in
 from gateway.explain import Answer
+from policy.reasons import IDENTITY_UNKNOWN
 
 State = Literal["open", "stops", "unknown"]
 Kind = Literal["name", "virtual-server", "firewall", "door", "upstream"]
@@ -21,16 +22,23 @@ TITLES: Final = {
 
 
 class Hop(NamedTuple):
-    """``at``: which one of its kind, `edge, clients to virtual addresses`. ``todo``: what opens it, where it stops."""
+    """``at``: which one of its kind, `edge, clients to virtual addresses`. ``todo``: what opens it, where it stops.
+    ``own``: whether it is about the person, who may read it; else it tells of devices."""
 
     kind: Kind
     at: str
     state: State
     sentence: str
     todo: str = ""
+    own: bool = False
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, Any]:
+        """As the engine tells it."""
         return self._asdict()
+
+    def as_told(self) -> dict[str, str]:
+        """The stable form."""
+        return {name: value for name, value in self._asdict().items() if name != "own"}
 
 
 class Way(NamedTuple):
@@ -55,18 +63,23 @@ class Way(NamedTuple):
         first = next((hop for hop in self.hops if hop.state == self.state), self.door)
         if self.state == "open":
             return "Every hop is open."
-        where = f"{TITLES[first.kind].lower()} {first.at}".strip()
+        if not first.at:
+            return first.sentence
+        where = f"{TITLES[first.kind].lower()} {first.at}"
         return f"It stops at the {where}." if self.state == "stops" else f"Nobody can tell at the {where}."
 
     def as_json(self, person: str, method: str, url: str) -> dict[str, Any]:
         """The stable form."""
         return {
             "person": person, "method": method, "url": url, "state": self.state, "sentence": self.sentence,
-            "hops": [hop.as_json() for hop in self.hops],
+            "hops": [hop.as_told() for hop in self.hops],
         }  # fmt: skip
 
 
 def door_hop(answer: Answer, host: str) -> Hop:
+    if answer.reason == IDENTITY_UNKNOWN:  # what a door says is about tokens, and nobody has shown one
+        said = f"{answer.caller} is nobody whom the catalog knows."
+        return Hop("door", host, "stops", said, "Check the name, or add their User to the catalog.")
     return Hop("door", host, "open" if answer.allowed else "stops", answer.sentence, answer.todo)
 
 
@@ -91,5 +104,6 @@ def _read(said: Iterable[dict[str, Any]]) -> Sequence[Hop]:
         state, kind = text_in(each, "state"), text_in(each, "kind")
         of_kind: Kind = next((known for known in KINDS if known == kind), "name")
         is_state: State = "open" if state == "open" else "stops" if state == "stops" else "unknown"
-        found.append(Hop(of_kind, text_in(each, "at"), is_state, text_in(each, "sentence"), text_in(each, "todo")))
+        at, sentence, todo = (text_in(each, name) for name in ("at", "sentence", "todo"))
+        found.append(Hop(of_kind, at, is_state, sentence, todo, each.get("own") is True))
     return found

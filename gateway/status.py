@@ -149,7 +149,7 @@ class NodeStatus(NamedTuple):
                 yield f"issuer {issuer.name} is away, the keys of {issuer.age_s} s ago hold: {issuer.fault}"
         if self.catalog is not None:
             yield from _catalog_findings(self.catalog)
-        yield from (finding for device in self.devices for finding in device.findings())
+        yield from dict.fromkeys(finding for device in self.devices for finding in device.findings())
         for feed in self.feeds:
             yield f"the feed of {feed.environment} on {feed.device} is withheld: {feed.why} (`stagedoor feeds list`)"
 

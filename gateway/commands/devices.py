@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMPILE_S: Final = 30.0  # an engine that compiles a whole company answers late
 READ_S: Final = 120.0  # a device in trouble is asked for some time before it is given up
-APPLY_S: Final = 1000.0  # a device may work on one change for ten minutes
+APPLY_S: Final = 5400.0  # a firewall may validate, commit and push for twenty minutes each, and then the way back
 
 device_option = click.option("--device", default="", help="Of which device. Default: the only one, or all.")
 environment_option = click.option("--env", "environment", default="", help="Of which environment. Default: all.")
@@ -54,13 +54,15 @@ class Devices:
                 click.echo(f"error: {line}", err=True)
             sys.exit(fault.exit_code)
 
-    def ask_each(self, found: list[tuple[str, str]], question: Message) -> tuple[list[Message], bool]:
+    def ask_each(
+        self, found: list[tuple[str, str]], question: Message, within_s: float = READ_S
+    ) -> tuple[list[Message], bool]:
         """The answers for all devices and environments, and whether some did not answer: those are told on stderr.
         Raises `StagedoorError` when none did."""
         answers, faults = [], []
         for device, environment in found:
             try:
-                answers.append(self._answered({**question, "device": device, "environment": environment}, READ_S))
+                answers.append(self._answered({**question, "device": device, "environment": environment}, within_s))
             except StagedoorError as fault:
                 faults.append(f"{environment or 'tags'} on {device}: {fault}")
         if not answers:
@@ -76,9 +78,9 @@ class Devices:
         found = [each for each in known if device in ("", each[0]) and environment in ("", each[1])]
         if not found:
             there = ", ".join(f"{name} in {where}" for name, where in known)
-            wanted = f"`{device or 'any'}` in `{environment or 'any environment'}`"
+            wanted = (f" `{device}`" if device else "") + (f" in `{environment}`" if environment else "")
             raise click.UsageError(
-                f"there is no device {wanted}; there is: {there}" if there else "no device is set: see `devices`"
+                f"there is no device{wanted}; there is: {there}" if there else "no device is set: see `devices`"
             )
         return found
 

@@ -58,7 +58,8 @@ def lagging(found: dict[str, Any]) -> list[str]:
     for at in found["environments"]:
         for each in at["devices"]:
             if each["lags"]:
-                why = each["why"] or f"{each['state']}, {each['steps']} steps wait"
+                steps = "1 step waits" if each["steps"] == 1 else f"{each['steps']} steps wait"
+                why = each["why"] or f"{each['state']}, {steps}"
                 said.append(f"{each['device']} in {at['environment']}: {why}")
         said += [
             f"{each['device']} in {at['environment']}, {each['leg']}: {each['why']}"
@@ -107,13 +108,15 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 def _of_environment(at: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"{at['environment']}  {at['url']}"
+    if at["is_closed"]:
+        yield "  closed     `stagedoor cut list` says why"
     for each in at["upstreams"]:
         up = {True: "answers its checks", False: "does not answer its checks"}.get(each["up"], "not checked")
         yield f"  upstream   {each['url']}, {up}"
     for each in at["virtual_servers"]:
         yield f"  server     {each['sentence']}"
     for each in at["firewalls"]:
-        users = f", {_people(each['users'])}" if each["tags"] else ""
+        users = f", {_people(each['users'])}" if each["tags"] else ", anybody" if _is_open(each) else ""
         yield f"  firewall   {each['device']}, {each['leg']}: {each['rule'] or 'no rule'}{users}"
         if each["why"]:
             yield f"             {each['why']}"
@@ -126,8 +129,13 @@ def _of_environment(at: dict[str, Any]) -> Iterator[str]:
     for each in at["devices"]:
         yield f"  device     {each['device']}: {each['state']}, policy {each['applied_version'] or '-'}"
     for name in ("rules", "addresses"):
-        if len(at[name]) > _SHOWN:
-            yield f"  and {len(at[name]) - _SHOWN} more {name}: --json has all"
+        if (more := len(at[name]) - _SHOWN + at[f"more_{name}"]) > 0:
+            yield f"  and {more:,} more {name}: --json has {'all' if not at[f'more_{name}'] else f'{len(at[name])}'}"
+
+
+def _is_open(leg: dict[str, Any]) -> bool:
+    """Whether clients whom the firewall does not know may come."""
+    return bool(leg["rule"]) and leg["leg"] != "back"
 
 
 def _people(number: int) -> str:

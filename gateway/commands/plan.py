@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import click
 import orjson
 
-from gateway.commands.devices import device_option, devices_of, environment_option, plan_lines
+from gateway.commands.devices import APPLY_S, READ_S, device_option, devices_of, environment_option, plan_lines
 from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, state_option, write_json
 from gateway.errors import StagedoorError
 
@@ -46,7 +46,8 @@ def command(
     with devices_of(file, folder) as devices:
         known = devices.tagged(device) if tags else devices.named(device, environment)
         found = _found(known, is_one=out is not None or form in _SCRIPTS)
-        answers, is_part = devices.ask_each(found, {"t": "device_plan", "deep": deep, "tags": tags})
+        within_s = APPLY_S if deep else READ_S
+        answers, is_part = devices.ask_each(found, {"t": "device_plan", "deep": deep, "tags": tags}, within_s)
     if out is not None:
         _keep(answers[0]["plan"], out)
     if as_json or form == "json":

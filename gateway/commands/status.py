@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -31,6 +31,9 @@ _COLUMNS: Final = (
 
 
 _FOLLOWED: Final = ("followed", "entities", "read", "looked at every", "a look, all of it", "its own delay")
+_TAGS: Final = (
+    "device", "tags", "state", "as wanted", "users", "addresses", "to take away", "to give", "never mapped"
+)
 _DEVICES: Final = ("device", "environment", "mode", "state", "as wanted", "looked at", "steps", "drift", "policy")
 
 
@@ -77,6 +80,11 @@ def _show(status: NodeStatus) -> None:
         screen.print()
         for line in _table(_DEVICES, [_device_row(each) for each in status.devices]):
             screen.print(Text(plain(line)))
+    tagged = {each.device: each.tags for each in status.devices if each.tags is not None}
+    if tagged:
+        screen.print()
+        for line in _table(_TAGS, [_tags_row(device, tags) for device, tags in tagged.items()]):
+            screen.print(Text(plain(line)))
     if status.workers:
         screen.print()
         for line in _table(_COLUMNS, [_row(each) for each in status.workers]):
@@ -122,6 +130,14 @@ def _device_row(each: DeviceStanding) -> tuple[str, ...]:
         str(each.drift),
         (each.applied_version or "-") + (" (not the doors')" if each.version_off else ""),
     )
+
+
+def _tags_row(device: str, tags: Mapping[str, Any]) -> tuple[str, ...]:
+    age_s = tags["synced_age_s"]
+    return (
+        device, tags["mode"], tags["state"], _ago(None if age_s is None else int(age_s)), str(tags["users"]),
+        str(tags["addresses"]), str(tags["losses"]), str(tags["gains"]), str(tags["never_mapped"]),
+    )  # fmt: skip
 
 
 def _row(worker: Worker) -> tuple[str, ...]:

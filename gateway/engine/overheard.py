@@ -36,6 +36,11 @@ class Overlay:
     not_before: Mapping[str, int] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
 
+    def closed(self, service: str, environment: str) -> str:
+        """What keeps everybody from a service, in words; "" where nothing does."""
+        names = {service: service, f"@{environment}": f"environment {environment}"}
+        return next((told for ref, told in names.items() if ref in self.shut), "")
+
 
 class Overheard:
     """``on_change`` is called with each overlay that says something else. ``now``: epoch seconds."""

@@ -100,16 +100,18 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
         with whole_node(folder, workers=1, configure=configured) as node:
             node.publish("owners")
-            yield Scene(node, device)
+            made = Scene(node, device)
+            echo = ("path", "joe", "https://echo.test/", "--json")
+            until(lambda: "No rule gives" in made.command(*echo).stdout, PATIENCE_S)
+            yield made
 
 
 def test_path_and_firewall_agree_before_and_after_rules_are_there_and_for_who_is_cut(scene: Scene) -> None:
-    until(lambda: "is not on edge yet" in scene.sentences("jane"), PATIENCE_S)
-    assert scene.legs("jane") == ["stops", "stops"]
-    assert scene.passes("jane") == ["stops", "stops"]
-
     plan = str(scene.node.folder / "prod.plan")
-    assert scene.command("plan", "--device", "edge", "--env", "prod", "--out", plan).exit_code == 1
+    assert scene.command("plan", "--device", "edge", "--env", "prod", "--out", plan).exit_code == 1  # it looks, too
+    assert scene.legs("jane") == scene.passes("jane") == ["stops", "stops"]
+    assert "is not on edge yet" in scene.sentences("jane")
+
     done = scene.command("apply", plan)
     assert done.exit_code == 0, done.output
     until(lambda: scene.legs("jane") == ["open", "open"], PATIENCE_S)

@@ -40,10 +40,11 @@ HOUR, DAY = 3600, 86_400
 ROUND_THE_DOOR = "old-round"  # somebody else's rule, which lets people come to every service
 
 
-def anchored(device: Device) -> Device:
+def anchored(device: Device, vsys: str = "vsys1") -> Device:
     """The anchors, and a wide rule of somebody else's behind them."""
     rules = rule("sd-begin", disabled="yes", action="deny") + rule("sd-end", disabled="yes", action="deny")
-    written(device, [Change("set", RULES, rules + rule(ROUND_THE_DOOR, from_="trust", to="untrust"))], "admin")
+    rules += rule(ROUND_THE_DOOR, from_="trust", to="untrust")
+    written(device, [Change("set", RULES.replace("vsys1", vsys), rules)], "admin")
     return device
 
 
@@ -97,9 +98,11 @@ def user(name: str) -> str:
     return f"{REALM}\\{name}"
 
 
-def passes(device: Device, source: str, to: str, *, who: str = "", zones: tuple[str, str], port: int) -> bool:
+def passes(
+    device: Device, source: str, to: str, *, who: str = "", zones: tuple[str, str], port: int, vsys: str = "vsys1"
+) -> bool:
     packet = Packet(source, to, port, from_zone=zones[0], to_zone=zones[1], user=user(who) if who else "")
-    return device.evaluate(packet).allowed
+    return device.evaluate(packet, vsys).allowed
 
 
 def differences(device: Device, picture: Picture, now: float, known: set[str]) -> Iterator[str]:

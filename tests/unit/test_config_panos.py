@@ -69,6 +69,12 @@ def test_everything_can_be_said_and_reaches_the_roles_without_the_key(folder: Pa
     assert b"LUFRPT" not in frame
 
 
+def test_two_installations_with_central_hosts_are_told_apart_unsaid(folder: Path) -> None:
+    (device,) = load(folder, MINIMAL + "central_host: door.example.com\n" + LEAST).devices.panos
+    (alone,) = load(folder, MINIMAL + LEAST).devices.panos
+    assert (device.instance, alone.instance) == ("door.example.com", "stagedoor")
+
+
 def test_the_examples_of_the_documents_are_taken(folder: Path) -> None:
     examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "panos.md").read_text(), re.DOTALL)
     assert len(examples) == 3
@@ -239,6 +245,15 @@ def test_a_firewall_has_one_name_and_one_entry(folder: Path) -> None:
     second = LEAST.partition("panos:\n")[2]
     faults = faults_of(folder, MINIMAL + LEAST + second.replace("edge", "core"))
     assert "is a unit of `edge` and of `core`" in str(faults[0])
+
+
+def test_virtual_systems_of_one_firewall_are_entries_of_their_own(folder: Path) -> None:
+    second = LEAST.partition("panos:\n")[2].replace("edge", "core") + "      vsys: vsys2\n"
+    assert len(load(folder, MINIMAL + LEAST + second).devices.panos) == 2
+    (fault,) = faults_of(folder, MINIMAL + LEAST + second + "      concurrent: 4\n")
+    assert "`edge`, `core` make 6 calls at once to `https://192.0.2.30` together" in str(fault)
+    (fault,) = faults_of(folder, MINIMAL + LEAST + second.replace("30]", "30, https://192.0.2.31]"))
+    assert "has another peer in `edge`" in str(fault)
 
 
 def test_a_key_that_others_can_read_is_none(folder: Path) -> None:

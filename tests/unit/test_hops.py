@@ -41,7 +41,9 @@ def test_words_of_another_version_are_not_known() -> None:
 
 
 def test_without_the_engine_the_network_is_not_known() -> None:
-    assert way_of(None, DOOR).state == "unknown"
+    way = way_of(None, DOOR)
+    assert way.state == "unknown"
+    assert way.sentence == "The engine does not answer, so nothing is known of the network."
 
 
 def test_a_refusal_of_the_door_stops_with_what_to_do() -> None:
@@ -49,8 +51,20 @@ def test_a_refusal_of_the_door_stops_with_what_to_do() -> None:
     assert door_hop(answer, "pay.test") == Hop("door", "pay.test", "stops", "No rule lets jane come.", "Ask the owner.")
 
 
+def test_somebody_whom_nobody_knows_is_told_so_and_not_about_tokens() -> None:
+    answer = Answer(False, "identity_unknown", 403, "The token is valid, but nobody matches it.", "Ask.", "jnae")
+    assert door_hop(answer, "pay.test").sentence == "jnae is nobody whom the catalog knows."
+
+
 def test_who_is_cut_off_is_stopped_by_the_door_whatever_the_table_says() -> None:
     cut = {"kind": "door", "at": "pay.test", "state": "stops", "sentence": "user:default/jane is cut off."}
     way = way_of({"clients": [cut], "upstreams": []}, DOOR)
     assert [each.sentence for each in way.hops] == ["user:default/jane is cut off."]
     assert way.state == "stops"
+
+
+def test_what_is_about_the_person_is_told_from_what_is_about_devices() -> None:
+    said = {"kind": "firewall", "state": "open", "own": True}
+    (own, _), (other, _) = (way_of({"clients": [each]}, DOOR).hops for each in (said, {**said, "own": "yes"}))
+    assert (own.own, other.own) == (True, False)
+    assert "own" not in own.as_told()

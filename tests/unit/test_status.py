@@ -178,6 +178,38 @@ def test_a_device_that_is_not_as_wanted_is_a_finding(
     assert findings(monkeypatch, engine={"devices": [DEVICE | changes]}) == ([said] if said else [])
 
 
+TAGS = {"mode": "enforce", "state": "in-step", "fault": "", "waits": [], "users": 8, "addresses": 12, "revocations": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"state": "fault", "fault": "edge: no answer"}, "tags of edge: edge: no answer"),
+        ({"state": "fault", "fault": "edge: no answer", "revocations": 3},
+         "tags of edge: edge: no answer (3 tags are still to be revoked)"),
+        ({"state": "waiting", "waits": ["too many losses"]},
+         "tags of edge: too many losses (`stagedoor plan --tags --device edge`)"),
+        ({"refused": 2, "refusals": ["10.0.0.1: table full"]},
+         "edge did not take the tags of 2 addresses or users: 10.0.0.1: table full"),
+    ],
+)  # fmt: skip
+def test_tags_that_are_not_as_wanted_are_one_finding_of_their_firewall(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str | None
+) -> None:
+    here = DEVICE | {"device": "edge", "tags": TAGS | changes}
+    there = here | {"environment": "staging"}
+    assert findings(monkeypatch, engine={"devices": [here, there]}) == ([said] if said else [])
+
+
+def test_a_firewall_has_its_tags_in_the_stable_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ENGINES | {"devices": [DEVICE, DEVICE | {"tags": TAGS}, DEVICE | {"tags": {"users": "x", "waits": 7}}]}
+    none, told_tags, odd = (each["tags"] for each in told(monkeypatch, engine=engine).as_json()["devices"])
+    assert none is None
+    assert (told_tags["state"], told_tags["users"], told_tags["never_mapped"]) == ("in-step", 8, 0)
+    assert (odd["users"], odd["waits"]) == (0, ())
+
+
 def test_a_feed_that_is_withheld_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     feed = {"vendor": "bigip", "device": "lb1", "environment": "prod", "code": "held", "why": "takes away 8 of 10"}
     said = "the feed of prod on lb1 is withheld: takes away 8 of 10 (`stagedoor feeds list`)"

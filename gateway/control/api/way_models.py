@@ -111,11 +111,14 @@ class DoorAnswer(Answer):
 class InventoryEnvironmentAnswer(Answer):
     environment: str
     url: str
+    is_closed: bool = Field(description="The service or its environment is cut off.")
     upstreams: list[EndpointAnswer]
     virtual_servers: list[VirtualServerAnswer]
     firewalls: list[FirewallRuleAnswer]
     addresses: list[TaggedAnswer] = Field(description="Where it runs, as firewalls are told.")
+    more_addresses: int = Field(description="That are left out here.")
     rules: list[DoorRuleAnswer]
+    more_rules: int = Field(description="That are left out here.")
     devices: list[LagAnswer]
 
 

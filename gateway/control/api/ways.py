@@ -2,15 +2,15 @@
 one service.
 
 The table decides the door's hop and the engine tells the others; while it is away the door's is told alone. Everybody
-asks about themselves, administrators about anybody. Of a service that is not theirs people see what a door would let
-them see: where they have no right nothing of the network, else nothing of what lies behind the door.
+asks about themselves, administrators about anybody. Of a service that is not theirs people see what is about them:
+where they have no right nothing of the network, else which hop stops them, and no device, rule or address of others.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from gateway.control.api.callers import Caller
 from gateway.control.api.engine import Engine
@@ -20,11 +20,31 @@ from gateway.control.api.routes import Asked, Route
 from gateway.control.api.way_models import InventoryAnswer, InventoryQuery, PathAnswer, PathQuery
 from gateway.explain import Address, Answer, Asking, address_of, decided, matched, principal_for
 from gateway.explain import Caller as Somebody
-from gateway.hops import Hop, Way, door_hop, way_of
+from gateway.hops import Hop, State, Way, door_hop, way_of
 from policy.facts import Principal
+from policy.reasons import DENIED
 from policy.table import Table
 
 HOPS_S = 8.0  # a name server is waited for
+_TODO: Final = "Tell the platform team."
+_TODO_OF_OWNER: Final = "Tell the owner of the service."
+_PLAINLY: Final[Mapping[str, Mapping[State, str]]] = {
+    "virtual-server": {
+        "open": "The load balancer hands requests on to the door.",
+        "stops": "The load balancer does not have this host yet.",
+        "unknown": "Nobody can tell now whether the load balancer has this host.",
+    },
+    "firewall": {
+        "open": "The firewall lets requests come to the door.",
+        "stops": "The firewall does not let requests come to the door.",
+        "unknown": "Nobody can tell now whether the firewall lets requests come to the door.",
+    },
+    "upstream": {
+        "open": "The door comes to the service.",
+        "stops": "The door cannot come to the service.",
+        "unknown": "Nobody can tell now whether the door comes to the service.",
+    },
+}  # what a visitor is told of hops
 Followed = Callable[[], list[dict[str, Any]]]
 
 
@@ -51,16 +71,17 @@ class Ways:
             raise Problem("policy_unavailable")
         asking = _asking(caller, table, user, mfa)
         require(asking.principal.ref == caller.ref or caller.is_administrator)
-        answer, key, sees_all = await self._door(caller, asking, method, address, table)
+        answer, key, owns = await self._door(caller, asking, method, address, table)
         way = Way((), door_hop(answer, address.host), ())
-        if sees_all or answer.exposure:  # else nothing is asked of name servers either, whatever somebody typed
+        may_come = bool(key and answer.exposure) and answer.reason != DENIED
+        if owns or may_come:  # else nothing is asked of name servers either, whatever somebody typed
             service, _, environment = key.rpartition("@")
             question = {
                 "t": "path_hops", "person": asking.principal.ref, "host": address.host, "service": service,
                 "environment": environment,
             }  # fmt: skip
-            way = way_of(await self._hops(question), way.door)
-        return (way if sees_all else for_visitor(way)).as_json(asking.who, method, url)
+            way = way_of(await self._hops(question) if owns is not None else None, way.door)
+        return (way if owns else for_visitor(way)).as_json(asking.who, method, url)
 
     # === inside ===
 
@@ -71,16 +92,19 @@ class Ways:
 
     async def _door(
         self, caller: Caller, asking: Asking, method: str, address: Address, table: Table
-    ) -> tuple[Answer, str, bool]:
-        """The door's decision, the exposure that it is about, and whether the caller may see all of it."""
+    ) -> tuple[Answer, str, bool | None]:
+        """The door's decision, the exposure that it is about, and whether the caller may see all of it: None while the
+        engine, which knows owners, is away."""
         match = matched(table, method, address, asking.who)
         if isinstance(match, Answer):
             return match._replace(caller=asking.who), "", caller.is_administrator
         answer = decided(table, self._engine.why, asking, method, match)
+        owns: bool | None = None
         try:
             owns = await owns_match(caller, match, self._engine)
-        except Problem:  # the engine is away: everybody is a stranger then
-            owns = False
+        except Problem as problem:
+            if problem.code != "engine_away":
+                raise
         return (answer if owns else for_stranger(answer)), match.exposure.key, owns
 
     async def _hops(self, question: dict[str, Any]) -> dict[str, Any] | None:
@@ -103,17 +127,20 @@ class Ways:
 
 
 def for_visitor(way: Way) -> Way:
-    """With one hop for all that lies behind the door: addresses and ports are its owner's business."""
-    if not way.upstreams:
-        return way
-    state = Way((), way.upstreams[0], way.upstreams[1:]).state
-    said = {
-        "open": "The door comes to the service.",
-        "stops": "The door cannot come to the service.",
-        "unknown": "Nobody can tell whether the door comes to the service.",
-    }
-    todo = "" if state == "open" else "Tell the owner of the service."
-    return way._replace(upstreams=(Hop("upstream", "", state, said[state], todo),))
+    """Without devices, rules, addresses and ports, which are others' business: what is about the person stays. All that
+    lies behind the door is one hop."""
+    upstreams = way.upstreams
+    if upstreams:
+        upstreams = (Hop("upstream", "", Way((), upstreams[0], upstreams[1:]).state, ""),)
+    return Way(tuple(map(_plainly, way.clients)), _plainly(way.door), tuple(map(_plainly, upstreams)))
+
+
+def _plainly(hop: Hop) -> Hop:
+    plain = _PLAINLY.get(hop.kind)
+    if plain is not None and not hop.own:
+        todo = _TODO_OF_OWNER if hop.kind == "upstream" else _TODO
+        return Hop(hop.kind, "", hop.state, plain[hop.state], "" if hop.state == "open" else todo)
+    return hop._replace(todo=_TODO) if "`stagedoor" in hop.todo else hop
 
 
 def _asking(caller: Caller, table: Table, user: str | None, mfa: bool) -> Asking:

@@ -58,3 +58,8 @@ def absent(device: Device, why: str) -> Connection:
 
     targets = {each.environment: AbsentTarget(device.name, each.environment, why) for each in device.environments}
     return Connection(targets, close)
+
+
+def management_of(device: Device) -> str:
+    """What one at a time writes to: virtual systems of a firewall are managed together."""
+    return min(device.units) if isinstance(device, Panos) else device.name

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from gateway import config, telemetry
 from gateway.config_devices import BigipEnvironment, Panos, PanosEnvironment
-from gateway.engine.network.connection import Connection, Device, Surroundings, absent
+from gateway.engine.network.connection import Connection, Device, Surroundings, absent, management_of
 from gateway.engine.network.desired import Desired, Places
 from gateway.engine.network.documents import Recipe
 from gateway.engine.network.entrances import Entrances
@@ -37,7 +37,7 @@ from gateway.engine.network.reconcile import Lane, Means
 from gateway.engine.network.trail import DeviceTrail
 from gateway.engine.overheard import Overlay
 
-REPLACED_S: Final = 900.0  # an apply may take so long; until its end nobody else writes to the device
+REPLACED_S: Final = 5400.0  # an apply may take so long; until its end nobody else writes to the device
 Connect = Callable[[Device, Surroundings], Connection]
 
 
@@ -76,7 +76,7 @@ class Controller:
         self._overlay: Overlay | None = None  # None: nobody knows who is cut off
         self._is_new = asyncio.Event()
         self._telling = Firewalls(
-            state_folder, self._is_new.set, self.blocking, now, self._basis, follows=follows
+            state_folder, self._is_new.set, self.blocking, now, self._basis, self.trail, follows=follows
         )  # fmt: skip
         self._entrances = Entrances(lambda: self._groups, self.blocking)
         self._around = Surroundings(
@@ -158,6 +158,10 @@ class Controller:
         return self._groups
 
     @property
+    def devices(self) -> Mapping[str, Device]:
+        return self._devices
+
+    @property
     def firewalls(self) -> Mapping[str, Firewall]:
         """By the device's name."""
         return self._firewalls
@@ -236,7 +240,7 @@ class Controller:
             name: Lane(target, terms[name], self._means, connection.fronts.get(name, nowhere), budget)
             for name, target in connection.targets.items()
         }
-        lock = self._locks.setdefault(device.name, asyncio.Lock())
+        lock = self._locks.setdefault(management_of(device), asyncio.Lock())
         group = Group(device.name, lanes, connection.close, _pace_of(device, self._pace), lock)
         self._devices[device.name], self._groups[device.name] = device, group
         self._logins[device.name], self._recipes[device.name] = connection.logins, connection.feeds

@@ -18,7 +18,7 @@ from policy.explain import sentence_of
 from policy.rule import Published, Rule
 
 ASKED: Final = frozenset(("inventory",))
-MOST: Final = 200  # rules, people or addresses of one list
+MOST: Final = 200  # rules or addresses of one environment; how many more there are is told
 LAGS: Final = ("waiting", "fault", "unread")  # states of a device that has not what it should
 Endpoints = Callable[[str], Mapping[str, bool]]
 
@@ -57,14 +57,18 @@ class Inventory:
         exposure, environment = published.exposure, _name(published)
         checked = self._endpoints(published.key)
         legs = [each async for each in self._legs(published)]
+        addresses, overlay = self._addresses(published), self._controller.overlay
         return {
             "environment": environment,
             "url": f"https://{exposure.host}{exposure.prefix}",
+            "is_closed": bool(overlay is not None and overlay.closed(published.service.ref, environment)),
             "upstreams": [{"url": url, "up": checked.get(url)} for url in exposure.upstreams],
             "virtual_servers": fronts,
             "firewalls": legs,
-            "addresses": self._addresses(published),
+            "addresses": addresses[:MOST],
+            "more_addresses": max(0, len(addresses) - MOST),
             "rules": [_rule(rule, people) for rule in published.rules[:MOST]],
+            "more_rules": max(0, len(published.rules) - MOST),
             "devices": list(self._devices(environment)),
         }
 
@@ -75,13 +79,15 @@ class Inventory:
             lane = group.lanes.get(environment) if group is not None else None
             if lane is None or lane.desired is None:
                 continue
+            content: Mapping[str, Any] = {}
+            fault = ""
             try:
                 content = await self._controller.blocking(firewall.content, lane.desired)
-            except DeviceFault:
-                content = {}
+            except DeviceFault as failure:
+                fault = f"Its rules could not be made: {failure}."
             for kind in LEGS:
                 if (leg := leg_of(kind, firewall, lane, content, published.service.ref)) is not None:
-                    yield _leg(leg)
+                    yield _leg(leg) if not fault else {**_leg(leg), "state": "unknown", "why": fault}
 
     def _addresses(self, published: Published) -> list[dict[str, Any]]:
         """Where it runs, as each firewall of the environment is told."""
@@ -90,7 +96,7 @@ class Inventory:
         for name, firewall in sorted(self._controller.firewalls.items()):
             if any(each.environment == environment for each in firewall.device.environments):
                 wanted = firewall.tags.wanted
-                for address in firewall.known(environment).addresses.get(ref, ())[:MOST]:
+                for address in firewall.known(environment).addresses.get(ref, ()):
                     tags = sorted(wanted.addresses.get(address, ())) if wanted is not None else []
                     has = [firewall.tags.has(address, tag) for tag in tags]
                     found.append({"device": name, "address": address, "tags": tags, "state": _state(has)})

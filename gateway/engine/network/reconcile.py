@@ -96,6 +96,7 @@ class Lane:
         self.waits: tuple[Hindrance, ...] = ()
         self.asks: tuple[Hindrance, ...] = ()  # what stands against an apply by a person
         self.shown: Shown | None = None  # of the last look
+        self.content: Any = None  # that it wished for
         self.fronts_of = fronts_of
         self.fault = ""
         self.seen = Seen()
@@ -129,7 +130,7 @@ class Lane:
         drifts = self.target.drift(desired, applied.content if applied else None, observed)
         is_same = applied is not None and _mark(applied.content) == _mark(plan.content)
         is_wanted = not plan.steps and observed.content is not None and observed.ours
-        if is_wanted and (applied is None or self.target.steps(applied.content, observed)):  # by another hand
+        if is_wanted and (applied is None or self._is_otherwise(applied.content, observed)):  # by another hand
             self._write_down(plan, observed.fingerprint, Consent(FOUND), "")
         if applied is not None:
             self.last = Last(applied.at_s, applied.version, applied.by, applied.ticket)
@@ -138,9 +139,16 @@ class Lane:
         shown = shown_of(plan, drifts, observed, self.fronts_of(desired))
         return Sight(observed, plan, drifts, present(plan, observed, desired), is_same, desired.places, shown)
 
+    def _is_otherwise(self, applied: Any, observed: Observed) -> bool:
+        """Whether the device is not as it was applied. What another vendor's device of this name had says nothing."""
+        try:
+            return bool(self.target.steps(applied, observed))
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            return True
+
     def _take(self, sight: Sight) -> None:
         now_s = self._means.now()
-        self.fault, self.shown = "", sight.shown
+        self.fault, self.shown, self.content = "", sight.shown, sight.plan.content
         has_steps = bool(sight.plan.steps)
         self.waits = self.hindrances(sight, Consent(ENGINE)) if has_steps else ()
         self.asks = self.hindrances(sight, Consent(PERSON)) if has_steps else ()

@@ -260,7 +260,10 @@ def _place_of(upstream: str) -> tuple[str, str]:
     """The name in it, or the address; neither of what is on no network."""
     if upstream.startswith("unix:"):
         return "", ""
-    host = (urlsplit(upstream).hostname or "").rstrip(".")
+    try:
+        host = (urlsplit(upstream).hostname or "").rstrip(".")
+    except ValueError:  # brackets that hold no address
+        return "", ""
     try:
         return "", _address_in(host)
     except ValueError:

@@ -50,6 +50,10 @@ class Barred:
         self._hosts = frozenset(written(each) for each in self._all if _is_host(each))
         self._wide = tuple(each for each in self._all if not _is_host(each))
 
+    def __contains__(self, text: object) -> bool:
+        """Whether it is one of them, as it is written."""
+        return text in self._hosts
+
     def hold(self, judged: Judged) -> bool:
         if _is_host(judged.network):
             return judged.text in self._hosts or _meets(judged.network, self._wide)

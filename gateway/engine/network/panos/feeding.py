@@ -30,7 +30,7 @@ from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.addresses import AddressTags, Barred, written
 from gateway.engine.network.plan import Kind, Observed, Step
-from gateway.engine.network.whereabouts import Known
+from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known
 
 VENDOR: Final = "panos"
 MOST: Final = {"addresses": 150_000, "domains": 50_000, "urls": 50_000}  # entries; firewalls skip what is beyond
@@ -96,8 +96,17 @@ def content_of(desired: Desired, environment: PanosEnvironment, beside: Beside, 
         "doors": _written(environment.doors),
         "fronts": _written((*environment.virtual_addresses, *beside.fronts)),
         "services": services,
-        "unasked": sorted(ref for ref in known.unasked & services.keys() if not known.addresses.get(ref)),
+        "unasked": sorted(_unasked(known, services.keys()) if environment.networks else ()),
     }
+
+
+def _unasked(known: Known, services: Iterable[str]) -> Iterator[str]:
+    """Those of which nobody could tell a short list from a whole one. Before names were settled once, that is all with
+    a name that was not answered for, and all of which nothing is known; later what they had before is kept."""
+    for ref in services:
+        is_kept = known.is_settled and bool(known.addresses.get(ref))
+        if known is NOTHING_KNOWN or (ref in known.unasked and not is_kept):
+            yield ref
 
 
 def _addresses(said: Iterable[str], judge: AddressTags, barred: Barred) -> list[str]:

@@ -27,6 +27,8 @@ LEGS: Final = {
     "front": "clients to virtual addresses", "back": "doors to services", "direct": "clients to services",
 }  # fmt: skip
 NAMED: Final = 3
+_WHO_AND_WHERE: Final = ("from", "to", "source", "source_user", "destination", "service", "action", "disabled")
+_PARTS: Final = ("source", "source_user", "destination", "service")  # names of objects in a rule
 
 
 class Tags(Protocol):
@@ -67,6 +69,7 @@ class Leg(NamedTuple):
     content: Mapping[str, Any]
     shown: Shown | None
     fault: str
+    looked: Any  # the content that the last look wished for
 
     @property
     def at(self) -> str:
@@ -94,8 +97,8 @@ class Leg(NamedTuple):
         """What is wrong with the rule on the firewall."""
         return _of_rule(self)
 
-    def hop(self, state: State, sentence: str, todo: str = "") -> Hop:
-        return Hop("firewall", self.at, state, sentence, todo)
+    def hop(self, state: State, sentence: str, todo: str = "", *, own: bool = False) -> Hop:
+        return Hop("firewall", self.at, state, sentence, todo, own)
 
 
 def leg_of(name: str, firewall: Firewall, lane: Lane, content: Mapping[str, Any], service: str) -> Leg | None:
@@ -110,7 +113,7 @@ def leg_of(name: str, firewall: Firewall, lane: Lane, content: Mapping[str, Any]
     said = {ref for each in environment.directs for ref in each.services}
     if name == "direct" and not said & {service, scope.ref if scope is not None else service}:
         return None
-    return Leg(firewall, environment, name, service, scope, content, lane.shown, lane.fault)
+    return Leg(firewall, environment, name, service, scope, content, lane.shown, lane.fault, lane.content)
 
 
 class Person(NamedTuple):
@@ -125,8 +128,12 @@ def front_hop(leg: Leg, person: Person, addresses: Sequence[str]) -> Hop:
     env = leg.environment.environment
     refs = [leg.scope.ref] if leg.scope is not None else []
     wanted = [names.front_tag(ref, env) for ref in (*refs, "")]
-    obstacle = _of_rule(leg) or _of_addresses(leg, addresses, wanted, "virtual address")
-    return obstacle or _of_person(leg, person)
+    if (obstacle := _of_rule(leg)) is not None:
+        return obstacle
+    if not addresses:
+        todo = "Name its `virtual_addresses`, or see what `stagedoor status` says of the device that has them."
+        return leg.hop("unknown", "Nobody knows at which virtual address clients come.", todo)
+    return _of_addresses(leg, addresses, wanted, "virtual address") or _of_person(leg, person)
 
 
 def back_hop(leg: Leg, service: str) -> Hop:
@@ -143,6 +150,7 @@ def back_hop(leg: Leg, service: str) -> Hop:
         _of_rule(leg)
         or _of_addresses(leg, leg.environment.doors, [names.doors_tag(env)], "door")
         or _of_addresses(leg, running, [names.services_tag(scope, env)], "service address")
+        or _of_untold(leg, service, [each for each in known if each not in running])
     )
     if obstacle is not None or leg.rule is None:
         return obstacle or _no_rule(leg)
@@ -162,16 +170,31 @@ def _of_rule(leg: Leg) -> Hop | None:
                        "Mend what `stagedoor status` says of it.")  # fmt: skip
     if leg.shown is None:
         return leg.hop("unknown", f"{device} was not looked at yet.", "Ask again in a moment.")
-    kinds = {step["kind"] for step in leg.shown.plan["steps"] if rule["name"] in step["object"].split()}
-    kinds |= {step["kind"] for step in leg.shown.plan["steps"] if step["object"].endswith(rule["name"])}
     todo = f"Read and apply the plan that waits: `{leg.shown.commands['plan']}`."
-    if "add" in kinds:
+    if (looked := _looked_for(leg, rule["name"])) is None:
         return leg.hop("stops", f"Rule {rule['name']} is not on {device} yet.", todo)
-    if kinds:
+    if any(looked.get(name) != rule.get(name) for name in _WHO_AND_WHERE):
+        return leg.hop("unknown", f"Rule {rule['name']} on {device} is about to become another.", todo)
+    waiting = [(step["kind"], step["object"].split()) for step in leg.shown.plan["steps"]]
+    if any(kind == "add" and said[-1] == rule["name"] for kind, said in waiting):
+        return leg.hop("stops", f"Rule {rule['name']} is not on {device} yet.", todo)
+    if any(rule["name"] in said for _, said in waiting):
         return leg.hop("unknown", f"Rule {rule['name']} on {device} is not as it is wanted.", todo)
+    parts = {name for field in _PARTS for name in rule.get(field, ())}
+    if part := next((said[-1] for _, said in waiting if said[-1] in parts), ""):
+        said = f"{part} on {device}, which rule {rule['name']} is made of, is not as it is wanted."
+        return leg.hop("unknown", said, todo)
+    if any(said[1:] == ["rules", "push"] for _, said in waiting):
+        return leg.hop("unknown", f"Firewalls behind {device} may have no rule {rule['name']} yet.", todo)
     if leg.shown.plan["total"] > len(leg.shown.plan["steps"]):
         return leg.hop("unknown", f"A long plan waits for {device}, and rule {rule['name']} may be in it.", todo)
     return None
+
+
+def _looked_for(leg: Leg, name: str) -> Mapping[str, Any] | None:
+    """The rule as the last look wished for it: what is published since then is not on any firewall yet."""
+    rules: Sequence[Mapping[str, Any]] = (leg.looked or {}).get("rules", ())
+    return next((each for each in rules if each["name"] == name), None)
 
 
 def _no_rule(leg: Leg) -> Hop:
@@ -193,6 +216,14 @@ def _of_addresses(leg: Leg, addresses: Iterable[str], tags: Sequence[str], what:
     return None
 
 
+def _of_untold(leg: Leg, service: str, addresses: Sequence[str]) -> Hop | None:
+    """Doors go there, too, and no firewall is to know of it."""
+    if not addresses:
+        return None
+    said = f"{service} runs at {_some(addresses)}, too, which {leg.firewall.device.name} is not told."
+    return leg.hop("stops", said, "The remarks of `stagedoor plan --tags` say why.")
+
+
 def _of_person(leg: Leg, person: Person) -> Hop:
     rule, device, tags = leg.rule, leg.firewall.device.name, leg.firewall.tags
     if rule is None:
@@ -202,11 +233,13 @@ def _of_person(leg: Leg, person: Person) -> Hop:
         return leg.hop("open", f"Rule {rule['name']} lets anybody come, and the door asks who it is.")
     if not person.name:
         todo = "Give the person's entry the field that `user_name` asks for."
-        return leg.hop("stops", f"{person.ref} has no name on {device}, so no rule of it can mean them.", todo)
-    said = {tag: tags.has(person.name, tag) for tag in sorted(asked)}
-    if carried := [tag for tag, has in said.items() if has]:
-        return leg.hop("open", f"Rule {rule['name']} lets {person.name} come, who carries {_some(carried)}.")
-    if None in said.values():
+        said = f"{person.ref} has no name on {device}, so no rule of it can mean them."
+        return leg.hop("stops", said, todo, own=True)
+    carries = {tag: tags.has(person.name, tag) for tag in sorted(asked)}
+    if carried := [tag for tag, has in carries.items() if has]:
+        said = f"Rule {rule['name']} lets {person.name} come, who carries {_some(carried)}."
+        return leg.hop("open", said, own=True)
+    if None in carries.values():
         return _unread(leg)
     return _without_tag(leg, person, asked)
 
@@ -214,15 +247,16 @@ def _of_person(leg: Leg, person: Person) -> Hop:
 def _without_tag(leg: Leg, person: Person, asked: frozenset[str]) -> Hop:
     wanted, device = leg.firewall.tags.wanted, leg.firewall.device.name
     if wanted is not None and person.name in wanted.cut:
-        return leg.hop("stops", f"{person.ref} is cut off.", "Ask who did so: `stagedoor cut list`.")
+        return leg.hop("stops", f"{person.ref} is cut off.", "Ask who did so: `stagedoor cut list`.", own=True)
     theirs = wanted.users.get(person.name, frozenset()) if wanted is not None else frozenset()
     timed = {tag for name, tag in (wanted.timed if wanted is not None else ()) if name == person.name}
     if meant := sorted((theirs | timed) & asked):
-        return leg.hop("stops", f"{device} does not know yet that {person.name} carries {_some(meant)}.", _tagging(leg))
+        said = f"{device} does not know yet that {person.name} carries {_some(meant)}."
+        return leg.hop("stops", said, _tagging(leg), own=True)
     teams = leg.scope.teams if leg.scope is not None else ()
     who = f"teams that may come: {_some(teams)}" if teams else "people that may come"
     todo = "Join one of them, or ask the owner for a grant."
-    return leg.hop("stops", f"{person.ref} is none of the {who}.", todo)
+    return leg.hop("stops", f"{person.ref} is none of the {who}.", todo, own=True)
 
 
 def _unread(leg: Leg) -> Hop:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway import telemetry
 from gateway.config_devices import Panos
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import Front
@@ -20,6 +21,7 @@ from gateway.engine.network.news import News
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.tags.worker import TagWorker
 from gateway.engine.network.panos.wishing import Facts, Wishing, turn_after
+from gateway.engine.network.trail import DeviceTrail
 from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known, Whereabouts
 from gateway.engine.overheard import Overlay
 
@@ -32,7 +34,7 @@ class Firewalls:
 
     def __init__(
         self, state_folder: Path, on_change: Callable[[], None], blocking: Blocking, now: Callable[[], float],
-        basis: Callable[[], Basis], *, follows: bool,
+        basis: Callable[[], Basis], trail: DeviceTrail, *, follows: bool,
     ) -> None:  # fmt: skip
         self.workers: dict[str, TagWorker] = {}  # by the firewall's name
         self._state_folder = state_folder
@@ -40,6 +42,7 @@ class Firewalls:
         self._blocking = blocking
         self._now = now
         self._basis = basis
+        self._trail = trail
         self._trouble = ""  # of the catalog, as the workers know it
         self._follows = follows
         self._wishing: dict[str, Wishing] = {}
@@ -51,6 +54,7 @@ class Firewalls:
 
     def begin(self, device: Panos, worker: TagWorker, *, leads: bool) -> None:
         self._wishing[device.name], self.workers[device.name] = Wishing(device), worker
+        worker.notes.write = self._note
         if self._whereabouts is None:
             self._whereabouts = Whereabouts(
                 self._state_folder, self._on_change, now=self._now, follows=self._follows
@@ -83,12 +87,22 @@ class Firewalls:
         facts = Facts(news.base, desired, fronts, known, news.catalog, news.directory, overlay)
         now = int(self._now())
         for name, wishing in list(self._wishing.items()):
-            membership: Membership | None = await self._blocking(wishing.membership, facts, now)
+            membership = await self._membership(name, wishing, facts, now)
             worker = self.workers.get(name)  # it may have gone meanwhile
             if membership is not None and worker is not None and membership != worker.wanted:
                 worker.want(membership)
         self._hint_trouble()
         self._wake(turn_after(overlay, now))
+
+    async def _membership(self, name: str, wishing: Wishing, facts: Facts, now: int) -> Membership | None:
+        """None where none can be made: the other firewalls are told theirs."""
+        try:
+            membership: Membership | None = await self._blocking(wishing.membership, facts, now)
+        except Exception as failure:  # whatever some catalog made of it
+            why = f"{type(failure).__name__}: {failure}"
+            telemetry.log("device_tags_unknown", level="error", device=name, why=why)
+            return None
+        return membership
 
     def _hint_trouble(self) -> None:
         """What waited for a catalog to be believed goes on when it is."""
@@ -105,6 +119,10 @@ class Firewalls:
         if at is not None and self._follows:
             left_s = min(max(at - self._now(), 0.0), 86400.0)
             self._turn = asyncio.get_running_loop().call_later(left_s, self._on_change)
+
+    async def _note(self, event: str, fields: Mapping[str, object]) -> None:
+        """Raises `Untold`."""
+        await self._blocking(self._trail.note, event, fields)
 
     async def close(self) -> None:
         self._wake(None)

@@ -1,8 +1,9 @@
 """Names of ours on a firewall: what they are made of, and how they are told from everybody else's.
 
 `sd-KIND-WORDS-DIGEST`: the kind and the words are for readers, the digest of what it stands for tells apart what reads
-alike. Catalog text goes into no xpath and no filter but through here. Names are compared without regard to case by
-PAN-OS (tags) and are lower case here.
+alike. Where a catalog says what it stands for the digest has 64 bits, in two groups: of 32 somebody who may name teams
+could find one that is called like another's. Catalog text goes into no xpath and no filter but through here. Names are
+compared without regard to case by PAN-OS (tags) and are lower case here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ FIRST, LAST = "sd-begin", "sd-end"  # the anchors, which the operator makes
 WATERMARK: Final = "sd-managed"  # the tag that every address and user with tags of ours carries
 CANARY_ADDRESS: Final = "2001:db8:5d::1"  # of documentation (RFC 3849): nobody's, and so nothing is opened by it
 NAME: Final = re.compile(r"sd-[a-z0-9-]{1,40}-[0-9a-f]{8}\Z")
-WORDS: Final = 38  # characters
+LONGEST: Final = 50  # characters
+SHORT, LONG = 4, 8  # bytes of digests
+_DIGEST: Final = re.compile(r"(?:-[0-9a-f]{8}){1,2}\Z")
 _OTHER: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -63,10 +66,9 @@ def block_tag(environment: str) -> str:
 
 def group_name(tag: str, environment: str) -> str:
     """Of the dynamic user group that holds whoever carries a tag: each environment has groups of its own."""
-    kind, _, words = tag.removeprefix(PREFIX).rpartition("-")[0].partition("-")
-    digest = blake2b(f"{environment} {tag}".encode(), digest_size=4).hexdigest()
+    kind, _, words = _DIGEST.sub("", tag.removeprefix(PREFIX)).partition("-")
     words = words.removeprefix(f"{_words(environment)}-")
-    return f"{PREFIX}{kind}-{_words(environment)}-{words}"[: len(PREFIX) + WORDS].rstrip("-") + f"-{digest}"
+    return _made(kind, f"{_words(environment)}-{words}", f"{environment} {tag}", LONG)
 
 
 def service_name(port: str, environment: str) -> str:
@@ -110,10 +112,15 @@ def canary_tag(instance: str) -> str:
 
 
 def _named(kind: str, what: str) -> str:
-    """``what`` is reduced to its last words for readers, and digested whole."""
-    digest = blake2b(f"{kind} {what}".encode(), digest_size=4).hexdigest()
+    """``what`` is reduced to its last words for readers, and digested whole. One with a colon is of a catalog."""
     told = what.rpartition(" ")[0] + " " + what.rpartition(" ")[2].rpartition("/")[2]
-    return f"{PREFIX}{kind}-{_words(told)}"[: len(PREFIX) + WORDS].rstrip("-") + f"-{digest}"
+    return _made(kind, _words(told), f"{kind} {what}", LONG if ":" in what else SHORT)
+
+
+def _made(kind: str, words: str, what: str, digest_bytes: int) -> str:
+    digest = blake2b(what.encode(), digest_size=digest_bytes).hexdigest()
+    groups = "".join(f"-{digest[at : at + 8]}" for at in range(0, len(digest), 8))
+    return f"{PREFIX}{kind}-{words}"[: LONGEST - len(groups)].rstrip("-") + groups
 
 
 def _words(text: str) -> str:

@@ -2,7 +2,8 @@
 
 A person is tagged by the name that User-ID has, which settings make of the catalog's fields. Whoever has none, or
 shares one with somebody else, carries no tag: it would be another person's right. Teams are told as the door counts
-them, with those above. Who is cut off, or in a team that is, carries nothing, whoever says otherwise.
+them, with those above. Who is cut off, or in a team that is, carries nothing, whoever says otherwise,
+also under a name that the catalog has forgotten.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from policy.directory import Directory
 from policy.facts import Catalog, Grant, Person
 
 MOST_TAGS: Final = 31  # of ours on one user or address; the watermark is the last that PAN-OS takes
+FORMER: Final = 50_000  # names that are remembered after whoever had them
+_NOBODYS: Final = frozenset(("any", "unknown", "known-user", "pre-logon"))  # words of PAN-OS for users
 _HOSTILE: Final = frozenset('"<>|*?,;')  # no user has them, and some tool behind the firewall minds them
 
 
@@ -45,17 +48,23 @@ class Timed(NamedTuple):
 
 def name_of(template: str, person: Person) -> str:
     """As User-ID has it, in lower case; "" where there is none. Whether two people share it is not looked at."""
-    name = (named(template, person.fields) or "").lower()
+    return _named(template, person.fields)
+
+
+def _named(template: str, fields: Mapping[str, str]) -> str:
+    name = (named(template, fields) or "").lower()
     is_plain = name == name.strip() and name.count("\\") <= 1 and _HOSTILE.isdisjoint(name)
-    return name if is_plain else ""
+    return name if is_plain and name not in _NOBODYS else ""
 
 
 class People:
-    """Of one firewall. Remembers what it made of a person for as long as the catalog has the very same one."""
+    """Of one firewall. Remembers what it made of a person for as long as the catalog has the very same one, and whose
+    a name was."""
 
     def __init__(self, template: str) -> None:
         self._template = template
         self._names: dict[str, tuple[Person, str]] = {}
+        self._former: dict[str, Person] = {}  # by name: who had it last, and has it no more
 
     def tags(
         self, scopes: Iterable[Scope], catalog: Catalog, directory: Directory, overlay: Overlay, now: int
@@ -67,9 +76,7 @@ class People:
             return UserTags(remarks=(what,) if scopes else ())
         by_name = self._by_name(catalog)
         circles = Circles(scopes, directory, overlay, now)
-        cut = frozenset(
-            name for person, name in self._names.values() if overlay.denied and name and circles.is_cut(person)
-        )
+        cut = self._cut(circles, overlay.denied)
         users: dict[str, frozenset[str]] = {}
         timed: dict[Key, int] = {}
         crowded: list[str] = []
@@ -88,6 +95,18 @@ class People:
         remarks = (*self._remarks(catalog, by_name), *_crowded(crowded)) if scopes else ()
         return UserTags(users, timed, cut, remarks)
 
+    def _cut(self, circles: Circles, denied: frozenset[str]) -> frozenset[str]:
+        """Under each name that they have or had: what a catalog lost may wait for a person, a cut does not. Of those
+        whom nobody here ever saw, as far as their ref makes a name."""
+        if not denied:
+            return frozenset()
+        now = {name for _, name in self._names.values() if name}
+        unseen = {ref for ref in denied if ref.startswith("user:") and ref not in self._names}
+        told = {_named(self._template, {"metadata.name": ref.rpartition("/")[2]}) for ref in unseen}
+        former = {name for name, person in self._former.items() if circles.is_cut(person)}
+        cut = {name for person, name in self._names.values() if name and circles.is_cut(person)}
+        return frozenset(cut | ((former | told) - now - {""}))
+
     def _by_name(self, catalog: Catalog) -> dict[str, Person]:
         """Those who have a name to themselves."""
         before, self._names = self._names, {}
@@ -95,8 +114,16 @@ class People:
             held = before.get(ref)
             is_same = held is not None and held[0] is person
             self._names[ref] = held if held is not None and is_same else (person, name_of(self._template, person))
+        self._remember(before)
         counted = Counter(name.casefold() for _, name in self._names.values())
         return {name: person for person, name in self._names.values() if name and counted[name.casefold()] == 1}
+
+    def _remember(self, before: Mapping[str, tuple[Person, str]]) -> None:
+        for ref, (person, name) in before.items():
+            if name and self._names.get(ref, ("", ""))[1] != name:
+                self._former[name] = person
+        while len(self._former) > FORMER:
+            del self._former[next(iter(self._former))]
 
     def _remarks(self, catalog: Catalog, by_name: Mapping[str, Person]) -> Iterator[str]:
         if len(by_name) == len(catalog.people):

@@ -23,10 +23,15 @@ class RulelessTarget(PanosTarget):
             seen = await super().observe()
         except NotAllowed:
             return NOTHING
-        return seen if seen.content is not None else NOTHING
+        return seen if _has_something(seen) else NOTHING
 
     def steps(self, content: Any, observed: Observed) -> tuple[Step, ...]:
-        return super().steps(content, observed) if observed.content is not None else ()
+        return super().steps(content, observed) if _has_something(observed) else ()
 
     def drift(self, desired: Desired, applied: Any, observed: Observed) -> tuple[Drift, ...]:
-        return super().drift(desired, applied, observed) if observed.content is not None else ()
+        return super().drift(desired, applied, observed) if _has_something(observed) else ()
+
+
+def _has_something(observed: Observed) -> bool:
+    """Also where firewalls still have what their Panorama has no more."""
+    return observed.content is not None or bool(observed.parts.get("behind"))

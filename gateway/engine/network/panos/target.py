@@ -92,14 +92,18 @@ class PanosTarget:
 
     async def dry_run(self, plan: Plan) -> tuple[str, ...]:
         """What the device's own validation says. It takes a lock, edits, validates and reverts."""
-        self._check(plan)
+        await asyncio.to_thread(self._check, plan)
+        if self._settings.mode == "observe" or self._settings.frozen:
+            why = "is frozen" if self._settings.frozen else "is only observed"
+            raise Rejected(f"{self.environment} on {self.device} {why}: a deep look would lock and edit there")
         async with self._units.writing:
             look = await self._look()
+            _refuse_stopped(look.observed)
             return await validated(self._units, self._block, look.sighted.content, plan.content, plan)
 
     async def apply(self, plan: Plan) -> Outcome:
         """One at a time for the whole firewall. Raises `DeviceFault`."""
-        self._check(plan)
+        await asyncio.to_thread(self._check, plan)
         if self._units.writing.locked():
             raise Busy(f"`{self.device}` is being written to already")
         async with self._units.writing:
@@ -108,6 +112,7 @@ class PanosTarget:
                 raise Outdated(
                     f"{self.environment} on {self.device} is not as it was when the plan was made: plan again"
                 )
+            _refuse_stopped(look.observed)
             if not look.observed.ours and not plan.adopts:
                 raise Rejected(
                     f"{self.environment} on {self.device} holds rules that were not made from here: adopt them"
@@ -126,7 +131,10 @@ class PanosTarget:
         except (Busy, Outdated, Rejected):  # nothing was made
             await asyncio.to_thread(self._memory.write, known)
             raise
-        after = await self._look()
+        try:
+            after = await self._look()
+        except DeviceFault as fault:  # what was committed is, and what is remembered covers it
+            return replace(outcome, sentence=f"{outcome.sentence} It could not be looked at afterwards: {fault}.")
         await asyncio.to_thread(self._memory.write, after.sighted.uuids)
         return replace(outcome, fingerprint=after.observed.fingerprint)
 
@@ -143,3 +151,9 @@ class PanosTarget:
             told = "; ".join(faults[:_TOLD_FAULTS])
             more = f" and {len(faults) - _TOLD_FAULTS} more" if len(faults) > _TOLD_FAULTS else ""
             raise Rejected(f"the plan's rules may not be written: {told}{more}")
+
+
+def _refuse_stopped(observed: Observed) -> None:
+    """Raises `Busy` for what stands against writing now, whoever asks."""
+    if observed.stops:
+        raise Busy("; ".join(f"{why}: {todo}" for why, todo in observed.stops[:_TOLD_FAULTS]))

@@ -39,7 +39,8 @@ class Facts:
 
 
 class Wishing:
-    """For one firewall, again and again; what comes out is the same as without its memory. Blocks: for a thread."""
+    """For one firewall, again and again; its memory changes nothing of what comes out but that a cut is told of names
+    that the catalog has forgotten, too. Blocks: for a thread."""
 
     def __init__(self, device: Panos) -> None:
         self._environments = device.environments
@@ -89,7 +90,8 @@ class Wishing:
             what = f"{len(crowded)} addresses have services of more systems than the {MOST_TAGS} tags that PAN-OS takes"
             remarks.append(f"{what}; the rest is left out: {some(crowded)}")
         taken = {address: tags - joined[address] for address, tags in lost.items() if tags - joined[address]}
-        return Tagged({address: _fitting(tags) for address, tags in joined.items()}, taken, tuple(remarks))
+        doors_first = sorted(joined, key=lambda address: address not in barred)  # a table may be full before its end
+        return Tagged({address: _fitting(joined[address]) for address in doors_first}, taken, tuple(remarks))
 
 
 def turn_after(overlay: Overlay | None, now: int) -> int | None:

@@ -11,7 +11,9 @@ import pytest
 from gateway.config_devices import Direct, Leg
 from gateway.control.api.way_models import InventoryEnvironmentAnswer
 from gateway.engine.network.controller import Controller
+from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.inventory import Inventory
+from gateway.engine.overheard import Overlay
 from tests.unit.engine.network.test_controller import run
 from tests.unit.engine.network.test_path import EDGE, RUNS, A, FrontedWorld
 
@@ -63,6 +65,40 @@ def test_a_leg_is_told_where_it_is_about_the_service(world: FrontedWorld, named:
         world.edge = replace(EDGE, environments=(at,))
         async with world.looked() as controller:
             assert [each["leg"] for each in (await environment_of(controller))["firewalls"]] == legs
+
+    run(scene)
+
+
+def test_rules_that_could_not_be_made_are_not_known(world: FrontedWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_desired: object) -> dict[str, Any]:
+        raise DeviceFault("its names are too long")
+
+    async def scene() -> None:
+        async with world.looked() as controller:
+            monkeypatch.setitem(controller._firewalls, "edge", controller.firewalls["edge"]._replace(content=failing))
+            found = [(each["state"], each["why"]) for each in (await environment_of(controller))["firewalls"]]
+            assert found == [("unknown", "Its rules could not be made: its names are too long.")] * 2
+
+    run(scene)
+
+
+def test_what_is_closed_says_so(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            assert not (await environment_of(controller))["is_closed"]
+            controller.hear(Overlay(shut=frozenset((A,))))
+            assert (await environment_of(controller))["is_closed"]
+
+    run(scene)
+
+
+def test_what_is_left_out_of_a_long_list_is_counted(world: FrontedWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.engine.network.inventory.MOST", 0)
+
+    async def scene() -> None:
+        async with world.looked() as controller:
+            at = await environment_of(controller)
+            assert (at["addresses"], at["more_addresses"], at["rules"], at["more_rules"] > 0) == ([], 1, [], True)
 
     run(scene)
 

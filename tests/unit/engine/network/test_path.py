@@ -15,12 +15,13 @@ from gateway.config_devices import Devices, Leg, Panos, PanosEnvironment
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired
+from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.news import News
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.firewall import Firewall
 from gateway.engine.network.panos.membership import Membership
-from gateway.engine.network.path import Paths
+from gateway.engine.network.path import Paths, is_about
 from gateway.engine.network.whereabouts import Known
 from gateway.engine.overheard import Overlay
 from policy.facts import Catalog
@@ -80,6 +81,9 @@ class FrontedWorld(World):
             controller.adopt(config.Settings((), (), {}, config.Catalog(), "", "", devices=devices))
             controller.follow(News("base1", published("a"), 1, Catalog({JANE.ref: JANE}, {}, {})))
             await until(lambda: all(each["state"] in ("in-step", "waiting") for each in controller.standings()))
+            lane = controller.groups["edge"].lanes["prod"]
+            assert lane.desired is not None
+            lane.content = content_of(lane.desired)  # its target wishes for something simpler
             yield controller
 
     async def hops(self, controller: Controller, **asked: str) -> dict[str, list[dict[str, Any]]]:
@@ -197,7 +201,7 @@ def test_what_a_firewall_lacks_stops_on_its_leg(world: FrontedWorld, missing: st
     [
         (Overlay(denied=frozenset((JANE.ref,))), "user:default/jane is cut off."),
         (Overlay(shut=frozenset((A,))), f"{A} is closed."),
-        (Overlay(shut=frozenset(("@prod",))), "@prod is closed."),
+        (Overlay(shut=frozenset(("@prod",))), "Environment prod is closed."),
         (Overlay(denied=frozenset(("user:default/joe",)), shut=frozenset(("@dev",))), ""),
     ],
 )
@@ -237,5 +241,64 @@ def test_a_device_that_cannot_be_read_makes_nothing_open(world: FrontedWorld) ->
                 controller.groups[name].lanes["prod"].fault = "it does not answer"
             hops = await world.hops(controller)
             assert [hop["state"] for hop in hops["clients"]] == ["open", "unknown", "unknown"]
+
+    run(scene)
+
+
+def test_where_a_device_meets_a_host_and_cannot_say_it_is_not_known(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            lane = controller.groups["lb1"].lanes["prod"]
+            lane.fronts_of = failing
+            lane.seen = lane.seen._replace(looked_s=1.0)
+            hops = await world.hops(controller)
+            assert "open" not in {hop["state"] for hop in hops["clients"]}
+            assert "No address file" in hops["clients"][1]["sentence"]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("name", ["lb1", "edge"])
+def test_a_device_that_cannot_be_used_is_not_left_out(world: FrontedWorld, name: str) -> None:
+    """Its key file cannot be read, say: whatever it does to requests, it goes on doing."""
+
+    async def scene() -> None:
+        async with world.looked() as controller:
+            world.broken = {name}
+            settings = config.Settings((), (), {}, config.Catalog(), "", "", devices=Devices(
+                (replace(device_settings(prod="enforce"), removed_most=77),),
+                (replace(world.edge, removed_most=77),),
+            ))  # fmt: skip
+            controller.adopt(settings)
+            await until(lambda: all(each["state"] != "starting" for each in controller.standings()))
+            (sentence,) = [each for each in stopped(await world.hops(controller)) if "cannot be used" in each]
+            assert sentence.startswith(name)
+
+    run(scene)
+
+
+def failing(_desired: Desired) -> Sequence[Front]:
+    raise DeviceFault("No address file")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "is_it"),
+    [
+        ("Adds a.test and b.test.", True), ("Adds xa.test.", False), ("Adds a.test.example.", False),
+        ("Adds *.a.test.", False), ("Adds `a.test`.", True), ("Adds b.test, a.test.", True),
+    ],
+)  # fmt: skip
+def test_a_step_about_a_longer_name_is_not_about_the_host(sentence: str, is_it: bool) -> None:
+    assert is_about({"hosts": [], "sentence": sentence}, "a.test") is is_it
+    assert is_about({"hosts": ["a.test"], "sentence": ""}, "a.test")
+
+
+def test_a_leg_without_tags_of_what_is_closed_says_that_it_is_meant(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        world.tags.missing = {RUNS}
+        async with world.looked() as controller:
+            controller.hear(Overlay(shut=frozenset(("@prod",))))
+            leg = (await world.hops(controller))["upstreams"][0]
+            assert leg["sentence"] == "Environment prod is closed, so edge keeps the doors away."
 
     run(scene)

@@ -8,6 +8,7 @@ that refuses a push undoes it for all; one that is merely away is told of.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +29,7 @@ from gateway.engine.network.plan import Outcome, Plan
 DIGITS: Final = 16  # of the plan's digest
 IN_STEP_S: Final = 300.0  # that the other unit of a pair may take
 _AWAY: Final = "not connected"
+_PASSIVE: Final = "passive device"
 
 
 async def carry_out(units: Units, owned: Owned, before: Any, after: Any, plan: Plan) -> Outcome:
@@ -63,8 +65,10 @@ class _Carrying:
         self._before, self._after = before, after
         self._plan = plan
         self._change, self._digest = said
+        # Told apart from every attempt before: a commit whose answer is lost is looked for by it.
         self._description = (
-            f"stagedoor {units.device.instance}: plan {self._digest} of {plan.environment}, policy {plan.version}"
+            f"stagedoor {units.device.instance}: plan {self._digest} of {plan.environment}, policy {plan.version}, "
+            f"attempt {secrets.token_hex(4)}"
         )
 
     async def outcome(self) -> Outcome:
@@ -118,7 +122,7 @@ class _Carrying:
         said = [f"{_steps(len(self._plan.steps))} committed as job {done.job or '?'} and read back."]
         if not why and self._device.device_group:
             try:
-                why, unreached = await self._pushed(procedure)
+                why, unreached = await self._pushed(procedure, f"push of {self._description}")
             except DeviceFault as fault:
                 unreached = f"how its push ended is not known ({fault})"
             if unreached:
@@ -128,9 +132,9 @@ class _Carrying:
         said += [f"The device warns: {line}." for line in done.warnings[:3]]
         return await self._in_step(client, done, said)
 
-    async def _pushed(self, procedure: Procedure) -> tuple[str, str]:
+    async def _pushed(self, procedure: Procedure, description: str) -> tuple[str, str]:
         """Why a firewall refused it; and which have perhaps not got it."""
-        job = await procedure.pushed(f"push of {self._description}")
+        job = await procedure.pushed(description)
         if job.is_well:
             return "", ""
         missed = [each for each in job.devices if each.result != "OK"]
@@ -142,7 +146,7 @@ class _Carrying:
         """What runs on the Panorama is what is wanted, and a firewall has not got it."""
         if await self._owned.read(client, "running") != self._after:
             raise Outdated(f"{client.where} changed since the plan was made: plan again")
-        why, unreached = await self._pushed(procedure)
+        why, unreached = await self._pushed(procedure, f"push of {self._description}")
         if why or unreached:
             return self._unfinished(Committed(""), why or f"it runs on {client.where}, and {unreached}")
         return Outcome(True, True, "Pushed to every firewall of the group.")
@@ -157,7 +161,7 @@ class _Carrying:
             undone = await procedure.committed(f"undone: {self._description}", running, self._before)
             failed = undone.why
             if not failed and self._device.device_group:
-                failed, unreached = await self._pushed(procedure)
+                failed, unreached = await self._pushed(procedure, f"undoing push of {self._description}")
                 failed = failed or unreached
         except DeviceFault as fault:
             return self._unfinished(done, f"{why}; undoing it failed too: {fault}")
@@ -193,8 +197,10 @@ class _Carrying:
 
 
 def _judged(fault: DeviceFault, left: str) -> DeviceFault:
-    """A refusal because of somebody's lock, taken meanwhile, is none of the plan: later it may go."""
-    kind = Busy if isinstance(fault, Rejected) and is_blocked(str(fault)) else type(fault)
+    """A refusal because of somebody's lock, taken meanwhile, or because the other unit is active now, is none of the
+    plan: later it may go."""
+    passes = is_blocked(str(fault)) or _PASSIVE in str(fault).lower()
+    kind = Busy if isinstance(fault, Rejected) and passes else type(fault)
     return kind(f"{fault}; {left}" if left else str(fault))
 
 

@@ -16,7 +16,7 @@ from gateway import telemetry
 from gateway.config_devices import Panos
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown
 from gateway.engine.network.panos.device.client import Client
-from gateway.engine.network.panos.device.locks import NOUNS, locks_of, release, take
+from gateway.engine.network.panos.device.locks import NOUNS, Lock, locks_of, release, take
 from gateway.engine.network.panos.device.places import place_of_rules
 from gateway.engine.network.panos.device.writes import revert
 from gateway.engine.network.patience import Patience
@@ -42,14 +42,21 @@ class Hold:
 
     async def take(self) -> None:
         """Raises `Busy` where somebody else has a lock, `DeviceFault`."""
-        for lock in await locks_of(self._client):
-            if lock.admin == self._me:
-                if not lock.comment.startswith(self._sign):
-                    raise Busy(f"{self._client.where}: our own administrator is at work elsewhere, with a {lock}")
-                await release(self._client, lock.noun, lock.scope, self._me)
+        for lock in await self._ours():
+            await release(self._client, lock.noun, lock.scope, self._me)
         self._is_taken = True
         for noun in NOUNS:
             await repeated(self._client, partial(take, self._client, noun, self._scope, self._comment, self._me))
+        await self._ours()  # who began elsewhere at the same moment sees us, too
+
+    async def _ours(self) -> list[Lock]:
+        """Locks of our administrator on our scope. Raises `Busy` where it is at work elsewhere: by hand, or for another
+        vsys or device group of the same device. A transaction drops all that it has not committed, wherever."""
+        found = [lock for lock in await locks_of(self._client) if lock.admin == self._me]
+        for lock in found:
+            if lock.scope != self._scope or not lock.comment.startswith(self._sign):
+                raise Busy(f"{self._client.where}: our own administrator is at work elsewhere, with a {lock}")
+        return found
 
     async def give_back(self) -> str:
         """Also where whoever holds this is told to stop. What is left behind, "" if nothing."""

@@ -39,6 +39,7 @@ class Client:
         self.where = place_of(device.name, unit)
         self.keys = Keys(device.key_files, self.where)
         self.vsys = device.vsys
+        self.is_panorama = bool(device.device_group)
         self._device = device
         self.time = time
         self.limits = limits
@@ -107,7 +108,7 @@ class Client:
             meaning = meaning_of(answer)
             if meaning in (Meaning.GOOD, Meaning.NOTHING, Meaning.PARTLY):
                 return answer
-            if meaning is Meaning.DOUBT:
+            if meaning is Meaning.DOUBT or (answer.form == "page" and answer.http < 300):
                 raise Unknown(f"{self.where} was told, and gave no answer that says more: {self.words(answer)}")
             if meaning is not Meaning.LATER:
                 raise self.refusal(answer, meaning, right)

@@ -67,7 +67,10 @@ async def locks_of(client: Client, target: str = "") -> tuple[Lock, ...]:
     """All there are, whatever they are on. Raises `DeviceFault`."""
     found = []
     for noun in NOUNS:
-        answer = await client.read(asked(command("show", f"{noun}-locks"), target=target))
+        root = command("show", f"{noun}-locks")
+        if target or not client.is_panorama:  # a firewall that is not told which lists those of one vsys
+            SubElement(root[0], "vsys").text = "all"
+        answer = await client.read(asked(root, target=target))
         for entry in _entries(answer, f"{noun}-locks/entry"):
             comment = _shown(client, entry, "comment")
             scope = _shown(client, entry, "name") or "shared"
@@ -94,21 +97,29 @@ async def take(client: Client, noun: Noun, scope: str, comment: str, me: str) ->
     wanted = Lock(noun, me, scope, comment[:COMMENT_MOST])
     try:
         await client.write(asked(root, scope))
-    except Rejected as refusal:
-        held = await locks_of(client)
+    except Rejected:
+        held = [lock for lock in await locks_of(client) if lock.noun == noun]
         if wanted in held:
             return
-        by = next((str(lock) for lock in held if lock.noun == noun), str(refusal))
-        raise Busy(f"{client.where} is being worked on: {by}") from None
+        if not held:
+            raise
+        raise Busy(f"{client.where} is being worked on: {held[0]}") from None
 
 
 async def release(client: Client, noun: Noun, scope: str, me: str) -> None:
-    """A lock of ours; one that is gone already is no fault. Raises `DeviceFault` where it is still there."""
+    """A lock of ours, looked at first: a device that let go of it when it committed may have given it to somebody else,
+    whose it stays whatever our role could do. Raises `DeviceFault` where ours is still there."""
+    if not await _is_held(client, noun, scope, me):
+        return
     try:
         await client.write(asked(command("request", f"{noun}-lock", "remove"), scope))
     except (Rejected, Unknown):
-        if any((lock.noun, lock.admin, lock.scope) == (noun, me, scope) for lock in await locks_of(client)):
+        if await _is_held(client, noun, scope, me):
             raise
+
+
+async def _is_held(client: Client, noun: Noun, scope: str, me: str) -> bool:
+    return any((lock.noun, lock.admin, lock.scope) == (noun, me, scope) for lock in await locks_of(client))
 
 
 def _entries(answer: Answer, path: str) -> list[Element]:

@@ -12,6 +12,9 @@ from gateway.config_devices import Panos
 from gateway.engine.network.faults import Rejected
 
 _LOCALHOST: Final = "/config/devices/entry[@name='localhost.localdomain']"
+_WHOLE: Final = re.compile(r"(/(?!entry/|entry\Z)[a-z][a-z0-9-]*(\[@name='[^']*'\])?)+\Z")
+_STEP: Final = re.compile(r"/([^/\[]*)((?:\[[^\]]*\])*)")
+_NAMED: Final = re.compile(r"\[@name='[^']*'\]\Z")
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,126}\Z")
 
 
@@ -44,5 +47,19 @@ def entry(name: str) -> str:
 
 
 def touches(one: str, other: str) -> bool:
-    """Whether one xpath is the other, lies in it, or holds it."""
-    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    """Whether one xpath is the other, lies in it, or holds it. One that does not say every name may mean any."""
+    if _WHOLE.match(one) and _WHOLE.match(other):
+        return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    return any(_may_touch(each, other) for each in one.split("|"))
+
+
+def _may_touch(one: str, other: str) -> bool:
+    pairs = zip(_STEP.findall(one.strip()), _STEP.findall(other), strict=False)
+    for (tag, told), (other_tag, other_told) in pairs:
+        if not tag:  # `//`: anywhere below
+            return True
+        if tag != other_tag and "*" not in (tag, other_tag):
+            return False
+        if _NAMED.match(told) and _NAMED.match(other_told) and told != other_told:
+            return False
+    return True

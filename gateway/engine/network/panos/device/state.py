@@ -30,7 +30,7 @@ class Availability(NamedTuple):
     @property
     def serves(self) -> bool:
         """Whether changes go here: it stands alone, or is the active one."""
-        return self.state in ("", "active", "active-primary", "primary-active")
+        return self.state in ("", "active", "active-primary", "primary-active", "secondary-active")
 
     @property
     def in_step(self) -> bool:

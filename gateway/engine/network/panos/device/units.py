@@ -31,13 +31,14 @@ class Units:
     async def close(self) -> None:
         await asyncio.gather(*(client.close() for client in self.clients))
 
-    async def active(self) -> Client:
-        """The unit that changes go to. Raises `DeviceFault`, also where two say that they are it."""
-        return (await self.active_with_state())[0]
+    async def active(self, others_s: float | None = None) -> Client:
+        """The unit that changes go to. Once one says that it is that, the others have ``others_s`` for an answer.
+        Raises `DeviceFault`, also where two say that they are it."""
+        return (await self.active_with_state(others_s))[0]
 
-    async def active_with_state(self) -> tuple[Client, Availability]:
+    async def active_with_state(self, others_s: float | None = None) -> tuple[Client, Availability]:
         """The unit that changes go to, and what it says of the pair. Raises `DeviceFault`."""
-        asked = await asyncio.gather(*(availability_of(client) for client in self.clients), return_exceptions=True)
+        asked = await self._asked(others_s)
         serving: list[tuple[Client, Availability]] = []
         others: list[str] = []
         faults: list[DeviceFault] = []
@@ -58,3 +59,26 @@ class Units:
         if faults:
             raise faults[0]
         raise Unreachable(f"no unit of `{self.device.name}` is active: {', '.join(others)}")
+
+    async def _asked(self, others_s: float | None) -> list[Availability | BaseException]:
+        """What each unit says of itself, in their order."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(availability_of(client)) for client in self.clients]
+        try:
+            left = set(tasks)
+            while left and not any(map(_serves, tasks)):
+                _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            if left:
+                await asyncio.wait(left, timeout=others_s)
+        finally:
+            for task in tasks:
+                task.cancel()
+            said = await asyncio.gather(*tasks, return_exceptions=True)
+        return [
+            Unreachable(f"{client.where} has not answered yet") if isinstance(each, asyncio.CancelledError) else each
+            for client, each in zip(self.clients, said, strict=True)
+        ]
+
+
+def _serves(task: asyncio.Task[Availability]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None and task.result().serves

@@ -42,6 +42,7 @@ class Sighted:
     astray: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()  # of the anchors
+    awake: tuple[str, ...] = ()  # anchors of ours that are not disabled, and so decide themselves
     foreign: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -115,6 +116,7 @@ class Block:
             astray=tuple(rule["name"] for rule in content["rules"] if ASTRAY in rule),
             alike=(*alike, *(name for name in order if whose[name] == "alike")),
             faults=faults,
+            awake=tuple(rule["name"] for _, rule in rules if self._is_awake(rule)),
             foreign=tuple(rule for _, rule in rules if whose[rule["name"]] == "foreign"),
         )
 
@@ -130,6 +132,10 @@ class Block:
 
     def _whose_tag(self, name: str) -> Literal["ours", "foreign"]:
         return "ours" if name == self.tag else "foreign"
+
+    def _is_awake(self, rule: Mapping[str, Any]) -> bool:
+        """One rule that the operator named is a rule of theirs; the two that only mark a place are to be disabled."""
+        return len(self._anchors) == 2 and rule["name"] in self._anchors and not rule["disabled"]
 
     def _within(self, order: tuple[str, ...], ours: list[str]) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
         """The rules of the block, and what is wrong with its anchors."""

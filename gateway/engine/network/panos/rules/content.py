@@ -98,7 +98,7 @@ def _remarks_on_directs(desired: Desired, directs: Sequence[Direct]) -> Iterator
         yield f"`directs` names what is not published in {desired.environment}: {some(lost)}"
     for ref, _, _, refused in found:
         if refused:
-            yield f"no rule lets people reach {some(refused)} of {ref} directly: the doors speak to it there"
+            yield f"no rule lets people reach {some(refused)} of {ref} directly: the doors speak to services there"
 
 
 # === objects ===

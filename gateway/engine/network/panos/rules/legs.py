@@ -18,6 +18,10 @@ from gateway.engine.network.panos.meeting import Meeting
 from gateway.engine.network.panos.rules.wording import description_of
 from policy.coarse import Scope
 
+# How user groups are told of, and whoever is meant by one in the sentence of a rule.
+TEAM, PERSON, GRANTED = "People of ", "The person ", "People with a running grant for "
+EVERYONE: Final = "Everyone whom the catalog knows"
+KNOWN, WITH_GRANT, ANYONE = "whoever the catalog knows", "whoever has a grant", "anyone"
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -91,19 +95,16 @@ def direct_ports(
     desired: Desired, directs: Iterable[Direct]
 ) -> Iterator[tuple[str, Scope, tuple[str, ...], tuple[str, ...]]]:
     """For each entry that is published: its scope, the ports that people may reach, and those that they may not because
-    the doors speak to them there."""
+    the doors speak to some service there: two services may run at one address, which is all that a firewall sees."""
     scope_of = {ref: scope for scope in desired.scopes for ref in (*scope.services, scope.ref)}
-    spoken = _spoken(desired)
+    doors = {number for numbers in _spoken(desired).values() for number in numbers}
     wanted: dict[str, set[str]] = {}
     for direct in directs:
         for ref in direct.services:
             wanted.setdefault(ref, set()).update(direct.ports)
     for ref in sorted(scope_of.keys() & wanted.keys()):
-        scope = scope_of[ref]
-        services = scope.services if ref == scope.ref else (ref,)
-        doors = {number for service in services for number in spoken.get(service, ())}
         refused = {port for port in wanted[ref] if any(_holds(port, number) for number in doors)}
-        yield ref, scope, tuple(sorted(wanted[ref] - refused)), tuple(sorted(refused))
+        yield ref, scope_of[ref], tuple(sorted(wanted[ref] - refused)), tuple(sorted(refused))
 
 
 def direct_tag(ref: str, environment: str) -> str:
@@ -144,18 +145,18 @@ def closing_rule(environment: str, leg: Leg) -> Drawn:
 def _people(scopes: Sequence[Scope], *, can_be_anyone: bool = True) -> tuple[tuple[Tagged, ...], tuple[str, ...]]:
     """Those who may, and how a description names them; nobody by tag where anyone may."""
     if can_be_anyone and any(scope.anyone for scope in scopes):
-        return (), ("anyone",)
-    teams = {Tagged(names.team_tag(ref), f"People of {ref}") for scope in scopes for ref in scope.teams}
-    people = {Tagged(names.person_tag(ref), f"The person {ref}") for scope in scopes for ref in scope.people}
-    everyone = {Tagged(names.everyone_tag(), "Everyone whom the catalog knows")}
+        return (), (ANYONE,)
+    teams = {Tagged(names.team_tag(ref), f"{TEAM}{ref}") for scope in scopes for ref in scope.teams}
+    people = {Tagged(names.person_tag(ref), f"{PERSON}{ref}") for scope in scopes for ref in scope.people}
+    everyone = {Tagged(names.everyone_tag(), EVERYONE)}
     named = teams | people | (everyone if any(scope.everyone or scope.anyone for scope in scopes) else set())
     granted = {
-        Tagged(names.grant_tag(scope.ref, scope.environment), f"People with a running grant for {scope.ref}")
+        Tagged(names.grant_tag(scope.ref, scope.environment), f"{GRANTED}{scope.ref}")
         for scope in scopes
     }
     refs = {ref for scope in scopes for ref in (*scope.teams, *scope.people)}
-    whole = ["whoever the catalog knows"] if everyone <= named else []
-    return tuple(sorted(named | granted)), (*whole, *sorted(refs), "whoever has a grant")
+    whole = [KNOWN] if everyone <= named else []
+    return tuple(sorted(named | granted)), (*whole, *sorted(refs), WITH_GRANT)
 
 
 def _spoken(desired: Desired) -> dict[str, set[int]]:

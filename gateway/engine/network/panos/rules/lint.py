@@ -15,6 +15,7 @@ from gateway.config_devices import Panos
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.codec import HOLDERS
 from gateway.engine.network.panos.rules.content import empty
+from gateway.engine.network.panos.rules.sentences import lies_of
 from gateway.engine.network.panos.rules.wording import DESCRIPTION_MOST
 
 ABOUT_MOST: Final = 1023
@@ -48,7 +49,8 @@ def faults_of(content: Any, device: Panos, environment: str) -> tuple[str, ...]:
     if not isinstance(content["rules"], list) or not all(isinstance(content[kind], dict) for kind in HOLDERS):
         return ("its rules are no list, or its objects have no names",)
     faults = [*_of_objects(content, environment)]
-    return tuple(faults or _of_rules(content, environment))
+    faults = faults or [*_of_rules(content, environment)]
+    return tuple(faults or _of_sentences(content, device, environment))
 
 
 # === objects ===
@@ -66,7 +68,8 @@ def _of_objects(content: Mapping[str, Any], environment: str) -> Iterator[str]:
             elif not isinstance(fields, dict) or set(fields) != keys:
                 yield f"`{name}` of {kind} must hold {', '.join(sorted(keys))} and nothing else"
             else:
-                yield from (f"`{name}`: {fault}" for fault in _of_object(kind, fields, environment))
+                found = tuple(_of_object(kind, fields, environment)) or tuple(_of_name(kind, name, fields, environment))
+                yield from (f"`{name}`: {fault}" for fault in found)
 
 
 def _of_object(kind: str, fields: Mapping[str, Any], environment: str) -> Iterator[str]:
@@ -79,6 +82,20 @@ def _of_object(kind: str, fields: Mapping[str, Any], environment: str) -> Iterat
         yield f"its filter must be one tag of ours in quotes, of up to {FILTER_MOST} characters"
     if kind == "services" and not (fields["protocol"] in ("tcp", "udp") and _is_port(fields["port"])):
         yield "it must have tcp or udp, and a port or a range of ports"
+
+
+def _of_name(kind: str, name: str, fields: Mapping[str, Any], environment: str) -> Iterator[str]:
+    """Rules say by names who and where: a group that holds somebody else makes every one of them a lie."""
+    tag, meant = str(fields.get("filter", "")).strip("'"), name
+    match kind:
+        case "address_groups":
+            meant = tag
+        case "user_groups":
+            meant = names.group_name(tag, environment)
+        case "services":
+            meant = names.service_name(f"{fields['protocol']}/{fields['port']}", environment)
+    if meant != name:
+        yield f"it holds what belongs to `{meant}`"
 
 
 def _is_filter(text: Any) -> bool:
@@ -103,6 +120,21 @@ def _of_rules(content: Mapping[str, Any], environment: str) -> Iterator[str]:
         else:
             seen.add(rule["name"])
             yield from (f"rule `{rule['name']}`: {fault}" for fault in _of_rule(rule, content, environment))
+    yield from _of_closing([str(rule.get("name")) for rule in content["rules"] if isinstance(rule, dict)], environment)
+
+
+def _of_sentences(content: Mapping[str, Any], device: Panos, environment: str) -> Iterator[str]:
+    for rule in content["rules"]:
+        yield from (f"rule `{rule['name']}`: {lie}" for lie in lies_of(rule, content, device, environment))
+
+
+def _of_closing(order: list[str], environment: str) -> Iterator[str]:
+    """Without it whoever another rule lets through goes round the doors."""
+    closing = names.rule_name("closing", "", environment)
+    if closing in order[:-1]:
+        yield f"`{closing}`, which keeps everybody else out, must be the last rule"
+    elif closing not in order and any(names.kind_of(name) == "back" for name in order):
+        yield f"`{closing}`, which keeps everybody else out, is not there"
 
 
 def _of_rule(rule: Mapping[str, Any], content: Mapping[str, Any], environment: str) -> Iterator[str]:
@@ -119,6 +151,8 @@ def _of_rule(rule: Mapping[str, Any], content: Mapping[str, Any], environment: s
     yield from _of_places(rule)
     yield from _of_references(rule, content)
     yield from _of_reach(rule)
+    if not _is_shaped(rule, environment):
+        yield "it is none of the four that are made here: who, from where or to where is not what its name says"
 
 
 def _of_places(rule: Mapping[str, Any]) -> Iterator[str]:
@@ -149,6 +183,28 @@ def _of_reach(rule: Mapping[str, Any]) -> Iterator[str]:
         yield "it lets everything through, whatever the port"
     if rule["action"] == "allow" and rule["source_user"] == _ANY and rule["source"] == _ANY and not _is_public(rule):
         yield "it lets anybody from anywhere through, and is no rule for virtual addresses"
+
+
+def _is_shaped(rule: Mapping[str, Any], environment: str) -> bool:
+    """Whether it is what each rule of its leg is."""
+    said = rule["action"], rule["source"], rule["source_user"] == _ANY
+    match names.kind_of(rule["name"]):
+        case "front":
+            return said[:2] == ("allow", _ANY) and _leads(rule, "v")
+        case "direct":
+            return said == ("allow", _ANY, False) and _leads(rule, "s", "c")
+        case "back":
+            return said == ("allow", [names.doors_tag(environment)], True) and _leads(rule, "s")
+        case "closing":
+            everything = rule["from"] == rule["service"] == _ANY and rule["destination"] == [
+                names.environment_tag(environment)
+            ]
+            return said == ("deny", _ANY, True) and everything
+    return False
+
+
+def _leads(rule: Mapping[str, Any], *kinds: str) -> bool:
+    return all(names.kind_of(name) in kinds for name in rule["destination"])
 
 
 def _is_public(rule: Mapping[str, Any]) -> bool:

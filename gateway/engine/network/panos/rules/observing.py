@@ -78,8 +78,8 @@ async def look_at(client: Client, availability: Availability, block: Block, memo
                 "alike": sighted.alike,
                 "extra": [name for name in sighted.extra if name not in sighted.alike],
                 "astray": sighted.astray,
-                "anchors": [why for why, _ in sighted.faults],
-                "locks": [why for why, _ in work.locks],
+                "anchors": [*(why for why, _ in sighted.faults), *_awake(sighted)],
+                "locks": [*(why for why, _ in work.locks), *work.kept],
                 "behind": lag.behind,
                 "pending": [*(why for why, _ in work.edits), *work.own],
             },
@@ -89,18 +89,20 @@ async def look_at(client: Client, availability: Availability, block: Block, memo
 
 
 class _Work(NamedTuple):
-    """``locks`` and ``edits`` of others stop us; what we have left in the candidate ourselves, ``own``, does not: the
-    next apply drops it first."""
+    """``locks`` and ``edits`` of others stop us; what we have left in the candidate ourselves, ``own``, and locks that
+    our administrator holds, ``kept``, do not: the next apply takes back what a dead one left."""
 
     locks: list[Fault]
     edits: list[Fault]
     own: list[str]
+    kept: list[str]
 
 
 async def _at_work(client: Client, block: Block, sighted: Sighted) -> _Work:
     me = await whoami(client)
     scopes = (block.place.scope, "shared")
-    locks = [lock for lock in await locks_of(client) if lock.admin != me and lock.scope in scopes]
+    held = await locks_of(client)
+    locks = [lock for lock in held if lock.admin != me and lock.scope in scopes]
     pending = await pending_of(client)
     change = await asyncio.to_thread(block.change, None, sighted.content) if pending else None
     others = of_others(pending, change.ours, me) if change is not None else ()
@@ -109,6 +111,7 @@ async def _at_work(client: Client, block: Block, sighted: Sighted) -> _Work:
         [(f"there is a {lock}", "ask its holder to release it") for lock in locks],
         [(f"`{each.owner}` has edited `{each.xpath}` and not committed it", "ask them to") for each in others[:_TOLD]],
         [f"{count(mine, 'edit')} of our own administrator lie in the candidate, not committed"] if mine else [],
+        [f"there is a {lock}, our own: a change is under way, or died" for lock in held if lock.admin == me],
     )
 
 
@@ -119,7 +122,12 @@ def _doubts(alike: Iterable[str]) -> list[Fault]:
     return [(f"{some(found)} has a name of ours and not our tags", "give it the tags back, or another name")]
 
 
+def _awake(sighted: Sighted) -> list[str]:
+    return [f"the rule `{name}` only marks a place, and is not disabled: it decides itself" for name in sighted.awake]
+
+
 def _remarks(sighted: Sighted, away: tuple[str, ...]) -> Iterable[str]:
+    yield from _awake(sighted)
     if away:
         yield f"{count(len(away), 'firewall')} of the group cannot be asked what they have: {some(away)}"
     if sighted.extra:

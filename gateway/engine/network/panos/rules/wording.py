@@ -37,9 +37,9 @@ def description_of(leg: Leg, ref: str, environment: str, owner: str, who: Sequen
     """``who``: refs of subjects, or words. ``ref`` is "" for what all scopes of an environment have together."""
     where = _clean(ref) or "all shared virtual addresses"
     told = {
-        "front": f"Lets {_some(who)} come near {where} ({environment}) on {_some(ports)}",
-        "direct": f"Lets {_some(who)} reach {where} ({environment}) without a door, on {_some(ports)}",
-        "back": f"Lets the doors reach {where} ({environment}) on {_some(ports)}",
+        "front": f"Lets {listed(who)} come near {where} ({environment}) on {listed(ports)}",
+        "direct": f"Lets {listed(who)} reach {where} ({environment}) without a door, on {listed(ports)}",
+        "back": f"Lets the doors reach {where} ({environment}) on {listed(ports)}",
         "closing": f"Keeps everybody else from services of {environment}: the way leads through the doors",
     }[leg]
     tail = f"; owner {_clean(owner) or _NOBODY}; catalog {_clean(ref) or environment}."
@@ -70,10 +70,10 @@ def sentence(text: str) -> str:
     return f"{_clean(text, DESCRIPTION_MOST - 2)}."
 
 
-def _some(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str]) -> str:
     more = len(texts) - NAMED
-    listed = [_clean(each, _REF_MOST // 2) for each in texts[:NAMED]]
-    return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
+    first = [_clean(each, _REF_MOST // 2) for each in texts[:NAMED]]
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def _clean(text: str, most: int = _REF_MOST) -> str:

@@ -45,12 +45,11 @@ class Canary:
         return self.tag in found
 
     async def renew(self, client: Client) -> None:
-        """Raises `DeviceFault`, also where another instance was quicker."""
+        """Raises `DeviceFault`, also where another instance was quicker. A firewall that does not keep it has lost
+        nothing when it is missing there."""
         is_new = not self.is_set
         failed = await self._tell(client)
-        self.is_set = not failed
-        if is_new and self.is_set:
-            await self.is_alive(client)
+        self.is_set = not failed and (not is_new or await self.is_alive(client))
 
     async def _tell(self, client: Client) -> bool:
         """Whether it was refused: a table that is full has no room for it either."""

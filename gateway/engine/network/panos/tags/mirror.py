@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.engine.network.panos.device.client import Client
@@ -20,10 +20,16 @@ from gateway.engine.network.panos.tags.delta import Wish
 from gateway.engine.network.panos.tags.reading import PAGE, Table, read_one, read_table, together
 
 CHUNK: Final = 500  # entries of a message
+MISSED: Final = 20  # that are asked for once more, one by one
 _LOST: Final = "it took this and does not have it"
 _KEPT: Final = "it took this away and has it still"
 T = TypeVar("T")
+Enough = Callable[[], Awaitable[bool]]
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+async def never() -> bool:
+    return False
 
 
 class Refusal(NamedTuple):
@@ -76,30 +82,44 @@ class Mirror:
     async def confirm(self, client: Client, wish: Wish) -> None:
         """Read back whatever is in doubt. Raises `DeviceFault`."""
         for what in What:
-            asked = [who for who in self.doubts if who[0] is what]
+            asked = {who: doubt for who, doubt in self.doubts.items() if who[0] is what}
             if len(asked) > 1 + self.tables[what].keys // PAGE:
-                self._compare(asked, await read_table(client, what, self._at_once, wish.tags[what]))
+                found = await read_table(client, what, self._at_once, wish.tags[what])
+                missed = [who for who in asked if self._thought(who) != found.tags.get(who[1], _NONE)]
+                if len(missed) <= MISSED:  # pages leave some out while tables move
+                    await self._ask(client, missed, found)
+                self._take(asked, found)
+                self._keep(what, found)
             elif asked:
                 found = Table()
-
-                async def ask(who: Who, found: Table = found) -> None:
-                    found.put(who[1], await read_one(client, who))
-
-                for some in chunks(asked, self._at_once):
-                    await together([ask(who) for who in some])
+                await self._ask(client, list(asked), found)
                 self._take(asked, found)
 
-    def _compare(self, asked: Collection[Who], found: Table) -> None:
-        if asked:
-            what = next(iter(asked))[0]
-            self._take(asked, found)
-            self.tables[what] = found
+    async def _ask(self, client: Client, asked: Sequence[Who], found: Table) -> None:
+        async def ask(who: Who) -> None:
+            found.put(who[1], await read_one(client, who))
 
-    def _take(self, asked: Collection[Who], found: Table) -> None:
-        for who in asked:
-            told, why = self.doubts.pop(who)
-            what, key = who
-            has, thought = found.tags.get(key, _NONE), self.tables[what].tags.get(key, _NONE)
+        for some in chunks(asked, self._at_once):
+            await together([ask(who) for who in some])
+
+    def _thought(self, who: Who) -> frozenset[str]:
+        return self.tables[who[0]].tags.get(who[1], _NONE)
+
+    def _keep(self, what: What, found: Table) -> None:
+        """As the table. Who was told something since it was asked for is as was told."""
+        for kind, key in self.doubts:
+            if kind is what:
+                found.put(key, self._thought((what, key)))
+        self.tables[what] = found
+
+    def _take(self, asked: Mapping[Who, Doubt], found: Table) -> None:
+        """Who was told something else since, is in doubt still."""
+        for who, doubt in asked.items():
+            if self.doubts.get(who) is not doubt:
+                continue
+            del self.doubts[who]
+            (told, why), (what, key) = doubt, who
+            has, thought = found.tags.get(key, _NONE), self._thought(who)
             if why is not None and (has != thought or why):
                 self.refused[who] = Refusal(told, why or (_LOST if thought - has else _KEPT))
                 self.told["refused"] += 1
@@ -107,24 +127,22 @@ class Mirror:
 
     # === writing ===
 
-    async def take_away(self, client: Client, entries: Sequence[Entry]) -> None:
-        """Raises `DeviceFault`; what was told until then is in doubt."""
-        await self._tell(client, [Message(unregister=some) for some in chunks(entries, CHUNK)])
+    async def take_away(self, client: Client, entries: Sequence[Entry], is_enough: Enough) -> None:
+        """``is_enough`` is asked after every few messages: whether something more urgent has come meanwhile. Raises
+        `DeviceFault`; what was told until then is in doubt."""
+        await self._tell(client, [Message(unregister=some) for some in chunks(entries, CHUNK)], is_enough)
 
-    async def renew(self, client: Client, entries: Sequence[Entry]) -> None:
-        await self._tell(client, [Message(some, some) for some in chunks(entries, CHUNK)])
+    async def renew(self, client: Client, entries: Sequence[Entry], is_enough: Enough) -> None:
+        await self._tell(client, [Message(some, some) for some in chunks(entries, CHUNK)], is_enough)
 
-    async def give(self, client: Client, entries: Sequence[Entry], is_enough: Callable[[], bool]) -> None:
-        """``is_enough``: whether something more urgent has come meanwhile."""
+    async def give(self, client: Client, entries: Sequence[Entry], is_enough: Enough) -> None:
         await self._tell(client, [Message(register=some) for some in chunks(entries, CHUNK)], is_enough)
 
     def is_refused(self, entry: Entry) -> bool:
         refusal = self.refused.get(entry.who)
         return refusal is not None and refusal.tags.issuperset(tag for tag, _ in entry.tags)
 
-    async def _tell(
-        self, client: Client, messages: Sequence[Message], is_enough: Callable[[], bool] = lambda: False
-    ) -> None:
+    async def _tell(self, client: Client, messages: Sequence[Message], is_enough: Enough) -> None:
         for some in chunks(messages, self._at_once):
             answers = await asyncio.gather(
                 *(tell(client, message, self._now) for message in some), return_exceptions=True
@@ -134,7 +152,7 @@ class Mirror:
             for answer in answers:
                 if isinstance(answer, BaseException):
                     raise answer
-            if is_enough():
+            if await is_enough():
                 return
 
     def _note(self, message: Message, failed: Mapping[Who, str] | None) -> None:

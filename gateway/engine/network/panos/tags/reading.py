@@ -1,9 +1,10 @@
 """What a firewall says of its tagged addresses and users: whole tables page by page, single ones, how many there are.
 
-A table is read in pages of 500, a few at once. A page may miss whatever moved while it was asked for: what is missed is
-registered once more, which changes nothing, or taken away after the next reading. Beyond 100,000 addresses no page can
-be asked for; there it is asked who has which tag of ours, those first that the fewest have. Only what has the form of
-ours is kept. Addresses are spelled in one way, users in lower case, as User-ID folds them.
+A table is read in pages of 500, a few at once, until one is empty. A page may miss whatever moved while it was asked
+for: what is missed is registered once more, which changes nothing, or taken away after the next reading. A firewall
+that gives other pages than it is asked for is not believed. Beyond 100,000 addresses no page can be asked for; there
+it is asked who has which tag of ours, those first that the fewest have. Only what has the form of ours is kept.
+Addresses are spelled in one way, users in lower case, as User-ID folds them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 from xml.etree.ElementTree import Element, SubElement
 
+from gateway.engine.network.faults import Busy, Rejected
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.state import page_of
 from gateway.engine.network.panos.device.userid import What, Who
 
 PAGE: Final = 500
+MOST_REPEATED: Final = 4  # pages that bring nothing new, in one reading: tables move meanwhile
 FEW: Final = 50  # entries that are read at once, without a thread
 FURTHEST: Final[Mapping[What, int]] = {What.ADDRESS: 100_000, What.USER: 524_288}  # start of a page
 _KINDS: Final[Mapping[What, Literal["registered-ip", "registered-user"]]] = {
@@ -64,20 +67,35 @@ async def read_table(client: Client, what: What, at_once: int, wanted: Mapping[s
 
 
 async def _pages(client: Client, at_once: int, commands: Iterator[Element], seen: dict[str, frozenset[str]]) -> bool:
-    """Whether a page was not full, after which there is none."""
-    ended = asyncio.Event()
+    """Whether an empty page came, after which there is none. One that is merely short ends nothing: a firewall may give
+    less than it is asked for, and a cut would not be seen behind that. Raises `Busy` where more came behind one."""
+    ended, numbered = asyncio.Event(), enumerate(commands)
+    keys: set[str] = set()
+    short: list[int] = []  # numbers of pages
+    repeated = furthest = 0
 
     async def follow() -> None:
-        for command in commands:
+        nonlocal repeated, furthest
+        for number, command in numbered:
             if ended.is_set():
                 return
-            found = await _entries(client, command)
+            found, before = await _entries(client, command), len(keys)
             for key, tags in found:
+                keys.add(key)
                 seen[key] = seen.get(key, _NONE) | tags
-            if len(found) < PAGE:
+            if not found:
                 ended.set()
+                return
+            furthest = max(furthest, number)
+            repeated += len(keys) == before
+            if len(found) < PAGE:
+                short.append(number)
+            if len(found) > PAGE or repeated > MOST_REPEATED:
+                raise Rejected(f"{client.where} does not give the pages of its tables that it is asked for")
 
     await together([follow() for _ in range(at_once)])
+    if short and furthest > min(short):
+        raise Busy(f"{client.where} gave a part of a page of its tables: they moved meanwhile, or it leaves some out")
     return ended.is_set()
 
 

@@ -32,6 +32,7 @@ class Rhythm(NamedTuple):
 
 
 USUAL: Final = Rhythm()
+OTHERS_S: Final = 0.5  # that the other unit of a pair has to say that it is active, too: a cut waits for it
 SHORTEST_S: Final = 10.0  # that a canary lasts
 
 
@@ -51,7 +52,7 @@ class Watch:
 
     async def active(self) -> Client:
         """Raises `DeviceFault`."""
-        client = await self._units.active()
+        client = await self._units.active(OTHERS_S)
         if client is not self.client:
             telemetry.log("device_tags_unit", device=self._units.device.name, unit=client.unit)
             self.client = client
@@ -81,7 +82,7 @@ class Watch:
                 await self._mirror.confirm(client, wish)
             return False
         self.model = (await system_of(client)).model
-        await _with_interludes(self._mirror.read(client, wish), urgent, act)
+        await with_interludes(self._mirror.read(client, wish), urgent, act)
         self.wholes += 1
         self._whole_due = self._clock() + self._rhythm.whole_s
         self._counted_due = self._clock() + self._rhythm.counted_s
@@ -111,9 +112,10 @@ class Watch:
         return True
 
 
-async def _with_interludes(
+async def with_interludes(
     long: Coroutine[Any, Any, None], urgent: asyncio.Event, act: Callable[[], Awaitable[None]]
 ) -> None:
+    """``act`` is called whenever ``urgent`` is set while what is ``long`` lasts."""
     loop = asyncio.get_running_loop()
     doing = loop.create_task(long)
     hinted = loop.create_task(urgent.wait())

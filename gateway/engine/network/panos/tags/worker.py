@@ -26,9 +26,10 @@ from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.tags.delta import Delta, Wish, wish_of
 from gateway.engine.network.panos.tags.judging import Judge, Judgement
 from gateway.engine.network.panos.tags.mapped import Met
-from gateway.engine.network.panos.tags.mirror import Mirror, chunks
+from gateway.engine.network.panos.tags.mirror import Enough, Mirror, chunks, never
+from gateway.engine.network.panos.tags.noting import Notes
 from gateway.engine.network.panos.tags.told import Sight, facts_of, fingerprint_of, plan_of, remarks_of
-from gateway.engine.network.panos.tags.watching import USUAL, Rhythm, Watch
+from gateway.engine.network.panos.tags.watching import USUAL, Rhythm, Watch, with_interludes
 from gateway.engine.network.plan import Outcome, Plan
 from gateway.engine.network.reconcile import NotNow
 from gateway.engine.network.standing import short
@@ -51,6 +52,7 @@ class TagWorker:
         self._now = now
         self._pace = rhythm.pace
         self._mirror = Mirror(units.device.concurrent, now)
+        self.notes = Notes(units.device.name)
         self._watch = Watch(units, self._mirror, rhythm, now)
         self._judge = Judge(units.device, basis, self._mirror, now)
         self._wish: tuple[Membership | None, Wish] = (None, Wish())
@@ -134,8 +136,8 @@ class TagWorker:
             if self._judge.waits:
                 raise NotNow(self._judge.waits)
             await self._watch.beat(client, at_once=True)
-            await self._tell(client, judged.delta, lambda: False)
-            await self._mirror.confirm(client, await self._newest())
+            await self._tell(client, judged.delta, lambda: self._let_in(client))
+            await self._confirm(client)
             self._judge.forget()
             rest = (await self._judged()).whole
             found = "all of it was taken" if rest.is_empty else "not all of it was taken, its standing names what"
@@ -179,10 +181,11 @@ class TagWorker:
             why = str(failure) if isinstance(failure, DeviceFault) else f"{type(failure).__name__}: {failure}"
             if why != self.fault:
                 telemetry.log("device_tags_fault", level="error", device=self.device.name, why=why)
-            self.fault, self._due = why, 0.0
+            self.fault = why
+            self._due = asyncio.get_running_loop().time() + pause_after(self._failures, self._pace, _RANDOM)
             self.recheck()
             self._failures += 1
-            await asyncio.sleep(pause_after(self._failures - 1, self._pace, _RANDOM))
+            await asyncio.sleep(self._pace.shortest_s)  # whatever is new waits no longer than that
         else:
             if self.fault:
                 telemetry.log("device_tags_well", device=self.device.name)
@@ -205,9 +208,9 @@ class TagWorker:
         judged = await self._looked(client)
         if not judged.delta.is_empty:
             self._judge.note(judged.delta)
-            await self._tell(client, judged.delta, self._is_new.is_set)
+            await self._tell(client, judged.delta, self._has_new)
         if self._mirror.doubts and not self._is_new.is_set():
-            await self._mirror.confirm(client, await self._newest())
+            await self._confirm(client)
             await self._judged()
 
     async def _lose(self, client: Client) -> None:
@@ -215,19 +218,41 @@ class TagWorker:
         judged = await self._judge.judge(await self._newest(), _OURSELVES)
         if judged.delta.losses:
             self._judge.note(judged.delta)
-            await self._mirror.take_away(client, judged.delta.losses)
+            await self._take_away(client, judged.delta, self._has_new)
+
+    async def _take_away(self, client: Client, delta: Delta, is_enough: Enough) -> None:
+        """Revocations by themselves, in messages as small as they are."""
+        try:
+            await self._mirror.take_away(client, delta.revoked, never)
+            await self._mirror.take_away(client, (*delta.gone, *delta.removed), is_enough)
+        finally:
+            await self.notes.taken(client, self._wish[1].version, delta)
+
+    async def _has_new(self) -> bool:
+        return self._is_new.is_set()
+
+    async def _let_in(self, client: Client) -> bool:
+        """Losses that came meanwhile, for what a person began and what goes on after them."""
+        if self._is_new.is_set():
+            self._is_new.clear()
+            await self._interlude(client)
+        return False
+
+    async def _interlude(self, client: Client) -> None:
+        self._due = 0.0
+        if self.device.tags == "enforce" and self._mirror.is_read and self._leads:
+            await self._lose(client)
+
+    async def _confirm(self, client: Client) -> None:
+        reading = self._mirror.confirm(client, await self._newest())
+        await with_interludes(reading, self._is_new, lambda: self._interlude(client))
 
     async def _looked(self, client: Client) -> Judgement:
         if self.wanted is None:
             why = "nobody has said yet who and what should carry tags, `stagedoor status` says why"
             raise DeviceFault(f"{self.device.name}: {why}")
-
-        async def urgent() -> None:
-            self._due = 0.0
-            if self.device.tags == "enforce" and self._mirror.is_read and self._leads:
-                await self._lose(client)
-
-        if await self._watch.refresh(client, await self._newest(), self._is_new, urgent):
+        wish = await self._newest()
+        if await self._watch.refresh(client, wish, self._is_new, lambda: self._interlude(client)):
             self._test(client)
         return await self._judged()
 
@@ -240,16 +265,19 @@ class TagWorker:
         self._sight = Sight(now_s, synced_s, judged.whole, remarks)
         return judged
 
-    async def _tell(self, client: Client, delta: Delta, is_enough: Callable[[], bool]) -> None:
+    async def _tell(self, client: Client, delta: Delta, is_enough: Enough) -> None:
         """Losses first, and alone."""
         mirror, gains = self._mirror, delta.gains
-        await mirror.take_away(client, delta.losses)
-        await mirror.renew(client, delta.renewed)
+        await self._take_away(client, delta, is_enough)
+        if not await is_enough():
+            await mirror.renew(client, delta.renewed, is_enough)
+            await self.notes.given(client, self._wish[1].version, renewed=delta.renewed)
         for some in chunks(gains, ASKED_EACH):
-            if is_enough() or await self._watch.active() is not client:
+            if await is_enough() or await self._watch.active() is not client:
                 self._due = 0.0
                 break
             await self._watch.beat(client)
+            await self.notes.given(client, self._wish[1].version, given=some)
             await mirror.give(client, some, is_enough)
         telemetry.log(
             "device_tags", device=self.device.name, unit=client.unit, revoked=len(delta.revoked),

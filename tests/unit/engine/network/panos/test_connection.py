@@ -107,6 +107,35 @@ def test_who_is_published_comes_through_and_who_is_cut_off_does_not(tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_virtual_systems_of_one_firewall_are_kept_in_step_side_by_side(tmp_path: Path) -> None:
+    """One administrator has the candidate of both: they must never be at work at once."""
+
+    async def main() -> None:
+        both = anchored(anchored(Device(vsys=("vsys1", "vsys2"))), "vsys2")
+        async with running(tmp_path, both) as (running_one,):
+            made = firewall(running_one.url, key_of(running_one.device, tmp_path), str(running_one.ca))
+            made = replace(made, environments=(replace(LEGS, virtual_addresses=(SHARED,)),))
+            second = replace(made, name="core", vsys="vsys2")
+            controller = Controller(tmp_path, tmp_path / "audit", connection_to, pace=QUICK)
+            try:
+                controller.adopt(settings(made, second))
+                controller.hear(Overlay())
+                controller.follow(news_of(company()))
+                await until(lambda: all(_comes(both, "ann", vsys) for vsys in both.vsys))
+                assert not any(_comes(both, "bob", vsys) for vsys in both.vsys)
+                await until(lambda: {each["state"] for each in controller.standings()} == {"in-step"})
+                assert [each["applies"] for each in controller.standings()] == [{"done": 1}, {"done": 1}]
+            finally:
+                await controller.close()
+
+    asyncio.run(main())
+
+
+def _comes(device: Device, who: str, vsys: str) -> bool:
+    return passes(device, "203.0.113.9", SHARED, who=who, zones=FRONT, port=443, vsys=vsys)
+
+
+@pytest.mark.slow
 def test_before_control_was_heard_nobody_is_tagged(tmp_path: Path) -> None:
     async def main() -> None:
         async with behind(tmp_path) as at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.engine.network.guards import removed
 from gateway.engine.network.panos import feeding, names
 from gateway.engine.network.panos.feeding import MOST, documents_of, faults_of, recipe_of, steps_between
 from gateway.engine.network.plan import Kind, Observed
-from gateway.engine.network.whereabouts import Known
+from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known
 from policy.coarse import Scope
 
 SYSTEM = "system:default/payments"
@@ -112,8 +113,16 @@ def test_nothing_is_given_while_a_name_is_asked_for_the_first_time(world: World)
     world.known = Known({}, frozenset((ref("pay"), ref("elsewhere"))))
     (fault,) = faults_of(world.recipe.content(wish(("pay", "/"))))
     assert ref("pay") in fault
-    world.known = Known({ref("pay"): ("10.0.0.1",)}, frozenset((ref("pay"),)))  # what it had before is remembered
+    world.known = replace(world.known, addresses={ref("pay"): ("10.0.0.1",)})  # of another name, which is no whole
+    assert faults_of(world.recipe.content(wish(("pay", "/"))))
+    world.known = replace(world.known, is_settled=True)  # what it had before is remembered
     assert not faults_of(world.recipe.content(wish(("pay", "/"))))
+
+
+def test_nothing_is_given_before_anybody_has_looked_where_services_run(world: World) -> None:
+    world.known = NOTHING_KNOWN
+    (fault,) = faults_of(world.recipe.content(wish(("pay", "/"))))
+    assert ref("pay") in fault
 
 
 def test_what_is_closed_leaves_its_lists_and_is_no_loss_that_waits(world: World) -> None:

@@ -27,8 +27,8 @@ JANE = Person("user:default/jane", "corp\\jane")
 TAG = names.team_tag(TEAM)
 CONTENT = {
     "rules": [
-        {"name": FRONT, "source_user": ["team", "granted"], "description": "Payments may."},
-        {"name": BACK, "source_user": ["any"], "description": "Doors may."},
+        {"name": FRONT, "source_user": ["team", "granted"], "destination": ["fronts"], "description": "Payments may."},
+        {"name": BACK, "source_user": ["any"], "destination": ["runs"], "description": "Doors may."},
     ],
     "user_groups": {"team": {"filter": f"'{TAG}'"}, "granted": {"filter": "'sd-t-x' or 'sd-t-y'"}},
 }  # fmt: skip
@@ -57,7 +57,8 @@ def looked(*steps: Step) -> Shown:
 
 def leg(
     name: str = "front", *, tags: Written | None = None, content: Mapping[str, Any] = CONTENT,
-    shown: Shown | None = None, fault: str = "", known: Known | None = None, scope: Scope | None = SCOPE,
+    shown: Shown | None = None, fault: str = "", before: Mapping[str, Any] | None = None, known: Known | None = None,
+    scope: Scope | None = SCOPE,
 ) -> Leg:  # fmt: skip
     places = known or Known({PAY: (RUNS,)})
 
@@ -66,7 +67,7 @@ def leg(
 
     device = Panos("edge", ("https://192.0.2.30",), ("key",), tags="enforce", environments=(AT,))
     firewall = Firewall(device, tags or Written(set(EVERYTHING)), content_of, lambda _: places)
-    return Leg(firewall, AT, name, PAY, scope, content, shown or looked(), fault)
+    return Leg(firewall, AT, name, PAY, scope, content, shown or looked(), fault, content if before is None else before)
 
 
 def front(at: Leg, person: Person = JANE) -> tuple[str, str]:
@@ -104,7 +105,9 @@ def test_a_rule_that_asks_for_nobody_lets_anybody_come_to_the_door() -> None:
         (leg(content={}, scope=None), "stops", "No rule for edge names this service"),
         (leg(fault="it does not answer"), "unknown", "edge could not be read"),
         (leg(shown=looked(Step(Kind.ADD, f"rules {FRONT}", "Adds it."))), "stops", "is not on edge yet"),
-        (leg(shown=looked(Step(Kind.CHANGE, f"/x/rules/{FRONT}", "Changes it."))), "unknown", "not as it is wanted"),
+        (leg(shown=looked(Step(Kind.CHANGE, f"prod rules {FRONT}", "Changes it."))), "unknown", "not as it is wanted"),
+        (leg(before={"rules": [{"name": FRONT, "source_user": ["any"]}]}), "unknown", "is about to become another"),
+        (leg(before={"rules": []}), "stops", "is not on edge yet"),
         (leg(tags=Written(None)), "unknown", "Nobody has read the tags of edge yet: it does not answer."),
         (leg(tags=Written(EVERYTHING - {(VIRTUAL, names.front_tag("", "prod"))})), "stops", f"address {VIRTUAL}"),
         (leg(tags=Written(EVERYTHING - {(JANE.name, TAG)})), "stops", "is none of the teams that may come: " + TEAM),
@@ -132,6 +135,36 @@ def test_what_is_reached_directly_has_the_rule_of_whatever_is_named(ref: str) ->
     name = names.rule_name("direct", ref, "prod")
     found = leg("direct", content={"rules": [{"name": name}, {"name": names.rule_name("direct", "", "prod")}]}).rule
     assert found == {"name": name}
+
+
+@pytest.mark.parametrize("group", ["address_groups fronts", "user_groups team"])
+def test_a_group_that_another_hand_has_changed_makes_its_rule_uncertain(group: str) -> None:
+    state, sentence = front(leg(shown=looked(Step(Kind.CHANGE, f"prod {group}", "Changes it."))))
+    assert (state, "is made of" in sentence) == ("unknown", True), sentence
+    assert front(leg(shown=looked(Step(Kind.CHANGE, "prod address_groups runs", "Changes it."))))[0] == "open"
+
+
+def test_a_rule_that_lacks_a_team_is_there() -> None:
+    state, sentence = front(leg(shown=looked(Step(Kind.ADD, f"prod rules {FRONT} source-user", "Lets a team pass."))))
+    assert (state, "not as it is wanted" in sentence) == ("unknown", True), sentence
+
+
+def test_rules_that_no_firewall_of_a_group_was_given_make_nothing_open() -> None:
+    step = Step(Kind.ADD, "prod rules push", "Pushes the rules of prod to 1 firewall, which has others: 0001.")
+    state, sentence = front(leg(shown=looked(step)))
+    assert (state, "behind edge" in sentence) == ("unknown", True), sentence
+
+
+def test_a_way_without_a_virtual_address_is_not_open() -> None:
+    hop = front_hop(leg(), JANE, [])
+    assert (hop.state, "virtual address" in hop.sentence) == ("unknown", True)
+
+
+def test_an_address_that_no_firewall_is_told_stops_the_doors_that_go_there() -> None:
+    wanted = Membership(addresses={RUNS: frozenset((names.services_tag(SYSTEM, "prod"),))})
+    at = leg("back", tags=Written(set(EVERYTHING), wanted), known=Known({PAY: (RUNS, "192.0.2.7")}))
+    hop = back_hop(at, PAY)
+    assert (hop.state, "192.0.2.7" in hop.sentence) == ("stops", True), hop.sentence
 
 
 def test_another_rule_that_waits_stops_nobody() -> None:

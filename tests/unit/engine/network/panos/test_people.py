@@ -28,6 +28,14 @@ def tagged(
     return People(template).tags(scopes, people, directory, overlay, now)
 
 
+def told_in_turn(template: str, *turns: tuple[Catalog, Overlay]) -> list[UserTags]:
+    people = People(template)
+    return [
+        people.tags(SCOPES, known, Directory(directory_frames(known, (), ("prod",))), heard, NOW)
+        for known, heard in turns
+    ]
+
+
 def granted(*grants: Grant, now: int = NOW, **overlay: object) -> dict[tuple[str, str], int]:
     return dict(tagged(overlay=Overlay(grants=grants, **overlay), now=now).timed)  # type: ignore[arg-type]  # any field
 
@@ -61,6 +69,26 @@ def test_who_is_cut_off_carries_nothing(cut: str) -> None:
 
 def test_a_team_above_that_is_cut_off_takes_its_members_along() -> None:
     assert tagged(overlay=Overlay(denied=frozenset({group("retail")}))).cut == {"corp\\joe"}
+
+
+@pytest.mark.parametrize("cut", [user("jane"), group("pay")])
+def test_a_cut_reaches_who_has_left_the_catalog_meanwhile(cut: str) -> None:
+    jane = person("jane", "pay", **{"spec.profile.email": "Jane@corp.test"})
+    before, after = catalog([jane], TEAMS), catalog([JOE], TEAMS)
+    turns = ((before, QUIET), (after, Overlay(denied=frozenset({cut}))))
+    assert told_in_turn("{spec.profile.email}", *turns)[-1].cut == {"jane@corp.test"}
+
+
+def test_a_cut_reaches_the_name_that_somebody_had_before() -> None:
+    mails = ({"spec.profile.email": f"{name}@corp.test"} for name in ("old", "new"))
+    before, after = (catalog([person("jane", "pay", **each)], TEAMS) for each in mails)
+    turns = ((before, QUIET), (after, Overlay(denied=frozenset({user("jane")}))))
+    assert told_in_turn("{spec.profile.email}", *turns)[-1].cut == {"old@corp.test", "new@corp.test"}
+
+
+def test_a_cut_of_somebody_whom_nobody_ever_saw_here_is_told_by_the_ref() -> None:
+    gone = Overlay(denied=frozenset({user("zoe"), "user:other/joe", group("none")}))
+    assert tagged(overlay=gone).cut == {"corp\\zoe"}, "joe's name is another's now"
 
 
 # === grants ===

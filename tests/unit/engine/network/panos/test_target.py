@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.engine.network.desired import Desired
-from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
+from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.target import PanosTarget
 from gateway.engine.network.plan import Difference, Kind, Observed, Plan
-from tests.support.panos import RULES, VSYS1, RunningFirewall, rule
+from tests.support.panos import RULES, VSYS1, Api, RunningFirewall, rule
 from tests.support.panos_rules import DESIRED, ENVIRONMENT, SCOPES, Standing, serving_firewall, standing, with_scopes
 from tests.support.scripted_device import FakeTime
 
@@ -237,6 +238,59 @@ def test_a_lock_of_others_and_edits_of_theirs_on_ours_stop_us(at: Standing, tmp_
     ]
     assert "`operator` has edited" in observed.stops[1][0]
     assert drifts(at, tmp_path, plan).keys() == {Difference.LOCKED, Difference.UNCOMMITTED}
+
+
+@pytest.mark.parametrize("noun", ["config", "commit"])
+def test_a_lock_that_a_dead_process_of_ours_left_is_told_and_stops_nobody(
+    at: Standing, tmp_path: Path, noun: str
+) -> None:
+    plan = applied(at, tmp_path)
+    comment = "<comment>stagedoor stagedoor plan 0a1b2c3d</comment>"
+    Api(at.firewall).op(f"<request><{noun}-lock><add>{comment}</add></{noun}-lock></request>", vsys="vsys1")
+    assert seen(at, tmp_path)[0].stops == ()
+    assert drifts(at, tmp_path, plan).keys() == {Difference.LOCKED}
+    applied(at, tmp_path, FEWER)
+    assert drifts(at, tmp_path, plan).keys().isdisjoint({Difference.LOCKED})
+
+
+def test_an_anchor_that_is_enabled_is_told(at: Standing, tmp_path: Path) -> None:
+    plan = applied(at, tmp_path)
+    at.api.config("delete", f"{at_rule('sd-begin')}/disabled")
+    at.api.committed()
+    assert drifts(at, tmp_path, plan) == {Difference.MOVED: ["prod anchors"]}
+    assert "`sd-begin` only marks a place, and is not disabled" in seen(at, tmp_path)[1].remarks[0]
+
+
+async def _does(act: str, plan: Plan, target: PanosTarget) -> Any:
+    return await getattr(target, act)(plan)
+
+
+def test_an_anchor_that_goes_after_the_plan_was_made_stops_it(at: Standing, tmp_path: Path) -> None:
+    _, plan = seen(at, tmp_path)
+    at.api.config("delete", at_rule("sd-begin"))
+    at.api.committed()
+    for act in ("apply", "dry_run"):
+        with pytest.raises(Busy, match="`sd-begin`, which ours lie by, is not there: make it"):
+            told(at, tmp_path, partial(_does, act, plan))
+    assert at.names() == ["allow-dns", "sd-end", "deny-rest"]
+
+
+@pytest.mark.parametrize("settings", [{"mode": "observe"}, {"frozen": "audit"}])
+def test_a_device_that_is_not_to_be_written_is_not_asked_by_writing(
+    at: Standing, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    _, plan = seen(at, tmp_path)
+
+    async def scene() -> None:
+        units = Units(at.device, FakeTime().time())
+        target = PanosTarget(units, replace(ENVIRONMENT, **settings), lambda desired: (), tmp_path)
+        try:
+            with pytest.raises(Rejected, match="a deep look would lock and edit there"):
+                await target.dry_run(plan)
+        finally:
+            await units.close()
+
+    asyncio.run(scene())
 
 
 def test_a_device_that_changed_since_the_plan_is_not_written(at: Standing, tmp_path: Path) -> None:

@@ -164,6 +164,28 @@ def test_all_environments_of_a_firewall_are_one_wish() -> None:
     assert Wishing(device).membership(said, NOW) is None
 
 
+def test_doors_and_virtual_addresses_are_told_before_any_service() -> None:
+    """A table that is full refuses what comes last."""
+    dev = PanosEnvironment("dev", back=Leg(), networks=("192.0.2.0/24",), doors=("198.51.100.7",))
+    said = facts(PEOPLE, [PAY], {"pay": tuple(f"192.0.2.{number}" for number in range(1, 9))})
+    there = replace(said.desired["prod"], environment="dev", scopes=(replace(PAY, environment="dev"),))
+    both = replace(said, desired={**said.desired, "dev": there}, known={**said.known, "dev": said.known["prod"]})
+    addresses = list(told(both, replace(FIREWALL, environments=(PROD, dev))).addresses)
+    assert set(addresses[:3]) == {DOOR, VIP, "198.51.100.7"}
+
+
+def test_what_lost_tags_because_it_was_shut_is_told_apart() -> None:
+    found = {"pay": ("192.0.2.1",), "shop": ("192.0.2.2",), "cart": ("192.0.2.2",)}
+    for shut, lost in (
+        (set(), {}),
+        ({component("pay")}, {"192.0.2.1": {S_PAY}}),
+        ({component("shop")}, {}),  # what else runs there keeps the tag
+        ({"@prod"}, {"192.0.2.1": {S_PAY}, "192.0.2.2": {S_SHOP}}),
+    ):
+        said = facts(PEOPLE, [PAY, SHOP], found, overlay=Overlay(shut=frozenset(shut)))
+        assert told(said).shut == lost
+
+
 def test_an_address_carries_no_more_than_it_may_and_the_environment_first() -> None:
     scopes = [scope(f"s{number}") for number in range(40)]
     said = facts(PEOPLE, scopes, {f"s{number}": ("192.0.2.1",) for number in range(40)}, domain="domain:default/money")

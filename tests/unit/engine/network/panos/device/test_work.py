@@ -63,8 +63,9 @@ def test_several_edits_are_one_strict_transaction(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Said(0, ""), Said(503, "<html/>", "text/html"), Said(200, ""), Said(200, "<response status='succ")],
-    ids=["broken off", "503", "empty", "half"],
+    [Said(0, ""), Said(503, "<html/>", "text/html"), Said(200, ""), Said(200, "<response status='succ"),
+     Said(200, "<html>wait</html>", "text/html")],
+    ids=["broken off", "503", "empty", "half", "page"],
 )
 def test_a_write_that_may_have_taken_effect_is_not_sent_again(tmp_path: Path, answer: Said) -> None:
     async def main() -> None:
@@ -136,6 +137,42 @@ def refuses_release(listed: str) -> Callable[[str], Said]:
     return lambda command: Said(200, no if "remove" in command else listed if "config-locks" in command else FREE)
 
 
+def test_a_lock_that_our_role_may_not_take_is_a_refusal(tmp_path: Path) -> None:
+    no = '<response status="unauth" code="16"><msg><line>Unauthorized request</line></msg></response>'
+
+    async def main() -> None:
+        async with asked(tmp_path, lambda said: Said(200, no if "add" in said else FREE)) as (_, client, _clock):
+            with pytest.raises(Rejected, match="may not do this"):
+                await locks.take(client, "config", "vsys1", "stagedoor edge plan 1", "me")
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "told"),
+    [
+        ({}, "", "<vsys>all</vsys>"),
+        ({"device_group": "branches"}, "", ""),
+        ({"device_group": "branches"}, "0070", "<vsys>all</vsys>"),
+    ],
+    ids=["firewall", "panorama", "through it"],
+)
+def test_a_firewall_is_asked_for_the_locks_of_every_vsys(
+    tmp_path: Path, changes: dict[str, Any], target: str, told: str
+) -> None:
+    async def main() -> None:
+        clock = FakeTime()
+        async with scripted_firewall(tmp_path, lambda _: Said(200, FREE)) as firewall:
+            client = Client(firewall_settings(tmp_path, firewall, **changes), firewall.url, clock.time(), LIMITS)
+            await locks.locks_of(client, target)
+            await client.close()
+            for call, noun in zip(firewall.calls, locks.NOUNS, strict=True):
+                inner = f"<{noun}-locks>{told}</{noun}-locks>" if told else f"<{noun}-locks />"
+                assert call.said["cmd"] == f"<show>{inner}</show>"
+
+    run(main)
+
+
 def test_a_lock_that_stays_is_told_of(tmp_path: Path) -> None:
     async def main() -> None:
         async with asked(tmp_path, refuses_release(HELD)) as (_, client, _clock):
@@ -149,7 +186,7 @@ def test_a_lock_that_is_gone_already_is_no_fault(tmp_path: Path) -> None:
     async def main() -> None:
         async with asked(tmp_path, refuses_release(FREE)) as (firewall, client, _):
             await locks.release(client, "config", "vsys1", "me")
-            assert len(firewall.calls) == 3
+            assert ["remove" in call.said["cmd"] for call in firewall.calls] == [False, False]
 
     run(main)
 
@@ -255,3 +292,24 @@ def test_rules_lie_in_a_vsys_or_before_those_of_a_device_group(tmp_path: Path) -
 def test_an_xpath_touches_what_it_is_holds_or_lies_in() -> None:
     assert touches("/a/b", "/a/b") and touches("/a", "/a/b") and touches("/a/b/c", "/a/b")
     assert not touches("/a/bc", "/a/b") and not touches("/a/b", "/a/c")
+
+
+RULE_XPATH = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='vsys1']/rulebase/security/rules"
+
+
+@pytest.mark.parametrize(
+    ("edited", "is_ours"),
+    [
+        ("/config/devices/entry/vsys/entry[@name='vsys1']/rulebase", True),
+        (f"{RULE_XPATH}/entry", True),
+        (f"{RULE_XPATH}/entry[@name='a' or @name='sd-x']/disabled", True),
+        (f"/config/shared/tag|{RULE_XPATH}/entry[@name='sd-x']", True),
+        ("//rules/entry[@name='sd-x']", True),
+        ("/config/devices/*/vsys", True),
+        ("/config/devices/entry/vsys/entry[@name='vsys2']/rulebase", False),
+        (f"{RULE_XPATH}/entry[@name='a']/tag/member[text()='x']", False),
+        (XPATH.replace("/tag/", "/address/"), False),
+    ],
+)
+def test_an_edit_that_names_only_part_of_where_it_is_may_be_on_what_is_ours(edited: str, is_ours: bool) -> None:
+    assert touches(edited, f"{RULE_XPATH}/entry[@name='sd-x']") is is_ours

@@ -186,7 +186,7 @@ def test_whatever_the_catalog_says_the_content_may_be_written(
     )  # fmt: skip
     content = content_of(Desired("prod", "v", tuple(places), tuple(sorted(scopes, key=lambda x: x.ref))), EDGE,
                          environment, fronts)  # fmt: skip
-    assert faults_of(content, EDGE, "prod") == ()
+    assert faults_of(content, replace(EDGE, environments=(environment,)), "prod") == ()
     assert content["rules"][-1]["action"] == "deny"
     random.shuffle(places)
     random.shuffle(fronts)

@@ -12,7 +12,7 @@ import pytest
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.content import content_of, empty
 from gateway.engine.network.panos.rules.lint import faults_of
-from tests.support.panos_rules import DESIRED, EDGE, ENVIRONMENT
+from tests.support.panos_rules import DESIRED, EDGE, ENVIRONMENT, LEDGER, TEAM
 
 WANTED = content_of(DESIRED, EDGE, ENVIRONMENT, ())
 FRONT, DIRECT, BACK, CLOSING = 0, 1, 2, -1
@@ -63,6 +63,35 @@ SEEDED: dict[str, Edit] = {
     "not about prod": lambda content: content.update(environment="test"),
     "where `edge` has it now": lambda content: content["place"].update(vsys="vsys2"),
     "holds no rules": lambda content: content.pop("user_groups"),
+    "it holds what belongs to `sd-managed`": lambda content: content["address_groups"][
+        names.services_tag(LEDGER, "prod")
+    ].update(filter="'sd-managed'"),
+    "`: it holds what belongs to `sd-g-prod-": lambda content: group(content, "user_groups").update(
+        filter=f"'{names.everyone_tag()}'"
+    ),
+    "it holds what belongs to `sd-tcp-prod-1-65535-": lambda content: group(content, "services").update(port="1-65535"),
+    "is not what its name says": rule(
+        BACK, source=["any"], source_user=[names.group_name(names.team_tag(TEAM), "prod")]
+    ),
+    "from where or to where is not": rule(DIRECT, destination=[names.environment_tag("prod")]),
+    "it is none of the four": rule(BACK, name="sd-other-prod-00000000"),
+    "does not say that it lets group:default/payments, whoever has a grant pass": rule(
+        DIRECT, description=WANTED["rules"][DIRECT]["description"].replace("payments,", "audit,")
+    ),
+    "group:default/audit, group:default/payments, user:default/olga, whoever has a grant pass": rule(
+        FRONT, description=WANTED["rules"][FRONT]["description"].replace("group:default/payments, ", "")
+    ),
+    "` is not `People of group:default/audit`": lambda content: content["user_groups"][
+        names.group_name(names.team_tag(TEAM), "prod")
+    ].update(description="People of group:default/audit."),
+    "that it is about tcp/443, tcp/8080": rule(
+        BACK + 1, service=sorted(names.service_name(f"tcp/{port}", "prod") for port in (443, 8080)),
+        description=WANTED["rules"][BACK + 1]["description"].replace("tcp/443, tcp/8080", "tcp/443"),
+    ),
+    "are not those of the settings": rule(BACK, **{"from": ["any"]}),
+    "zones, log setting or profile group are not": rule(DIRECT, profile_group="none"),
+    "must be the last rule": lambda content: content["rules"].insert(0, content["rules"].pop()),
+    "keeps everybody else out, is not there": lambda content: content["rules"].pop(),
     "rules are no list": lambda content: content.update(rules={}),
 }  # fmt: skip
 
@@ -90,7 +119,10 @@ def test_nothing_at_all_may_be_written_and_rules_without_tags_may_not() -> None:
 
 def test_only_front_rules_may_be_open_to_anybody() -> None:
     content = deepcopy(WANTED)
-    content["rules"][FRONT]["source_user"] = ["any"]
+    front = content["rules"][FRONT]
+    front["source_user"] = ["any"]
+    assert "does not say that it lets anyone pass" in faults_of(content, EDGE, "prod")[0]
+    front["description"] = "Lets anyone come near" + front["description"].partition(" come near")[2]
     assert faults_of(content, EDGE, "prod") == ()
     content["rules"][FRONT]["destination"] = [names.environment_tag("prod")]
     assert faults_of(content, EDGE, "prod")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_every_page_is_read_and_none_twice_too_many(tmp_path: Path, what: What, 
         table = await read_table(client, what, 2, {})
         assert sorted(table.tags) == sorted(keys)
         assert (table.keys, table.is_whole) == (count, True)
-        assert len(firewall.front.calls) <= count // 500 + 2
+        assert len(firewall.front.calls) <= count // 500 + 3
         assert await counts_to(client, what, count)
         assert not await counts_to(client, what, count + 1)
         assert count == 0 or not await counts_to(client, what, count - 1)
@@ -103,6 +104,33 @@ def test_one_page_that_fails_fails_the_reading(tmp_path: Path) -> None:
         firewall.knobs.next = [Upset("op", "<start-point>501<", 1, message="x is unexpected", code=17)]
         with pytest.raises(DeviceFault, match="x is unexpected"):
             await read_table(client, What.USER, 2, {})
+
+    reads(scene, tmp_path)
+
+
+@pytest.mark.parametrize("lie", ["the same page again", "less than a page", "more than a page"])
+def test_other_pages_than_were_asked_for_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    honest = identity_shows._page
+
+    def page(paged: Element, furthest: int) -> tuple[int, int]:
+        start, limit = honest(paged, furthest)
+        match lie:
+            case "the same page again":
+                return 1, limit
+            case "less than a page":
+                return start, 100
+            case _:
+                return start, 2 * limit
+
+    async def scene(firewall: RunningFirewall, client: Client) -> None:
+        for number in range(1300):
+            held(firewall, What.USER, f"u{number}", TAG, MARK)
+        monkeypatch.setattr(identity_shows, "_page", page)
+        with pytest.raises(DeviceFault, match="page"):
+            await read_table(client, What.USER, 2, {})
+        assert len(firewall.front.calls) < 20
 
     reads(scene, tmp_path)
 

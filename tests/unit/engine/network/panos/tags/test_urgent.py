@@ -12,8 +12,8 @@ from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.userid import What
 from gateway.lab.panos.faults import Upset
 from tests.support.panos import Clock, running_pair
-from tests.support.tag_worker import CALM, Trust, Worked, working
-from tests.unit.engine.network.panos.tags.test_worker import GRANT, HOSTS, MARK, PAY, alone, run, wish
+from tests.support.tag_scenes import HOSTS, MARK, PAY, alone, run, wish
+from tests.support.tag_worker import Trust, Worked, working
 
 CLOSING = names.environment_tag("prod")
 SOON_S = 2.0
@@ -45,11 +45,8 @@ def test_what_was_shut_is_taken_away_however_much_it_is_and_whatever_the_catalog
 
 def test_watermarks_that_ended_grants_left_behind_are_nobodys_loss(tmp_path: Path) -> None:
     async def scene(worked: Worked) -> None:
-        end = int(worked.clock()) + 100
-        await worked.settled(wish(timed={(f"p{number}", GRANT): end for number in range(30)}))
-        worked.clock.passes(200)
-        assert worked.tags("p7") == {MARK}
-        worked.worker.reread()
+        for number in range(30):  # while no engine ran
+            worked.identities.users.register(f"p{number}", MARK, 0, persistent=True, refresh=False)
         await worked.settled(wish({"ann": {PAY}}))
         assert worked.tags("ann") == {PAY, MARK}
         assert not worked.worker.waits
@@ -58,6 +55,7 @@ def test_watermarks_that_ended_grants_left_behind_are_nobodys_loss(tmp_path: Pat
     alone(scene, tmp_path, removed_most=5)
 
 
+@pytest.mark.slow
 def test_a_cut_does_not_wait_for_a_unit_that_is_away(tmp_path: Path) -> None:
     async def scene() -> None:
         clock = Clock()
@@ -75,7 +73,7 @@ def test_a_cut_does_not_wait_for_a_unit_that_is_away(tmp_path: Path) -> None:
     run(scene)
 
 
-def test_a_cut_does_not_wait_out_the_pause_after_a_fault(tmp_path: Path) -> None:
+def test_a_cut_does_not_wait_out_the_pause_after_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(worked: Worked) -> None:
         await worked.settled(wish({"p7": {PAY}, "bob": {PAY}}))
         worked.firewall.knobs.next = [Upset(message="x is unexpected", code=17)]
@@ -85,5 +83,51 @@ def test_a_cut_does_not_wait_out_the_pause_after_a_fault(tmp_path: Path) -> None
         worked.worker.want(wish(cut=frozenset({"p7"})))
         await gone_within(worked, SOON_S)
 
-    slow = CALM._replace(pace=CALM.pace._replace(shortest_s=0.5, longest_s=UNTIL_S))
-    alone(scene, tmp_path, rhythm=slow, removed_share=1.0, pause=UNTIL_S)
+    monkeypatch.setattr("gateway.engine.network.panos.tags.worker.pause_after", lambda *_: UNTIL_S)
+    alone(scene, tmp_path, removed_share=1.0)
+
+
+@pytest.mark.slow
+def test_a_cut_does_not_wait_for_the_reading_back(tmp_path: Path) -> None:
+    async def scene(worked: Worked) -> None:
+        people = {f"p{number}": {PAY} for number in range(4_000)}
+        worked.firewall.knobs.slow_s = 0.5  # before each of eight pages, two at once
+        worked.worker.want(wish(people))
+        worked.worker.start()
+        await worked.until(lambda: len(worked.identities.users) == len(people))
+        calls = len(worked.firewall.front.calls)
+        await worked.until(lambda: len(worked.firewall.front.calls) > calls)
+        del people["p7"]
+        worked.worker.want(wish(people, cut=frozenset({"p7"})))
+        await gone_within(worked, SOON_S)
+        worked.firewall.knobs.slow_s = 0.0
+        await worked.until(lambda: worked.worker.standing()["state"] == "in-step")
+        assert worked.worker.standing()["refused"] == 0
+
+    alone(scene, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_person", [False, True])
+def test_a_cut_does_not_wait_for_losses_that_are_many(tmp_path: Path, by_person: bool) -> None:
+    async def scene(worked: Worked) -> None:
+        people = {f"p{number}": {PAY} for number in range(10_000)}
+        await worked.settled(wish({"zoe": {PAY}, **people}))
+        applying = None
+        worked.worker.want(wish({"zoe": {PAY}}))
+        if by_person:
+            plan = await worked.worker.look()
+            applying = asyncio.create_task(worked.worker.apply(Consent("ann", removals=True), plan.fingerprint))
+        worked.firewall.knobs.slow_s = 0.25  # twenty messages, two at once
+        worked.worker.start()
+        await worked.until(lambda: len(worked.identities.users) < len(people))
+        worked.worker.want(wish(cut=frozenset({"zoe"})))
+        await gone_within(worked, SOON_S, "zoe")
+        assert len(worked.identities.users) > 0, "the rest is still to come"
+        worked.firewall.knobs.slow_s = 0.0
+        await worked.until(lambda: worked.worker.standing()["state"] == "in-step")
+        if applying is not None:
+            await applying
+
+    most = {"removed_most": 20} if by_person else {"removed_most": 10**6, "removed_share": 1.0}
+    alone(scene, tmp_path, **most)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,43 +12,14 @@ from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
 from gateway.engine.network.guards import Basis, Consent
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.userid import What
-from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.reconcile import NotNow
 from gateway.lab.panos.faults import Upset
 from gateway.lab.panos.pairs import Pair
-from tests.support.panos import Clock, running_firewall, running_pair
+from tests.support.panos import Clock, running_pair
+from tests.support.tag_scenes import GRANT, HOSTS, MARK, OPS, PAY, alone, run, wish
 from tests.support.tag_worker import QUICK, Trust, Worked, working
 
-PAY, OPS = names.team_tag("group:default/pay"), names.team_tag("group:default/ops")
-GRANT = names.grant_tag("system:default/pay", "prod")
-HOSTS = names.services_tag("system:default/pay", "prod")
-MARK = names.WATERMARK
 DAY_S = 24 * 3600
-
-
-def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(scene())
-
-
-def wish(
-    users: Mapping[str, set[str]] | None = None, addresses: Mapping[str, set[str]] | None = None, **more: Any
-) -> Membership:
-    return Membership(
-        "v1", {key: frozenset(tags) for key, tags in (addresses or {}).items()},
-        {key: frozenset(tags) for key, tags in (users or {}).items()}, **more,
-    )  # fmt: skip
-
-
-def alone(scene: Callable[[Worked], Coroutine[Any, Any, None]], tmp_path: Path, **changes: Any) -> None:
-    async def whole() -> None:
-        clock = Clock()
-        async with (
-            running_firewall(tmp_path, clock=clock) as firewall,
-            working(tmp_path, firewall, clock=clock, **changes) as worked,
-        ):
-            await scene(worked)
-
-    run(whole)
 
 
 # === giving and taking ===
@@ -354,6 +323,24 @@ def test_a_table_that_was_lost_is_noticed_by_the_canary_and_told_again(tmp_path:
         assert worked.tags("ann") == {PAY, MARK}
 
     alone(scene, tmp_path, rhythm=QUICK._replace(counted_s=3600.0))
+
+
+def test_a_firewall_that_keeps_no_canary_is_not_taken_for_one_that_lost_its_tables(tmp_path: Path) -> None:
+    async def scene(worked: Worked) -> None:
+        taken = worked.identities.apply
+
+        def apply(document: str) -> Any:
+            answer = taken(document)
+            worked.identities.addresses.forget(names.CANARY_ADDRESS)
+            return answer
+
+        worked.identities.apply = apply  # type: ignore[method-assign] # no IPv6 there
+        for _ in range(4):
+            worked.worker.recheck()
+            await worked.settled(wish({"ann": {PAY}}))
+        assert worked.worker.standing()["wholes"] == 1
+
+    alone(scene, tmp_path)
 
 
 def test_what_another_hand_took_away_is_noticed_by_a_count(tmp_path: Path) -> None:
