@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from gateway import config
 from gateway.config_apm import read_mapping
 from gateway.config_catalog import authorities_fault
+from gateway.config_device_faults import Said, shared_faults
 from gateway.config_devices import Bigip, BigipEnvironment
 from gateway.config_identity import is_loopback
-from gateway.config_readers import readers_faults, unusable_password_files
+from gateway.config_readers import unusable_password_files
 from gateway.secret_files import secret_fault
 from policy.reading import Fault, did_you_mean
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.config_settings import Locate
 
 MAX_SCHEMA_BYTES: Final = 16 * 1024 * 1024
-Said = tuple[tuple[str | int, ...], str, str]  # where below the device, message, what to do
 
 
 def devices_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
@@ -89,19 +89,10 @@ def _mapping_faults(device: Bigip, at: tuple[str | int, ...], locate: Locate) ->
 
 
 def _device_faults(device: Bigip, settings: config.Settings) -> Iterator[Said]:
-    for key in ("units", "members"):
-        values = getattr(device, key)
-        if twice := sorted({value for value in values if values.count(value) > 1}):
-            yield (key,), f"`{twice[0]}` is listed twice in `{key}`", "list it once"
+    yield from shared_faults(device, settings)
     yield from _member_faults(device)
-    for where, message, hint in readers_faults(device.readers, settings):
-        yield ("readers", *where), message, hint
     for environment in device.environments:
         at = ("environments", environment.environment)
-        if environment.environment not in settings.environments:
-            hint = did_you_mean(environment.environment, settings.environments)
-            hint = hint or f"known here: {', '.join(settings.environments)}"
-            yield at, f"`{environment.environment}` is none of `environments`", hint
         if environment.addresses == "pool" and settings.database:
             message = "each node of `state.database` would give out addresses of the `pool` by itself"
             yield (*at, "addresses"), f"`{environment.environment}`: {message}", "write `addresses: shared`"

@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 
 from gateway import config
 from gateway.config_catalog import authorities_fault
+from gateway.config_device_faults import Said, shared_faults
 from gateway.config_devices import Panos, PanosEnvironment
 from gateway.config_identity import is_loopback
-from gateway.config_readers import WIDEST, readers_faults, unusable_password_files
+from gateway.config_readers import WIDEST, unusable_password_files
 from gateway.secret_files import secret_fault
-from policy.reading import Fault, did_you_mean
+from policy.reading import Fault
 
 if TYPE_CHECKING:
     from gateway.config_settings import Locate
 
 MOST_CALLS: Final = 5  # at once to one management plane, officially
 WIDEST_DOORS: Final = {4: 24, 6: 64}  # prefix lengths
-Said = tuple[tuple[str | int, ...], str, str]  # where, message, what to do
 
 
 def panos_faults(settings: config.Settings, locate: Locate) -> list[Fault]:
@@ -92,23 +92,14 @@ def _key_fault(file: str) -> tuple[str, str] | None:
 
 
 def _device_faults(device: Panos, settings: config.Settings) -> Iterator[Said]:
-    for key in ("units", "key_files", "rules_key_files"):
-        values = getattr(device, key)
-        if twice := sorted({value for value in values if values.count(value) > 1}):
-            yield (key,), f"`{twice[0]}` is listed twice in `{key}`", "list it once"
+    yield from shared_faults(device, settings)
     if device.ca and device.pins:
         yield ("pins",), "`pins` and `ca` say two things about the same certificates", "leave one of them out"
     if both := sorted({*device.key_files} & {*device.rules_key_files}):
         message = f"`{both[0]}` is in `key_files` and in `rules_key_files`"
         yield ("rules_key_files",), message, "an administrator that sends tags needs no right to commit: make two"
-    for where, message, hint in readers_faults(device.readers, settings):
-        yield ("readers", *where), message, hint
     for environment in device.environments:
         at = ("environments", environment.environment)
-        if environment.environment not in settings.environments:
-            hint = did_you_mean(environment.environment, settings.environments)
-            hint = hint or f"known here: {', '.join(settings.environments)}"
-            yield at, f"`{environment.environment}` is none of `environments`", hint
         faults = (_leg_faults, _rule_faults, _address_faults, _direct_faults)
         for where, message, hint in (said for each in faults for said in each(environment, device, settings)):
             yield (*at, *where), f"`{environment.environment}`: {message}", hint

@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "configuration": ("gateway.config_load", "gateway.config_models", "gateway.config_issuers", "gateway.config_files",
                       "gateway.config_database", "gateway.config_apm", "gateway.config_bigip",
-                      "gateway.config_bigip_faults",
+                      "gateway.config_bigip_faults", "gateway.config_device_faults",
                       "gateway.config_readers", "gateway.config_panos", "gateway.config_panos_values",
                       "gateway.config_panos_faults", "gateway.config_device_values", "gateway.config_limits",
                       "gateway.config_listeners",
