@@ -174,7 +174,6 @@ def _state_held(state: Path) -> Iterator[None]:
 # === how a plan reads ===
 
 _HEADS: Final = {"remove": "removes", "change": "changes", "add": "adds"}
-_SHORT: Final = 100
 _HOSTS: Final = 5
 
 

@@ -45,10 +45,6 @@ class Caller:
         """Whether ``team``, an owner, is one of theirs, or above one of theirs."""
         return bool(team) and team in self.principal.subjects and not self.principal.actors
 
-    def may_ask_about(self, team: str) -> bool:
-        """About a service that this team owns."""
-        return self.is_administrator or self.owns(team)
-
 
 class Callers:
     """``administrators`` and ``issuers``: the settings; ``now``: epoch seconds, never backwards."""

@@ -39,6 +39,10 @@ _DIFFERENCES: Final = {
     "gone": "Everything is gone",
     "expiring": "A certificate ends",
     "version": "Another policy version",
+    "moved": "Moved by another hand",
+    "extra": "Amid ours, by another hand",
+    "locked": "Locked",
+    "uncommitted": "Edited and not committed",
 }
 _KINDS: Final = {"remove": "Removes", "change": "Changes", "add": "Adds"}
 
