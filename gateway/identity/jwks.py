@@ -76,7 +76,7 @@ class Key:
     ``kid`` has another id. ``jwk`` is the public key again, with nothing but what :func:`read_keys` needs.
     """
 
-    __slots__ = ("algorithms", "id", "issuer", "jwk", "kid", "kty", "public")
+    __slots__ = ("algorithms", "id", "issuer", "jwk", "kid", "kty", "octets", "public")
 
     def __init__(
         self, kid: str, kty: str, algorithms: frozenset[str], public: object, jwk: Mapping[str, object], thumbprint: str
@@ -85,6 +85,7 @@ class Key:
         self.kty = kty
         self.algorithms = algorithms
         self.public = public
+        self.octets = (public.key_size + 7) // 8 if isinstance(public, RSAPublicKey) else 0  # of an RSA signature
         self.jwk = jwk
         self.issuer = str(jwk.get("issuer", ""))  # Microsoft's extension: the only `iss` it signs for
         self.id = f"{kid}:{thumbprint}"
@@ -92,6 +93,9 @@ class Key:
     def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
         """True when ``signature`` is this key's over ``message``; False for an algorithm that is not the key's."""
         if algorithm not in self.algorithms:
+            return False
+        # RFC 8017 sections 8.1.2 and 8.2.2, step 1. OpenSSL takes a PSS signature without its leading zeros, too.
+        if self.octets and len(signature) != self.octets:
             return False
         digest = _PKCS1.get(algorithm)
         if digest is None:

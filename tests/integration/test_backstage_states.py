@@ -127,6 +127,7 @@ def test_of_two_who_claim_one_place_never_both_have_it_and_each_hears_of_the_oth
 def test_owners_hear_of_their_own_and_nobody_of_anothers(ferry: Company) -> None:
     """Also of what cannot be read at all, whose owner the catalog still names."""
     for ref in ("component:default/outsider", "component:default/h-over", "api:default/garbled-api"):
+        ferry.hears_that(ref, "refused")  # definitions come later
         assert ferry.hears(ref, "mara")["state"] == "refused"
         assert ferry.hears(ref, "odd") is None
 

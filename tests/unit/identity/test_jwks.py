@@ -78,6 +78,15 @@ def test_an_rsa_signature_counts_whole_and_for_its_own_algorithm_alone(name: str
     assert not key.verify(name, b"messagf", signature)
 
 
+def test_a_signature_without_its_leading_zero_is_none() -> None:
+    """RFC 8017 section 8.1.2, step 1: OpenSSL reads the same number, so one token would have two spellings."""
+    (key,), _ = read_keys([changed(RS256, alg=...)], ALL)
+    signer = Signer("rsa", "PS256", "rsa-1")  # its salt is random: one signature of 256 begins so
+    signature = next(made for _ in range(20_000) if (made := signer.signature(b"message"))[0] == 0)
+    assert key.verify("PS256", b"message", signature)
+    assert not key.verify("PS256", b"message", signature[1:])
+
+
 def test_algorithms_the_issuer_may_not_use_are_taken_away() -> None:
     (key,), faults = read_keys([changed(RS256, alg=...)], ("PS256", "ES256"))
     assert key.algorithms == {"PS256"}
