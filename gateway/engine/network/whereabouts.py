@@ -1,10 +1,8 @@
-"""Where services really run: what their owners say, else the addresses in their upstreams, else what DNS answers.
+"""Where services really run: what their owners say, else the addresses in their upstreams, else where names lead.
 
-Names are asked of the system, again and again, because an answer holds no longer than its zone says; the system's
-resolver minds how long that is, so an address is known here `ASK_S` after DNS changed. All answers count, not the
-first. A name that fails, is gone or leads to less than before keeps what it had for `KEEP_S`: zones rotate, name
-servers have bad hours, and nobody is to be cut off for that. What is known outlives a restart in a file, and the time
-that the node was away does not count.
+Names are asked for again and again, because an answer holds no longer than its zone says (`resolving.py`). All answers
+count, not the first. A name that fails, is gone or leads to less than before keeps what it had for a time
+(`sightings.py`). What is known outlives a restart in a file, and the time that the node was away does not count.
 
 Whether an address may be written to a device is judged there (`panos/addresses.py`): what DNS says is anybody's text.
 """
@@ -13,68 +11,60 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import ip_address
+from heapq import nsmallest
 from pathlib import Path
-from random import Random
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway import telemetry
-from gateway.addresses import plain
 from gateway.engine.network.desired import Desired, Place
+from gateway.engine.network.name_servers import NameServers
+from gateway.engine.network.resolving import ASK_S, PATIENCE_S, Asker, LookUps, Name, Servers, Word, address_in
+from gateway.engine.network.sightings import Sightings
 from gateway.engine.network.sightings_file import SightingsFile
 from gateway.look_ups import ADDRESSES, Names
 
-ASK_S: Final = 60.0  # between two questions for a name
-LONGEST_ASK_S: Final = 16 * ASK_S  # for one that fails and fails
-KEEP_S: Final = 3600  # that an address stays after it was last answered
-PATIENCE_S: Final = 5.0  # then a name that has no answer yet counts as one that failed
 GATHER_S: Final = 1.0  # answers of so long are told together
 SAVE_S: Final = 5.0  # between two writes of what changed
 REFRESH_S: Final = 600.0  # between two writes of what did not
 TURN_S: Final = 1.0
 MOST_NAMES: Final = 20_000
 AT_ONCE: Final = 128  # questions, most of which wait for a thread
-_RANDOM: Final = Random()  # spreads the questions over their minute
+_NO_ONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """Of one environment. ``addresses``: hosts and networks in canonical form, by component; who has none is left out.
-    ``unasked``: those with a name that was not answered for yet; what they had before stays. ``is_settled``: whether
-    there was a time since the start when nobody was. ``unanswered``: those with a name that failed when it was asked
-    last."""
+    ``is_settled``: whether there was a time since the start when nobody was unasked. The rest are components with a
+    name of which there is that to say; what they had before stays."""
 
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    unasked: frozenset[str] = frozenset()
+    unasked: frozenset[str] = _NO_ONE
     is_settled: bool = False
-    unanswered: frozenset[str] = frozenset()
+    unanswered: frozenset[str] = _NO_ONE
+    gone: frozenset[str] = _NO_ONE
+    unlisted: frozenset[str] = _NO_ONE
+    crowded: frozenset[str] = _NO_ONE
+
+    def doubts(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """What a reader should know of names, to follow "names that", and of which components."""
+        for what, components in (
+            ("DNS says do not exist; what was answered before stays for an hour", self.gone),
+            ("nobody answers for; what was answered before stays for a day", self.unanswered),
+            ("this machine knows and DNS does not, from its hosts file perhaps", self.unlisted),
+            (f"lead to more than {ADDRESSES} addresses within an hour; nobody is told of the rest", self.crowded),
+        ):
+            if components:
+                yield what, components
 
 
 NOTHING_KNOWN: Final = Known()
-
-
-class LookUps(Protocol):
-    async def addresses(self, host: str) -> list[str]: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class _Name:
-    """``seen``: by address, when it was answered last (epoch seconds)."""
-
-    seen: dict[str, int] = field(default_factory=dict)
-    asked: bool = False
-    failures: int = 0
-    due_s: float = 0.0  # on the loop's clock
-    since_s: float | None = None  # that its answer is waited for
-    is_asked: bool = False  # right now
 
 
 class Whereabouts:
@@ -83,15 +73,17 @@ class Whereabouts:
 
     def __init__(
         self, state_folder: Path, on_change: Callable[[], None], *, now: Callable[[], float] = time.time,
-        follows: bool = True, look_ups: LookUps | None = None,
+        follows: bool = True, look_ups: LookUps | None = None, servers: Servers | None = None,
     ) -> None:  # fmt: skip
         self._file = SightingsFile(state_folder)
         self._disk = ThreadPoolExecutor(1, "whereabouts")
         self._on_change = on_change
         self._now = now
         self._look_ups = look_ups or Names(ASK_S / 2)
+        self._asker = Asker(self._look_ups, servers or NameServers(), now)
         self._loop = asyncio.get_running_loop()
-        self._names = {name: _Name(seen) for name, seen in self._file.read(int(now())).items()}
+        start = int(now())
+        self._names = {host: Name(host, Sightings(start, seen)) for host, seen in self._file.read(start).items()}
         self._wishes: dict[str, Desired] = {}
         self._known: Mapping[str, Known] = {}
         self._needed: frozenset[str] = frozenset()
@@ -129,9 +121,11 @@ class Whereabouts:
     def _need(self, hosts: set[str]) -> None:
         if len(hosts) > MOST_NAMES:
             telemetry.log("whereabouts_too_many", level="error", names=len(hosts), asked=MOST_NAMES)
-        self._needed = frozenset(sorted(hosts)[:MOST_NAMES])
+        first = sorted(hosts, key=lambda host: (host not in self._names, host))  # new names push out no old ones
+        self._needed = frozenset(first[:MOST_NAMES])
+        self._asker.names = len(self._needed)
         for host in self._needed - self._names.keys():
-            self._names[host] = _Name()
+            self._names[host] = Name(host, Sightings(int(self._now())))
 
     def _learn(self) -> bool:
         """Whether anything is known otherwise now."""
@@ -142,23 +136,27 @@ class Whereabouts:
 
     def _known_in(self, wish: Desired, before: Known) -> Known:
         found: dict[str, set[str]] = {}
-        unasked: set[str] = set()
-        unanswered: set[str] = set()
+        said: dict[Word, set[str]] = {word: set() for word in Word}
+        crowded: set[str] = set()
         for place in wish.places:
             there = found.setdefault(place.entity, set())
             there.update(place.addresses or _literals_of(place))
             for host in _hosts_of(place):
-                name = self._names.get(host)
-                there.update(name.seen if name is not None else ())
-                if name is not None and not name.asked and not name.seen:
-                    unasked.add(place.entity)
-                if name is not None and name.failures:
-                    unanswered.add(place.entity)
+                if (name := self._names.get(host)) is not None:
+                    there.update(name.sightings.seen)
+                    if name.word is not Word.UNASKED or not name.sightings.seen:
+                        said[name.word].add(place.entity)
+                    if name.sightings.is_crowded:
+                        crowded.add(place.entity)
+        unasked = said[Word.UNASKED]
         for entity in unasked:
             found[entity].update(before.addresses.get(entity, ()))
         addresses = {entity: tuple(sorted(there)) for entity, there in sorted(found.items()) if there}
-        is_settled = before.is_settled or not unasked
-        after = Known(MappingProxyType(addresses), frozenset(unasked), is_settled, frozenset(unanswered))
+        after = Known(
+            MappingProxyType(addresses), frozenset(unasked), before.is_settled or not unasked,
+            *(frozenset(said[word]) for word in (Word.UNANSWERED, Word.GONE, Word.UNLISTED)),
+            crowded=frozenset(crowded),
+        )  # fmt: skip
         return before if after == before else after
 
     def _tell_soon(self) -> None:
@@ -185,60 +183,39 @@ class Whereabouts:
                 pass
 
     def _ask_what_is_due(self) -> None:
+        """Those first that have waited longest."""
         now_s = self._loop.time()
-        for host in self._needed:
-            name = self._names[host]
-            if name.due_s > now_s:
-                continue
+        due = [name for host in self._needed if (name := self._names[host]).due_s <= now_s]
+        for name in due:
             name.since_s = name.since_s or now_s
-            if not name.is_asked and len(self._flights) < AT_ONCE:
-                name.is_asked = True
-                flight = self._loop.create_task(self._ask(host, name))
-                self._flights.add(flight)
-                flight.add_done_callback(self._landed)
-            if not name.asked and now_s - name.since_s > PATIENCE_S:
-                name.asked = True
+            if name.word is Word.UNASKED and now_s - name.since_s > PATIENCE_S:
+                name.word = Word.UNANSWERED
                 self._tell_soon()
+        waiting = (name for name in due if not name.is_asked)
+        for name in nsmallest(AT_ONCE - len(self._flights), waiting, key=lambda name: name.due_s):
+            name.is_asked = True
+            flight = self._loop.create_task(self._ask(name))
+            self._flights.add(flight)
+            flight.add_done_callback(self._landed)
 
     def _landed(self, flight: asyncio.Task[None]) -> None:
         self._flights.discard(flight)
         if len(self._flights) == AT_ONCE // 2:
             self._hint.set()
 
-    async def _ask(self, host: str, name: _Name) -> None:
-        try:
-            answered = [found for each in await self._look_ups.addresses(host) if (found := _address_in(each))]
-        except Exception:  # whatever it met, a name that is no name or a machine without threads: it has no answer
-            answered = []
-        had_answer, has_answer = not name.failures, bool(answered)
-        name.failures = 0 if has_answer else name.failures + 1
-        name.since_s, name.is_asked = None, False
-        pause_s = min(ASK_S * 2.0 ** max(name.failures - 1, 0), LONGEST_ASK_S)
-        name.due_s = self._loop.time() + pause_s * _RANDOM.uniform(0.8, 1.0)
-        if self._remember(name, answered):
+    async def _ask(self, name: Name) -> None:
+        if await self._asker.ask(name):
             self._save_at_s = min(self._save_at_s, self._loop.time() + SAVE_S)
             self._tell_soon()
-        if not name.asked or has_answer is not had_answer:
-            name.asked = True
-            self._tell_soon()
-
-    def _remember(self, name: _Name, answered: Iterable[str]) -> bool:
-        """Whether it leads elsewhere than before."""
-        now = int(self._now())
-        seen = {**name.seen, **dict.fromkeys(answered, now)}
-        newest = sorted(seen.items(), key=lambda each: (-each[1], each[0]))[:ADDRESSES]
-        kept = {address: at for address, at in newest if now - at < KEEP_S}
-        is_other, name.seen = kept.keys() != name.seen.keys(), kept
-        return is_other
 
     async def _save(self) -> None:
         """A name that nobody needs any more is remembered for as long as one that fails."""
         now = int(self._now())
         self._names = {
             host: name for host, name in self._names.items()
-            if host in self._needed or any(now - at < KEEP_S for at in name.seen.values())
+            if host in self._needed or not name.sightings.are_past(now)
         }  # fmt: skip
-        sightings = {host: dict(name.seen) for host, name in self._names.items() if name.seen}
+        sightings = {host: dict(name.sightings.seen) for host, name in self._names.items() if name.sightings.seen}
         self._save_at_s = self._loop.time() + REFRESH_S
         await self._loop.run_in_executor(self._disk, self._file.write, sightings, now)
 
@@ -265,12 +242,6 @@ def _place_of(upstream: str) -> tuple[str, str]:
     except ValueError:  # brackets that hold no address
         return "", ""
     try:
-        return "", _address_in(host)
+        return "", address_in(host)
     except ValueError:
         return host, ""
-
-
-def _address_in(text: str) -> str:
-    """"" for one on an interface of this machine's, which is nobody else's address. Raises `ValueError`."""
-    address = plain(ip_address(text))
-    return "" if getattr(address, "scope_id", None) is not None else str(address)

@@ -114,9 +114,8 @@ class AddressTags:
         name = self._environment.environment
         if refused:
             yield f"{name}: {len(refused)} addresses of services are left out: {some(sorted(refused))}"
-        if known.unanswered:
-            what = f"{name}: {len(known.unanswered)} services have names that DNS does not answer"
-            yield f"{what}, what it answered before stays for an hour: {some(sorted(known.unanswered))}"
+        for what, services in known.doubts():
+            yield f"{name}: {len(services)} services have names that {what}: {some(sorted(services))}"
         if nowhere:
             yield f"{name}: {len(nowhere)} services have no address here, so nobody reaches them: {some(nowhere)}"
 
