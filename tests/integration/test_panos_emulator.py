@@ -222,6 +222,7 @@ def test_a_name_of_64_characters_is_refused_in_the_devices_words(api: Api) -> No
         (RULES, rule("r", to="moon"), "'moon' is not a valid reference"),
         (RULES, rule("r", tag="absent"), "'absent' is not a valid reference"),
         (RULES, rule("r", description="d" * 1025), "at most 1024"),
+        (f"{VSYS1}/external-list", f"<entry name='l'><type><ip><url>{'u' * 256}</url></ip></type></entry>", "most 255"),
     ],
 )  # fmt: skip
 def test_schema_and_references_fail_at_the_write(api: Api, where: str, element: str, says: str) -> None:
@@ -254,6 +255,20 @@ def test_a_rules_uuid_outlives_edit_and_rename_and_a_clone_has_its_own(api: Api)
     assert api.config("get", f"{RULES}/entry[@name='t']").xml.find("result/entry").get("uuid") != uuid
     api.committed()
     assert api.config("show", f"{RULES}/entry[@name='s']").xml.find("result/entry").get("uuid") == uuid
+
+
+def test_a_rename_is_refused_or_rewrites_whoever_refers_to_it(api: Api) -> None:
+    api.written(TAG, "<entry name='old'/>")
+    api.written(f"{VSYS1}/dynamic-user-group", "<entry name='people'><filter>'a'</filter></entry>")
+    api.written(RULES, rule("one", tag="old", source_user="people"))
+    came = api.config("rename", f"{TAG}/entry[@name='old']", newname="new")
+    assert came.code == ("error", "10")
+    api.faults(renames_follow=True)
+    api.config("rename", f"{TAG}/entry[@name='old']", newname="new")
+    api.config("rename", f"{VSYS1}/dynamic-user-group/entry[@name='people']", newname="folk")
+    api.committed()
+    held = api.config("show", f"{RULES}/entry[@name='one']").xml
+    assert [held.findtext(f"result/entry/{each}/member") for each in ("tag", "source-user")] == ["new", "folk"]
 
 
 def test_rules_are_moved_by_four_words(api: Api) -> None:
@@ -350,6 +365,18 @@ def test_nothing_to_commit_is_a_success_without_a_job(api: Api) -> None:
     body = '<response status="success" code="19"><msg>There are no changes to commit.</msg></response>'
     assert api("commit", cmd="<commit/>").text == body
     api.committed("<force/>")
+
+
+def test_a_second_commit_of_the_same_changes_is_a_success_without_a_job(api: Api, other: Api) -> None:
+    api.faults(hold_jobs=True)
+    api.written(TAG, "<entry name='a'/>")
+    api.commit()
+    came = api("commit", cmd="<commit/>")
+    assert came.code == ("success", "19") and came.xml.find("result/job") is None
+    assert came.said == "The result of this commit would be the same as the previous commit queued/processed."
+    other.written(TAG, "<entry name='b'/>")
+    api.commit()
+    api.commit("<force/>")
 
 
 def test_a_job_that_never_was(api: Api) -> None:

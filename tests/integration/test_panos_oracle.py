@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from gateway.config_devices import Closes
 from tests.support.panos_company import DOOR, PORT, group
 from tests.support.panos_oracle import BACK, DAY, HOUR, Scene, passes
 
@@ -117,12 +118,13 @@ def test_a_reboot_keeps_access_and_its_ends(scene: Scene) -> None:
 # === a fortnight ===
 
 
+@pytest.mark.parametrize("closes", ["addresses", "networks"])
 @pytest.mark.parametrize(
     ("days", "seed"), [(3, 7), *(pytest.param(14, seed, marks=pytest.mark.slow) for seed in range(3))]
 )
-def test_after_random_days_packets_pass_as_the_policy_says(days: int, seed: int) -> None:
+def test_after_random_days_packets_pass_as_the_policy_says(days: int, seed: int, closes: Closes) -> None:
     """Also between what happens and the engine's hearing of it: what is temporary ends by the firewall's clock."""
-    scene, chance = Scene(), Random(seed)
+    scene, chance = Scene(closes=closes), Random(seed)
     until = scene.clock() + days * DAY
     scene.founded(chance)
     scene.follow()

@@ -6,101 +6,30 @@ Plans are made, committed and read back; tags are told, and read back. Time is t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
-from gateway.engine.network.guards import Basis
-from gateway.engine.network.panos.device.units import Units
-from gateway.engine.network.panos.tags.worker import TagWorker
-from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.panos.wishing import Wishing
-from gateway.engine.network.patience import Time
+from gateway.config_devices import Closes
+from gateway.engine.network.panos import names
 from gateway.lab.panos.device import Device
 from gateway.lab.panos.pairs import Pair
 from gateway.lab.panos.tree import Change
-from tests.support.panos import LOCALHOST, PASSWORD, USER, RunningFirewall, rule, running
-from tests.support.panos_company import LEGS, Picture, firewall
-from tests.support.panos_oracle import DAY, HOUR, Scene, written
-
-MOST_TURNS = 5
-
-
-class Engine:
-    """What keeps one firewall in step, without the catalog's rounds and the pauses between them."""
-
-    def __init__(self, scene: Scene, units: Units, committing: Units, state: Path) -> None:
-        self._scene = scene
-        self.trouble = ""  # of the catalog
-        self.tags = TagWorker(units, lambda: Basis(10, self.trouble), scene.clock)
-        self.target = PanosTarget(committing, LEGS, lambda _: self._picture.fronts, state)
-        self._wishing = Wishing(units.device)
-        self._picture = scene.happened()
-
-    async def follow(self, picture: Picture) -> None:
-        self._picture = picture
-        plan = self.target.plan(picture.desired, await self.target.observe(), "")
-        if plan.steps:
-            outcome = await self.target.apply(plan)
-            assert outcome.done, outcome.sentence
-        await self.tell(picture)
-
-    async def tell(self, picture: Picture) -> None:
-        """Tags alone, until they are as they should be."""
-        for _ in range(MOST_TURNS):
-            await self.tell_once(picture)
-            if self.tags.standing()["state"] == "in-step":
-                return
-        raise AssertionError(self.tags.standing())
-
-    async def tell_once(self, picture: Picture) -> None:
-        wish = self._wishing.membership(picture.facts, int(self._scene.clock()))
-        assert wish is not None
-        self.tags.want(wish)
-        await self.tags.turn()
-
-
-def units_of(folder: Path, *devices: RunningFirewall, **changes: Any) -> Units:
-    """Whose key is one and the same."""
-    first = devices[0]
-    key = folder / f"{first.device.serial}.key"
-    (made,) = {each.device.admins.keygen(USER, PASSWORD) for each in devices}
-    key.touch(0o600)
-    key.write_text(made)
-    told = replace(firewall(first.url, str(key), str(first.ca)), removed_share=1.0, removed_most=100_000)
-    addresses = tuple(each.url for each in devices)
-    return Units(replace(told, units=addresses, **changes), Time(sleep=lambda _: asyncio.sleep(0)))
-
-
-@asynccontextmanager
-async def kept(folder: Path, pair: Pair | None = None) -> AsyncIterator[tuple[Scene, Engine, RunningFirewall]]:
-    """Of a pair the first unit is active, and judged."""
-    scene = Scene(pair)
-    if pair is not None:
-        Device("firewall-b.lab.test", clock=scene.clock, pair=pair)
-        pair.synchronise(scene.device)
-    async with running(folder, *(pair.devices if pair is not None else [scene.device])) as units_there:
-        units, committing = units_of(folder, *units_there), units_of(folder, *units_there, concurrent=1)
-        engine = Engine(scene, units, committing, folder)
-        try:
-            yield scene, engine, units_there[0]
-        finally:
-            await engine.tags.close()
-            await units.close()
-            await committing.close()
-
+from tests.support.panos import LOCALHOST, RunningFirewall, rule, running
+from tests.support.panos_engine import Engine, kept, units_of
+from tests.support.panos_oracle import DAY, HOUR, ROUND, Scene, passes, written
 
 Story = Callable[[Scene, Engine, RunningFirewall], Awaitable[None]]
 
 
-def played(folder: Path, story: Story, within_s: float = 50, pair: Pair | None = None) -> None:
+def played(
+    folder: Path, story: Story, within_s: float = 50, pair: Pair | None = None, closes: Closes = "addresses"
+) -> None:  # fmt: skip
     async def scene() -> None:
-        async with kept(folder, pair) as (company, engine, device):
+        async with kept(folder, pair, closes) as (company, engine, device):
             await story(company, engine, device)
 
     asyncio.run(asyncio.wait_for(scene(), within_s))
@@ -186,11 +115,14 @@ def test_after_a_failover_the_other_unit_lets_the_same_people_through(tmp_path: 
     played(tmp_path, story, pair=pair)
 
 
-def test_rules_of_a_panorama_and_tags_of_its_firewall_let_the_same_people_through(tmp_path: Path) -> None:
+@pytest.mark.parametrize("closes", ["addresses", "networks"])
+def test_rules_of_a_panorama_and_tags_of_its_firewall_let_the_same_people_through(
+    tmp_path: Path, closes: Closes
+) -> None:  # fmt: skip
     """Rules go to the group and are pushed; tags are told to the firewall itself."""
 
     async def story() -> None:
-        scene = Scene()
+        scene = Scene(closes=closes)
         panorama = Device("panorama.lab.test", serial="000702000000001", panorama=True, clock=scene.clock)
         panorama.managed = {scene.device.serial: scene.device}
         anchors = rule("sd-begin", disabled="yes", action="deny") + rule("sd-end", disabled="yes", action="deny")
@@ -199,7 +131,7 @@ def test_rules_of_a_panorama_and_tags_of_its_firewall_let_the_same_people_throug
         written(panorama, [Change("set", f"{LOCALHOST}/device-group", group)], "admin")
         async with running(tmp_path, scene.device, panorama) as (device, manager), AsyncExitStack() as stack:
             units = units_of(tmp_path, device)
-            committing = units_of(tmp_path, manager, device_group="edge")
+            committing = units_of(tmp_path, manager, device_group="edge", environments=(scene.legs,))
             for each in (units, committing):
                 stack.push_async_callback(each.close)
             engine = Engine(scene, units, committing, tmp_path)
@@ -218,10 +150,70 @@ def test_rules_of_a_panorama_and_tags_of_its_firewall_let_the_same_people_throug
     asyncio.run(asyncio.wait_for(story(), 50))
 
 
+@pytest.mark.parametrize("closes", ["addresses", "networks"])
+def test_without_tags_the_way_round_the_door_is_closed_where_networks_are(tmp_path: Path, closes: Closes) -> None:
+    """A unit that takes over knows no tag, or an administrator clears them: rules alone decide until they are told."""
+    pair = Pair(tags_cross=False)
+
+    async def story(scene: Scene, engine: Engine, _: RunningFirewall) -> None:
+        scene.company.joins("jane", "money")
+        scene.company.opens("books", "money", system="books")
+        await engine.follow(scene.happened())
+        assert not scene.goes_round("jane", "books")
+        pair.fail_over()
+        scene.device = pair.devices[pair.active]
+        assert scene.goes_round("jane", "books") == (closes == "addresses")
+        assert not scene.meets("jane")
+        assert not scene.is_reached("books")
+        await engine.tell(scene.happened())
+        assert scene.differences() == []
+        scene.device.identities["vsys1"].addresses.clear()
+        assert scene.goes_round("jane", "books") == (closes == "addresses")
+
+    played(tmp_path, story, pair=pair, closes=closes)
+
+
+def test_what_is_closed_becomes_more_and_less_in_one_commit_each(tmp_path: Path) -> None:
+    """So there is no moment in between. Nothing is left behind."""
+    rule, group = names.rule_name("closing", "", "prod"), names.environment_tag("prod")
+    network = names.network_name("192.0.2.0/24", "prod")
+
+    async def story(scene: Scene, engine: Engine, there: RunningFirewall) -> None:
+        def is_open() -> bool:
+            """Port 22 of what nobody says is a service."""
+            return passes(scene.device, "203.0.113.9", "192.0.2.254", zones=ROUND, port=22)
+
+        scene.company.joins("jane", "money")
+        scene.company.opens("books", "money", system="books")
+        await engine.follow(scene.happened())
+        content, commits = (await engine.target.observe()).content, len(there.device.jobs.listed())
+        assert is_open()
+        assert await engine.restarted("networks") == [
+            f"Changes the rule `{rule}`, which closes `192.0.2.0/24`.",
+            f"Takes away 1 object that no rule is made of any more: `{group}`.",
+            f"Makes 1 object that the rules are made of: `{network}`.",
+        ]
+        assert not is_open()
+        assert scene.differences() == []
+        assert await engine.restarted("addresses") == [
+            f"Changes the rule `{rule}`, which closes `All services of prod`, and `192.0.2.0/24` no more.",
+            f"Takes away 1 object that no rule is made of any more: `{network}`.",
+            f"Makes 1 object that the rules are made of: `{group}`.",
+        ]
+        assert is_open()
+        assert scene.differences() == []
+        assert (await engine.target.observe()).content == content
+        kinds = [job.findtext("type") for job in there.device.jobs.listed()[:-commits]]
+        assert kinds.count("Commit") == 2
+
+    played(tmp_path, story)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("closes", ["addresses", "networks"])
 @pytest.mark.parametrize("seed", range(2))
-def test_after_a_random_fortnight_packets_pass_as_the_policy_says(tmp_path: Path, seed: int) -> None:
+def test_after_a_random_fortnight_packets_pass_as_the_policy_says(tmp_path: Path, seed: int, closes: Closes) -> None:
     async def story(scene: Scene, engine: Engine, device: RunningFirewall) -> None:
         chance, until = Random(seed), scene.clock() + 14 * DAY
         scene.founded(chance)
@@ -235,4 +227,4 @@ def test_after_a_random_fortnight_packets_pass_as_the_policy_says(tmp_path: Path
         assert not device.device.config_locks.any_held()
         assert device.device.configuration.journal == [], "nothing is left uncommitted"
 
-    played(tmp_path, story, 290)
+    played(tmp_path, story, 290, closes=closes)

@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.lab.panos.answers import WebDeclined, unauthorized
 
-RIGHTS: Final = frozenset(("config", "op", "commit", "user-id", "export", "report", "log"))
+RIGHTS: Final = frozenset(("config", "op", "commit", "user-id", "export", "import", "report", "log"))
 BAD_PASSWORD: Final = "Invalid Credential"
 BAD_KEY: Final = "Not Authenticated"
 

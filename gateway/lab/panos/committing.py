@@ -11,11 +11,12 @@ from gateway.lab.panos import lists, references
 from gateway.lab.panos.admins import Admin
 from gateway.lab.panos.answers import Answer, Declined, at, element, result, said, texts
 from gateway.lab.panos.configuration import Entry, Staged, Wanted
-from gateway.lab.panos.device import Device
+from gateway.lab.panos.device import RULE, Device
 from gateway.lab.panos.jobs import Job
 
 LONGEST_DESCRIPTION: Final = 512
 NOTHING: Final = "There are no changes to commit."
+SAME: Final = "The result of this commit would be the same as the previous commit queued/processed."
 PARTS: Final = frozenset((
     "admin", "shared-object", "device-and-network", "policy-and-objects", "vsys", "no-vsys", "device-group",
     "no-device-group", "template", "no-template", "template-stack", "no-template-stack", "log-collector",
@@ -37,13 +38,15 @@ def commit(device: Device, admin: Admin, command: Element) -> Answer:
         return said(NOTHING, 19)
     if partial is not None and needs_full(device, pending):
         raise Declined(14, "Partial commit is not allowed. Full system commit must be completed.")
-    staged = device.configuration.staged(wanted)
-    takes_s = device.knobs.job_s
+    staged, about = device.configuration.staged(wanted), frozenset(map(id, pending))
+    if not force and device.jobs.is_waiting(about):
+        return said(SAME, 19)
 
     def work(job: Job) -> None:
         land(device, job, staged)
 
-    job = device.jobs.add(admin.name, "Commit", takes_s, work, at(command, "description"))
+    job = device.jobs.add(admin.name, "Commit", device.knobs.job_s, work, at(command, "description"))
+    job.about = about
     return enqueued("Commit", job)
 
 
@@ -112,7 +115,9 @@ def _part(path: str) -> tuple[str, str]:
 
 
 def needs_full(device: Device, pending: list[Entry]) -> bool:
-    """On an older Panorama an admin's changes alone cannot carry a new order of rules."""
+    """A loaded configuration goes as a whole; on an older Panorama an admin's changes alone carry no new order."""
+    if device.configuration.is_loaded:
+        return True
     numbers = tuple(int(part) for part in re.findall(r"\d+", device.version)[:3])
     return device.panorama and numbers < REORDERS_SINCE and any(entry.reorders for entry in pending)
 
@@ -142,7 +147,7 @@ def _uncommented(device: Device, staged: Staged) -> Iterator[str]:
     if not pattern:
         return
     changes = [entry for entry in staged.entries if entry.kind == "rules" and entry.change.action != "delete"]
-    for path in sorted({rule_of(path) for entry in changes for path in entry.paths}):
+    for path in sorted({rule_of(path) for entry in changes for path in entry.after}):
         comment = device.comments.get(path)
         if comment is None or not re.search(pattern, comment.text):
             yield f"{path}: audit comment is required and must match {pattern}"
@@ -150,7 +155,7 @@ def _uncommented(device: Device, staged: Staged) -> Iterator[str]:
 
 def rule_of(path: str) -> str:
     """The rule that a path lies in."""
-    found = re.match(r".*/rules/entry\[@name='[^']*'\]", path)
+    found = RULE.match(path)
     return found[0] if found else path
 
 
@@ -189,10 +194,6 @@ def strict(device: Device, admin: Admin) -> None:
     """Before a strict multi-config: no commit is under way, the admin's own changes go. Raises `Declined`."""
     if device.jobs.under_way():
         raise Declined(14, "A commit is in progress")
+    if any(entry.replaces and entry.admin == admin.name for entry in device.configuration.journal):
+        raise Declined(14, "Partial revert is not allowed. Full system commit must be completed.")
     device.configuration.revert(lambda entry: entry.admin == admin.name)
-
-
-def load_running(device: Device, admin: Admin) -> Answer:
-    device.refuse_write(admin, "shared")
-    device.configuration.revert()
-    return result(element("msg", None, element("line", "Config loaded from running-config.xml")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
@@ -27,10 +27,16 @@ class Entry:
     kind: str  # component type
     at: float
     reorders: bool
+    replaces: bool = False  # the whole candidate: by a configuration that was loaded
 
     @property
     def written(self) -> str:
         return self.paths[0]
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Paths without those that are no more."""
+        return self.paths[:1] if self.change.action == "rename" else self.paths
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,17 @@ def anything(_: Entry) -> bool:
 
 
 class Configuration:
-    """``clock``: epoch seconds."""
+    """``clock``: epoch seconds. ``follows``: whether a rename is written wherever the old name is used."""
 
-    def __init__(self, stock: Element, clock: Callable[[], float]) -> None:
+    def __init__(self, stock: Element, clock: Callable[[], float], follows: Callable[[], bool] = lambda: False) -> None:
         tree.identify(stock)
         self.running = stock
         self.candidate = deepcopy(stock)
         self.journal: list[Entry] = []
         self.history: list[Element] = []  # running configurations of the past, the newest last
+        self._loaded: Element | None = None  # what the candidate began from, where that is not what runs
         self._clock = clock
+        self._follows = follows
         self._numbered = 0
 
     # === reading ===
@@ -80,7 +88,7 @@ class Configuration:
         """All of them or none. Raises `Declined`, with the id of the change that failed."""
         root = deepcopy(self.candidate)
         effects, entries = [], []
-        for change in changes:
+        for change in [replace(each, follows=self._follows()) for each in changes]:
             _under_config(change.xpath)
             try:
                 effect = tree.apply(root, change)
@@ -137,14 +145,21 @@ class Configuration:
         self.running = root
         taken = {id(entry) for entry in staged.entries}
         self.journal = [entry for entry in self.journal if id(entry) not in taken]
+        if any(entry.replaces for entry in staged.entries):
+            self._loaded = None
         still = {entry.admin for entry in self.journal}
         tree.unstamp(self.candidate, {entry.admin for entry in staged.entries} - still)
 
     def revert(self, wanted: Wanted = anything) -> None:
         """The candidate as if what is wanted had not been written."""
         rest = [entry for entry in self.journal if not wanted(entry)]
-        root, kept = deepcopy(self.running), []
+        if not any(entry.replaces for entry in rest):
+            self._loaded = None
+        root, kept = deepcopy(self.running if self._loaded is None else self._loaded), []
         for entry in rest:
+            if entry.replaces:
+                kept.append(entry)
+                continue
             try:
                 effect = tree.apply(root, entry.change)
             except Declined:
@@ -159,7 +174,23 @@ class Configuration:
 
     def replace(self, root: Element) -> None:
         """Running and candidate at once: what came from the peer of a pair, or out of a reboot."""
-        self.running, self.candidate, self.journal = root, deepcopy(root), []
+        self.running, self.candidate, self.journal, self._loaded = root, deepcopy(root), [], None
+
+    # === another candidate altogether ===
+
+    @property
+    def is_loaded(self) -> bool:
+        """Such a candidate is committed and taken back as a whole."""
+        return self._loaded is not None
+
+    def load(self, admin: str, root: Element) -> None:
+        """``root`` takes the candidate's place, and whatever anybody had not committed is gone."""
+        root = deepcopy(root)
+        tree.unstamp(root, None)
+        tree.identify(root, self.candidate)
+        change = Change("load", "/config")
+        self.journal = [Entry(admin, change, ("/config",), "config", self._clock(), True, replaces=True)]
+        self.candidate, self._loaded = root, deepcopy(root)
 
 
 def _hits(root: Element, path: str) -> list[xpath.Found]:

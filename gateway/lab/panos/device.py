@@ -6,6 +6,7 @@ without a vsys of its own.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from gateway.lab.panos.pairs import Pair
 from gateway.lab.panos.tags import CAPACITIES
 from gateway.lab.panos.userid import Identities, Manners
 
+RULE: Final = re.compile(r".*/rules/entry\[@name='[^']*'\]")  # the rule that a path lies in
 VERSION: Final = "11.1.6"
 MODEL: Final = "PA-VM-300"
 
@@ -94,8 +96,11 @@ class Device:
         self._clock = clock
         self.knobs = Knobs()
         self.admins = Admins(admins, self.now, lambda: self.knobs.key_lifetime_s, self._configured_admin)
-        self.configuration = Configuration(stock(list(self.vsys), panorama=panorama), self.now)
+        self.configuration = Configuration(
+            stock(list(self.vsys), panorama=panorama), self.now, lambda: self.knobs.renames_follow
+        )
         self.jobs = Jobs(self.now, lambda: self.knobs.hold_jobs)
+        self.saved: dict[str, Element] = {}  # configurations by the name of their file
         self.config_locks, self.commit_locks = Locks("Config"), Locks("Commit")
         self.identities = {name: Identities(self.now, self.capacity, self.manners) for name in self.vsys or (SHARED,)}
         self.lists = Lists(self.now, lambda: self.knobs.list_capacity)
@@ -104,6 +109,7 @@ class Device:
         self.comment_history: list[tuple[str, Comment]] = []
         self.log: list[LogLine] = []
         self.searches: list[Search] = []  # of the log
+        self.reports: list[tuple[str, int, int]] = []  # name, seconds, and until when
         self.pair = pair
         if pair is not None:
             pair.devices.append(self)
@@ -173,8 +179,8 @@ class Device:
         """After something became running."""
         self.lists.adopt(self.configuration.running)
         self._note_rules(before)
-        changed = [path for entry in entries for path in entry.paths]
-        for path in [path for path in self.comments if any(one.startswith(path) for one in changed)]:
+        changed = {found[0] for entry in entries for path in entry.paths if (found := RULE.match(path))}
+        for path in [path for path in self.comments if path in changed]:
             comment = self.comments.pop(path)
             self.comment_history.append((path, comment))
             self.log.append(LogLine(comment.admin, "audit-comment", path, self.now(), comment.text))

@@ -60,6 +60,7 @@ class Knobs:
     key_lifetime_s: float = 0.0  # 0: keys do not end
     duplicate_is_error: bool = True  # "tag … already exists, ignore", against a plain success
     duplicate_refreshes: bool = False  # registering again gives a tag its new end
+    renames_follow: bool = False  # a renamed object keeps its users, against a refusal
     host_masks: bool = False  # registered hosts are listed as 192.0.2.1/32
     capacity: int = 0  # registered addresses, and users; 0: what the model holds
     list_capacity: int = 50_000  # entries of one external list

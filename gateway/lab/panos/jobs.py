@@ -42,6 +42,7 @@ class Job:
     details: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     devices: list[DeviceResult] = field(default_factory=list)
+    about: frozenset[int] = frozenset()  # of a commit: which lines of the journal
 
     @property
     def status(self) -> str:
@@ -91,6 +92,10 @@ class Jobs:
                 return
             job.finish(begins + job.takes_s)
             free = begins + job.takes_s
+
+    def is_waiting(self, about: frozenset[int]) -> bool:
+        """Whether a commit of just these lines has not ended."""
+        return any(job.ended_at is None and job.about == about for job in self._jobs.values() if about)
 
     def under_way(self) -> bool:
         self.settle()

@@ -61,7 +61,9 @@ KINDS: Final = {
     "dynamic-user-group": Kind(_holds("filter"), lengths={"description": 1023}, name=GROUP_NAME, refers=TAGS),
     "service": Kind(_holds("protocol"), lengths={"description": 1023}, refers=TAGS),
     "service-group": Kind(_holds("members"), refers={**TAGS, "members/member": SERVICES}),
-    "external-list": Kind(frozenset(("type", "disable-override"))),
+    "external-list": Kind(
+        frozenset(("type", "disable-override")), lengths={"type/*/url": 255, "type/*/description": 255}
+    ),
     RULES: Kind(
         _holds(
             "from", "to", "source", "destination", "source-user", "application", "service", "category", "action",
@@ -125,12 +127,12 @@ def check(kind: str, entry: Element) -> None:
     for child in entry:
         if child.tag not in shape.holds:
             raise Declined(12, f" {where} -> {child.tag} unexpected here")
-        longest = shape.lengths.get(child.tag)
-        if longest and len(child.text or "") > longest:
-            length = len(child.text or "")
-            raise Declined(
-                12, f" {where} -> {child.tag} can be at most {longest} characters, but current length: {length}"
-            )
+    for path, longest in shape.lengths.items():
+        for length in [len(node.text or "") for node in entry.findall(path)]:
+            if length > longest:
+                way = path.replace("/*/", " -> ").replace("/", " -> ")
+                said = f"can be at most {longest} characters, but current length: {length}"
+                raise Declined(12, f" {where} -> {way} {said}")
     _check_choice(where, shape, entry)
     _check_filter(where, kind, entry)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from gateway.lab.panos import committing, identity_shows, rule_shows, shows
+from gateway.lab.panos import committing, identity_shows, rule_shows, saved, shows
 from gateway.lab.panos.admins import Admin
 from gateway.lab.panos.answers import Answer, Declined, result
 from gateway.lab.panos.device import Device
@@ -23,12 +23,6 @@ def _revert(asked: Asked) -> Answer:
     return committing.revert(asked.device, asked.admin, asked.node)
 
 
-def _load(asked: Asked) -> Answer:
-    if (asked.node.text or "").strip() != "running-config.xml":
-        raise Declined(17, "load config from takes running-config.xml here")
-    return committing.load_running(asked.device, asked.admin)
-
-
 def _ready(_: Asked) -> Answer:
     return result(text="yes\n")
 
@@ -37,7 +31,10 @@ COMMANDS: Final[dict[str, Operation]] = {
     "check full-commit-required": shows.full_commit_required,
     "check pending-changes": shows.pending,
     "clear rule-hit-count": rule_shows.clear_hits,
-    "load config from": _load,
+    "delete config saved": saved.delete,
+    "load config from": saved.load,
+    "load config last-saved": saved.load,
+    "load config version": saved.load,
     "request api key expiration": shows.expire_keys,
     "request commit-lock": shows.lock,
     "request config-lock": shows.lock,
@@ -50,18 +47,22 @@ COMMANDS: Final[dict[str, Operation]] = {
     "request system external-list refresh": shows.refresh_list,
     "request system external-list show": shows.show_list,
     "revert config": _revert,
+    "save config to": saved.save,
     "set audit-comment": rule_shows.set_comment,
     "show admins": shows.admins,
     "show chassis-ready": _ready,
     "show clock": shows.clock,
     "show commit-locks": shows.locks,
-    "show config audit version": shows.past,
-    "show config candidate": shows.configuration,
+    "show config audit version": saved.audited,
+    "show config candidate": saved.show_one,
+    "show config diff": saved.differences,
     "show config list audit-comments": rule_shows.comments,
     "show config list change-summary": shows.change_summary,
     "show config list changes": shows.changes,
+    "show config merged": saved.show_one,
     "show config pushed-shared-policy": shows.pushed,
-    "show config running": shows.configuration,
+    "show config running": saved.show_one,
+    "show config saved": saved.show,
     "show config-locks": shows.locks,
     "show devicegroups": shows.device_groups,
     "show devices all": shows.devices,

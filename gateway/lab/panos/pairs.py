@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 
 
 class Pair:
-    """``lag_s``: from a commit to the passive peer having it; ``tags_cross``: registrations reach the peer."""
+    """``lag_s``: from a commit to the passive peer having it; ``tags_cross``: registrations reach the peer.
+    ``divided``: both say that they are active, and neither hears the other."""
 
     def __init__(self, *, lag_s: float = 0.0, tags_cross: bool = True) -> None:
         self.devices: list[Device] = []
         self.active = 0
         self.lag_s = lag_s
         self.tags_cross = tags_cross
+        self.divided = False
         self._due: float | None = None
 
     def is_active(self, device: Device) -> bool:
-        return self.devices[self.active] is device
+        return self.divided or self.devices[self.active] is device
 
     def peer_of(self, device: Device) -> Device | None:
-        return next((one for one in self.devices if one is not device), None)
+        return None if self.divided else next((one for one in self.devices if one is not device), None)
 
     def fail_over(self) -> None:
         """What the peer did not have yet, it will not get."""

@@ -40,9 +40,9 @@ def push(panorama: Device, admin: Admin, command: Element) -> Answer:
         raise Declined(17, "commit-all takes shared-policy here")
     if panorama.commit_locks.of_others(admin.name) is not None:
         raise Declined(14, "Other administrators are holding device wide commit locks.")
-    pushes = [_read(shared, entry) for entry in shared.findall("device-group/entry")]
+    pushes = [_read(shared, entry) for entry in _groups(shared)]
     for one in pushes:
-        _group(panorama, one.group)
+        group_named(panorama, one.group)
     if not pushes:
         raise Declined(17, "shared-policy takes device-group")
 
@@ -55,6 +55,12 @@ def push(panorama: Device, admin: Admin, command: Element) -> Answer:
     )
 
 
+def _groups(shared: Element) -> list[Element]:
+    """As entries, or one by its name alone, which is how older clients write it."""
+    name = at(shared, "device-group")
+    return [element("entry", None, name=name)] if name else shared.findall("device-group/entry")
+
+
 def _read(shared: Element, entry: Element) -> Push:
     serials = tuple(one.get("name", "") for one in entry.findall("devices/entry"))
     dry = at(shared, "validate-only") == "yes" or shared.find("validate-partial") is not None
@@ -63,7 +69,8 @@ def _read(shared: Element, entry: Element) -> Push:
     return Push(entry.get("name", ""), serials, merge, template, dry)
 
 
-def _group(panorama: Device, name: str) -> Element:
+def group_named(panorama: Device, name: str) -> Element:
+    """As it runs. Raises `Declined`."""
     for entry in panorama.configuration.running.findall("./devices/entry/device-group/entry"):
         if entry.get("name") == name:
             return entry
@@ -71,7 +78,7 @@ def _group(panorama: Device, name: str) -> Element:
 
 
 def _push(panorama: Device, job: Job, asked: Push) -> None:
-    group = _group(panorama, asked.group)
+    group = group_named(panorama, asked.group)
     since = panorama.now() + panorama.knobs.device_lag_s
     for entry in group.findall("devices/entry"):
         serial = entry.get("name", "")

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from gateway.lab.panos import kinds
 from gateway.lab.panos.answers import Declined
+from gateway.lab.panos.named import child_named
 from gateway.lab.panos.xpath import Place
 
 Definition = tuple[str, str, str]  # kind, scope, name
@@ -39,7 +40,11 @@ def visible(root: Element, scope: Place) -> Iterator[Element]:
 def is_defined(root: Element, scope: Place, kind: str, name: str) -> bool:
     for holder in visible(root, scope):
         found = holder.find(kind)
-        if found is not None and any(kinds.same_name(kind, name, entry.get("name", "")) for entry in found):
+        if found is None:
+            continue
+        if child_named(found, "entry", name) is not None:
+            return True
+        if kind == "tag" and any(kinds.same_name(kind, name, entry.get("name", "")) for entry in found):
             return True
     return False
 
@@ -83,7 +88,7 @@ def definitions(place: Place) -> set[Definition]:
 def check_gone(root: Element, gone: set[Definition]) -> None:
     """After ``gone`` was removed. Raises `Declined` naming what still refers to one of them."""
     wanted = {(kind, name.casefold() if kind == "tag" else name): name for kind, _, name in gone}
-    if not wanted:
+    if not wanted or not _mentioned(root, {name.casefold() for name in wanted.values()}):
         return
     for kind, place in kinds.entries((root,)):
         scope = scope_of(place)
@@ -95,6 +100,11 @@ def check_gone(root: Element, gone: set[Definition]) -> None:
                     raise Declined(10, f" {wanted[key]} cannot be deleted because of references from: {user}")
 
 
+def _mentioned(root: Element, names: set[str]) -> bool:
+    """Whether any text is one of them: seldom, and told quickly."""
+    return any(text.strip().casefold() in names for text in root.itertext())
+
+
 def _user(place: Place, path: str) -> str:
     steps = []
     for node in place[1:]:
@@ -102,3 +112,21 @@ def _user(place: Place, path: str) -> str:
             continue
         steps.append(node.get("name", node.tag) if node.tag == "entry" else node.tag)
     return " -> ".join([*steps, *path.split("/")])
+
+
+def rewrite(root: Element, renamed: Place, name: str) -> list[Place]:
+    """Whoever refers to an object refers to its new name; they are given back."""
+    own, old = kinds.kind_of(renamed), renamed[-1].get("name", "")
+    users = []
+    for kind, place in kinds.entries((root,)):
+        paths = {path for path, allowed in kinds.KINDS[kind].refers.items() if own in allowed}
+        if kind == kinds.RULES and own == "dynamic-user-group":
+            paths.add("source-user/member")
+        if not paths or renamed[-2] not in [holder.find(own) for holder in visible(root, scope_of(place))]:
+            continue
+        members = [member for path in paths for member in place[-1].findall(path)]
+        if found := [one for one in members if kinds.same_name(own, (one.text or "").strip(), old)]:
+            users.append(place)
+        for member in found:
+            member.text = name
+    return users

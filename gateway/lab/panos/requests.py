@@ -7,33 +7,36 @@ and `version`, as the vendor's is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 from xml.etree.ElementTree import Element, tostring
 
-from gateway.lab.panos import committing, logs, operations, pushing, shows
+from gateway.lab.panos import committing, files, logs, operations, pushing, reports, shows
 from gateway.lab.panos.admins import Admin
 from gateway.lab.panos.answers import Answer, Declined, WebDeclined, element, read, succeeded
 from gateway.lab.panos.device import Device, LogLine
+from gateway.lab.panos.files import Upload
 from gateway.lab.panos.kinds import scope_length
 from gateway.lab.panos.tree import Change
 from gateway.lab.panos.xpath import Malformed, made, one
 
 Parameters = Mapping[str, str]
+Doing = Callable[[Device, Admin, Parameters], Answer]
 WRITES: Final = ("set", "edit", "delete", "rename", "move", "clone", "override")
 TARGETLESS: Final = ("log", "version", "keygen")
 
 
-def answer(device: Device, headers: Mapping[str, str], parameters: Parameters) -> Answer:
+def answer(device: Device, headers: Mapping[str, str], parameters: Parameters, upload: Upload | None = None) -> Answer:
     """Never raises `Declined` or `WebDeclined`: they are answers."""
     try:
-        return _answered(device, headers, parameters)
+        return _answered(device, headers, parameters, upload)
     except WebDeclined as refused:
         return refused.answer()
     except Declined as refused:
         return refused.answer()
 
 
-def _answered(device: Device, headers: Mapping[str, str], parameters: Parameters) -> Answer:
+def _answered(device: Device, headers: Mapping[str, str], parameters: Parameters, upload: Upload | None) -> Answer:
     kind = parameters.get("type", "")
     if not kind:
         raise WebDeclined(400, 'Missing value for parameter "type".')
@@ -41,17 +44,23 @@ def _answered(device: Device, headers: Mapping[str, str], parameters: Parameters
         key = device.admins.keygen(parameters.get("user", ""), parameters.get("password", ""))
         return Answer(f"<response status = 'success'><result><key>{key}</key></result></response>".encode())
     admin = device.admins.admitted(headers, parameters.get("key", ""))
-    doing = TYPES.get(kind)
-    if doing is None:
-        raise WebDeclined(400, f'Invalid value "{kind}" for parameter "type".')
+    right, function = _doing(kind, upload)
     device.settle()
-    right, function = doing
     if right:
         admin.need(right)
     if target := parameters.get("target", ""):
         device = _target(device, kind, target)
     device.settle()
     return function(device, admin, parameters)
+
+
+def _doing(kind: str, upload: Upload | None) -> tuple[str, Doing]:
+    """The right that it needs, and what does it. Raises `WebDeclined`."""
+    if kind == "import" and upload is not None:
+        return "import", partial(files.bring, upload)
+    if kind not in TYPES:
+        raise WebDeclined(400, f'Invalid value "{kind}" for parameter "type".')
+    return TYPES[kind]
 
 
 def _target(device: Device, kind: str, serial: str) -> Device:
@@ -72,12 +81,12 @@ def _config(device: Device, admin: Admin, parameters: Parameters) -> Answer:
         return _several(device, admin, parameters)
     if action not in ("get", "show", *WRITES):
         raise WebDeclined(400, f'Invalid value "{action}" for parameter "action".')
+    if action == "get":
+        return device.configuration.get(xpath or "/config")
+    if action == "show":
+        return device.configuration.show(xpath or "/config")
     if not xpath:
         raise WebDeclined(400, 'Missing value for parameter "xpath".')
-    if action == "get":
-        return device.configuration.get(xpath)
-    if action == "show":
-        return device.configuration.show(xpath)
     change = Change(
         action,
         xpath,
@@ -182,19 +191,13 @@ def _version(device: Device, _: Admin, __: Parameters) -> Answer:
     return shows.version(device)
 
 
-def _export(device: Device, _: Admin, parameters: Parameters) -> Answer:
-    """The running configuration alone."""
-    if parameters.get("category") != "configuration":
-        raise Declined(17, f"category {parameters.get('category', '')} unexpected here")
-    return Answer(tostring(device.configuration.running))
-
-
-TYPES: Final[dict[str, tuple[str, Callable[[Device, Admin, Parameters], Answer]]]] = {
+TYPES: Final[dict[str, tuple[str, Doing]]] = {
     "config": ("config", _config),
     "op": ("op", _op),
     "commit": ("commit", _commit),
     "user-id": ("user-id", _user_id),
-    "export": ("export", _export),
+    "export": ("export", files.hand_out),
     "log": ("log", logs.answer),
+    "report": ("report", reports.answer),
     "version": ("", _version),
 }

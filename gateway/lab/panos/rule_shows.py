@@ -8,6 +8,7 @@ from gateway.lab.panos import xpath
 from gateway.lab.panos.answers import Answer, Declined, at, element, result, texts
 from gateway.lab.panos.device import Comment, Device, Hits
 from gateway.lab.panos.oracle import Packet, rules_in_order
+from gateway.lab.panos.pushing import group_named
 from gateway.lab.panos.shows import Asked
 
 LONGEST_COMMENT = 256
@@ -15,8 +16,10 @@ PROTOCOLS = {"6": "tcp", "17": "udp"}
 
 
 def hit_counts(asked: Asked) -> Answer:
-    """Of a firewall's vsys. Raises `Declined`."""
+    """Of a firewall's vsys, or of a Panorama's device groups. Raises `Declined`."""
     device = asked.device
+    if device.panorama:
+        return _group_counts(asked)
     found = []
     for entry in asked.node.findall("vsys/vsys-name/entry"):
         name = entry.get("name", "")
@@ -45,6 +48,52 @@ def _hits(name: str, hits: Hits) -> Element:
         "rule-modification-timestamp": hits.modified,
     }
     return element("entry", None, *(element(what, str(value)) for what, value in said.items()), name=name)
+
+
+def _group_counts(asked: Asked) -> Answer:
+    """What Panorama makes of its firewalls' counts: a word for each rule, and the counts themselves for rules that are
+    named. Raises `Declined`."""
+    found = []
+    for entry in asked.node.findall("device-group/entry"):
+        group = group_named(asked.device, entry.get("name", ""))
+        for base in ("pre-rulebase", "post-rulebase"):
+            if (holder := entry.find(f"{base}/entry[@name='security']/rules")) is not None:
+                rules = [_group_rule(asked.device, group, base, rule, holder) for rule in _meant(group, base, holder)]
+                inside = element("entry", None, element("rules", None, *rules), name="security")
+                found.append(element("entry", None, element("rule-base", None, inside), name=group.get("name", "")))
+    if not found:
+        raise Declined(17, "rule-hit-count takes device-group -> pre-rulebase or post-rulebase")
+    return result(element("rule-hit-count", None, element("device-group", None, *found)))
+
+
+def _meant(group: Element, base: str, holder: Element) -> list[Element]:
+    wanted = {one.get("name") for one in holder.findall("rule-name/entry")}
+    rules = group.findall(f"{base}/security/rules/entry")
+    return [rule for rule in rules if holder.find("all") is not None or rule.get("name") in wanted]
+
+
+def _group_rule(panorama: Device, group: Element, base: str, rule: Element, holder: Element) -> Element:
+    serials = [entry.get("name", "") for entry in group.findall("devices/entry")]
+    managed = [panorama.managed[serial] for serial in serials if serial in panorama.managed]
+    reached = [each for each in managed if not each.knobs.disconnected]
+    counts = [
+        (f"{group.get('name')}/{each.serial}/{vsys}", each.hits[rule.get("uuid", "")])
+        for each in reached
+        for vsys in each.vsys
+        if _runs(each, vsys, base, rule)
+    ]
+    met = [hits.count > 0 for _, hits in counts]
+    are_all = len(reached) == len(serials)
+    state = "Unused" if not any(met) else "Used" if all(met) and are_all else "Partial"
+    said = [element("rule-state", state), element("all-connected", "yes" if are_all else "no")]
+    if holder.find("all") is None:
+        said.append(element("device-vsys", None, *(_hits(where, hits) for where, hits in counts)))
+    return element("entry", None, *said, name=rule.get("name", ""))
+
+
+def _runs(firewall: Device, vsys: str, base: str, rule: Element) -> bool:
+    rules = rules_in_order(firewall.configuration.running, vsys)
+    return any(where == base and one.get("uuid") == rule.get("uuid") for where, one in rules)
 
 
 def clear_hits(asked: Asked) -> Answer:

@@ -11,6 +11,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
+from email import message_from_bytes
+from email.policy import HTTP
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -21,6 +23,7 @@ from gateway.lab.panos import on_view, requests
 from gateway.lab.panos.answers import Answer, Declined, WebDeclined
 from gateway.lab.panos.device import Device
 from gateway.lab.panos.faults import BadKnob
+from gateway.lab.panos.files import Upload
 from gateway.lab.panos.oracle import Packet
 
 LARGEST: Final = 5 * 1024 * 1024  # of a request's body, and of a query
@@ -28,6 +31,7 @@ MOST_CALLS: Final = 10_000
 BEAT_S: Final = 1.0
 UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # what XML cannot say back
 FORM: Final = "application/x-www-form-urlencoded"
+UPLOAD: Final = "multipart/form-data"
 WEB_INTERFACE: Final = "<!DOCTYPE html><html><head><title>Login</title></head><body>Web interface</body></html>"
 KNOBS: Final = "faults, calls, view, failover, reboot, revoke, packet, lists, pair"
 
@@ -74,7 +78,7 @@ class Front:
         await asyncio.gather(beating, return_exceptions=True)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        form = request.method == "POST" and request.content_type == FORM
+        form = request.method == "POST" and request.content_type in (FORM, UPLOAD)
         if request.path not in ("/api", "/api/") or not (form or request.method == "GET"):
             return web.Response(text=WEB_INTERFACE, content_type="text/html")
         self._at_once += 1
@@ -85,9 +89,13 @@ class Front:
             self._at_once -= 1
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
+        upload: Upload | None = None
         try:
             body = await request.read()
-            parameters = _parameters(request.rel_url.raw_query_string, body)
+            is_file = request.content_type == UPLOAD
+            parameters = _parameters(request.rel_url.raw_query_string, b"" if is_file else body)
+            if is_file:
+                upload = _uploaded(request.headers["Content-Type"], body)
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413, text=WEB_INTERFACE, content_type="text/html")
         except WebDeclined as refused:
@@ -102,7 +110,7 @@ class Front:
             return _cut(request)
         answer = upset.answer() if upset is not None else None
         if answer is None:
-            answer = requests.answer(self.device, request.headers, parameters)
+            answer = requests.answer(self.device, request.headers, parameters, upload)
         self._note(request, parameters, len(body), answer.status)
         if upset is None:
             return self._written(answer)
@@ -121,7 +129,10 @@ class Front:
         del self.calls[:-MOST_CALLS]
 
     def _written(self, answer: Answer) -> web.Response:
-        return web.Response(status=answer.status, body=answer.body, content_type=answer.kind, charset="UTF-8")
+        if not answer.file:
+            return web.Response(status=answer.status, body=answer.body, content_type=answer.kind, charset="UTF-8")
+        named = {"Content-Disposition": f"attachment; filename={answer.file}"}
+        return web.Response(status=answer.status, body=answer.body, content_type=answer.kind, headers=named)
 
     # === knobs ===
 
@@ -186,6 +197,7 @@ class Front:
             if not isinstance(lag, int | float) or isinstance(lag, bool):
                 raise BadKnob(f"lag_s takes seconds, not {lag!r}")
             pair.lag_s, pair.tags_cross = float(lag), bool(body.get("tags_cross", pair.tags_cross))
+            pair.divided = bool(body.get("divided", pair.divided))
         else:
             raise BadKnob(f"no knob {name}; there are {KNOBS}")
         return {"active": device.hostname if pair is None else pair.devices[pair.active].hostname}
@@ -201,6 +213,18 @@ def _parameters(query: str, body: bytes) -> dict[str, str]:
     if any(UNPRINTABLE.search(value) for _, value in found):
         raise WebDeclined(400, "Bad request")
     return dict(found)
+
+
+def _uploaded(kind: str, body: bytes) -> Upload:
+    """The file of a form, whose boundary clients write without quotes, at any length. Raises `WebDeclined` (400)."""
+    boundary = kind.rpartition("boundary=")[2].strip('"')
+    head = f'Content-Type: {UPLOAD}; boundary="{boundary}"\r\n\r\n'
+    form = message_from_bytes(head.encode() + body, policy=HTTP)
+    files = [part for part in form.iter_parts() if part.get_filename()] if form.is_multipart() else []
+    content = files[0].get_payload(decode=True) if len(files) == 1 else None
+    if not isinstance(content, bytes):
+        raise WebDeclined(400, "Bad request")
+    return Upload(str(files[0].get_filename()), content)
 
 
 def _halved(answer: Answer) -> Answer:

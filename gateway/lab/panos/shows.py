@@ -140,7 +140,7 @@ def full_commit_required(asked: Asked) -> Answer:
 
 def changes(asked: Asked) -> Answer:
     """`show config list changes`, of everybody or of some admins."""
-    entries = (_journal(entry) for entry in _pending(asked))
+    entries = (_journal(entry, path) for entry in _pending(asked) for path in entry.paths)
     return result(element("journal", None, *entries))
 
 
@@ -150,11 +150,11 @@ def _pending(asked: Asked) -> list[Entry]:
     return asked.device.configuration.pending(wanted)
 
 
-def _journal(entry: Entry) -> Element:
+def _journal(entry: Entry, path: str) -> Element:
     return element(
         "entry",
         None,
-        element("xpath", entry.written),
+        element("xpath", path),
         element("owner", entry.admin),
         element("action", entry.change.action.upper()),
         element("admin-history", entry.admin),
@@ -167,26 +167,11 @@ def change_summary(asked: Asked) -> Answer:
     return result(element("summary", None, element("admin", None, *(element("member", one) for one in owners))))
 
 
-def configuration(asked: Asked) -> Answer:
-    """`show config running`, `show config candidate`: each with what the other does not have."""
-    held = asked.device.configuration
-    return result(held.running if asked.node.tag == "running" else held.candidate)
-
-
 def pushed(asked: Asked) -> Answer:
     """What Panorama pushed for a vsys, or for all."""
     found = asked.device.configuration.running.findall("./panorama/vsys/entry")
     wanted = at(asked.node, "vsys") or asked.vsys
     return result(element("policy", None, *(one for one in found if wanted in ("", one.get("name")))))
-
-
-def past(asked: Asked) -> Answer:
-    """`show config audit version N`: a running configuration of the past, the first is 1."""
-    history = [*asked.device.configuration.history, asked.device.configuration.running]
-    number = at(asked.node, "version") or (asked.node.text or "").strip()
-    if not number.isdecimal() or not 1 <= int(number) <= len(history):
-        raise Declined(7, f"version {number} not found")
-    return result(history[int(number) - 1])
 
 
 # === the pair, Panorama ===

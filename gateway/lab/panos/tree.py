@@ -16,7 +16,8 @@ from xml.etree.ElementTree import Element
 from gateway.lab.panos import xpath
 from gateway.lab.panos.answers import Answer, Declined, done, element, read_several, said, succeeded
 from gateway.lab.panos.kinds import ALONE
-from gateway.lab.panos.references import Definition, definitions
+from gateway.lab.panos.named import child_named, forget
+from gateway.lab.panos.references import Definition, definitions, rewrite
 from gateway.lab.panos.xpath import Malformed, Place
 
 STAMPS: Final = ("admin", "dirtyId", "time")
@@ -34,6 +35,7 @@ class Change:
     newname: str = ""
     source: str = ""
     identity: str = ""  # within a multi-config
+    follows: bool = False  # a rename is written wherever the old name is used
 
 
 @dataclass
@@ -95,10 +97,12 @@ def _merge(node: Element, came: Element) -> Element:
 
 
 def _counterpart(node: Element, came: Element) -> Element | None:
+    if came.tag == "entry" and (name := came.get("name")) is not None:
+        return child_named(node, came.tag, name)
     for child in node:
         if child.tag != came.tag:
             continue
-        if came.tag == "entry" and child.get("name") != came.get("name"):
+        if came.tag == "entry" and child.get("name") is not None:
             continue
         if came.tag == "member" and (child.text or "").strip() != (came.text or "").strip():
             continue
@@ -143,9 +147,12 @@ def _delete(root: Element, change: Change) -> Effect:
 def _rename(root: Element, change: Change) -> Effect:
     place = _only(root, change.xpath)
     _new_name(place[-2], change.newname)
-    gone = definitions(place)
+    gone, old = definitions(place), xpath.written(place)
+    users = rewrite(root, place, change.newname) if change.follows else []
     place[-1].set("name", change.newname)
-    return Effect([place], gone)
+    forget(place[-2])
+    paths = tuple(map(xpath.written, (place, *users)))
+    return Effect([place, *users], gone, paths=(paths[0], old, *paths[1:]))
 
 
 def _clone(root: Element, change: Change) -> Effect:
@@ -162,20 +169,22 @@ def _clone(root: Element, change: Change) -> Effect:
 def _move(root: Element, change: Change) -> Effect:
     place = _only(root, change.xpath)
     holder, node = place[-2], place[-1]
-    others = [child for child in holder if child is not node]
-    names = [child.get("name") for child in others]
+    others = list(holder)
+    was = others.index(node)
+    del others[was]
     if change.where in ("before", "after"):
-        if change.dst not in names:
+        dst = child_named(holder, node.tag, change.dst)
+        if dst is None or dst is node:
             raise Declined(7, f"{change.dst} is not present")
-        index = names.index(change.dst) + (change.where == "after")
+        index = others.index(dst) + (change.where == "after")
     elif change.where in ("top", "bottom"):
         index = 0 if change.where == "top" else len(others)
     else:
         raise Declined(17, "where must be one of before, after, top, bottom")
-    before = list(holder)
-    others.insert(index, node)
-    holder[:] = others
-    return Effect([place], set(), before != others)
+    if index != was:
+        del holder[was]
+        holder.insert(index, node)
+    return Effect([place], set(), index != was)
 
 
 def _only(root: Element, path: str) -> Place:
@@ -188,7 +197,7 @@ def _only(root: Element, path: str) -> Place:
 def _new_name(holder: Element, name: str) -> None:
     if not name:
         raise Declined(12, "newname is missing")
-    if any(child.get("name") == name for child in holder):
+    if child_named(holder, "entry", name) is not None:
         raise Declined(8, f" {name} already exists")
 
 

@@ -12,10 +12,13 @@ Anything else is `Malformed`, which a device answers like a path that leads nowh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement
+
+from gateway.lab.panos.named import child_named
 
 NAME: Final = r"[A-Za-z_][\w.-]*"
 TOKEN: Final = re.compile(rf"\s*(?:('[^']*'|\"[^\"]*\")|(text\(\)|@\*|@{NAME}|{NAME}|\*|\d+)|([/\[\]=|]))")
@@ -54,6 +57,24 @@ Either = tuple[tuple[Test, ...], ...]
 class Step:
     name: str
     predicates: tuple[Either, ...] = ()
+
+    @cached_property
+    def called(self) -> frozenset[str]:
+        """Names, where it asks for nothing else."""
+        if len(self.predicates) != 1 or self.name == "*":
+            return frozenset()
+        tests = [both[0] for both in self.predicates[0] if len(both) == 1 and both[0].what == "@name"]
+        names = frozenset(test.value for test in tests if test.value is not None)
+        return names if len(tests) == len(self.predicates[0]) and len(names) == len(tests) else frozenset()
+
+    def taken(self, node: Element) -> Iterable[Element]:
+        """The children that it describes."""
+        if not self.called:
+            return (child for child, position in _children(node) if self.takes(child, position))
+        if len(self.called) == 1:
+            found = child_named(node, self.name, *self.called)
+            return () if found is None else (found,)
+        return [child for child in node if child.get("name") in self.called and child.tag == self.name]
 
     def takes(self, node: Element, position: int) -> bool:
         return self.name in ("*", node.tag) and all(
@@ -138,7 +159,7 @@ def made(root: Element, path: Path) -> Place:
         raise Malformed(path[0].name)
     place = [root]
     for step in path[1:]:
-        found = next((node for node, position in _children(place[-1]) if step.takes(node, position)), None)
+        found = next(iter(step.taken(place[-1])), None)
         if found is None:
             found = step.made()
             place[-1].append(found)
@@ -164,9 +185,8 @@ def _below(place: Place, path: Path) -> Iterator[Found]:
     if step.name == "text()" and len(path) == 1:
         yield Found(place)
         return
-    for node, position in _children(place[-1]):
-        if step.takes(node, position):
-            yield from _below((*place, node), path[1:])
+    for node in step.taken(place[-1]):
+        yield from _below((*place, node), path[1:])
 
 
 def _children(node: Element) -> Iterator[tuple[Element, int]]:

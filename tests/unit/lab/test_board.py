@@ -19,7 +19,8 @@ from gateway.lab.calls import EDIT_FROM, EDIT_TO, EDITED
 from gateway.lab.engine import opened
 from gateway.lab.folder import LabFacts
 from gateway.lab.ground import Wishes, lay
-from tests.support.running_lab import PROJECT, free_ports
+from tests.support.ports import free_ports
+from tests.support.running_lab import PROJECT
 
 NOW = 1_800_000_000.0
 

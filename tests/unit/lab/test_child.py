@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.lab.upstreams import ENDPOINTS
-from tests.support.running_lab import free_ports
+from tests.support.ports import free_ports
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.lab.children import Children
 from gateway.lab.folder import LabError
-from tests.support.running_lab import free_ports
+from tests.support.ports import free_ports
 
 
 def test_a_child_that_fails_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from gateway import config_load
 from gateway.lab.folder import LabError
 from gateway.lab.ground import FIRST_UPSTREAM_PORT, Wishes, lay
-from tests.support.running_lab import PORTS_IN_A_ROW, PROJECT, free_ports
+from tests.support.ports import free_ports
+from tests.support.running_lab import PORTS_IN_A_ROW, PROJECT
 
 
 def wishes(folder: Path, port: int) -> Wishes:

@@ -20,7 +20,8 @@ from gateway.lab.directory import read_directory
 from gateway.lab.firewall_view import PAYMENTS
 from gateway.lab.front import VIRTUAL_ADDRESSES
 from gateway.lab.ground import MEMBER_BESIDE
-from tests.support.running_lab import PORTS_IN_A_ROW, RunningLab, running_lab, slowdown
+from tests.support.processors import slowdown
+from tests.support.running_lab import PORTS_IN_A_ROW, RunningLab, running_lab
 
 MINUTE_S = 90.0  # a publish that changes nothing on the device but the policy version is noted once a minute
 PATIENCE_S = 30.0  # of a machine that stands still now and then
