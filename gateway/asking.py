@@ -31,10 +31,15 @@ class Refusing(StagedoorError):
 
 def ask(folder: Path, name: str, question: Message, *answers: str, within_s: float = PATIENCE_S) -> Message:
     """The first message of a type in ``answers``. Raises `Away` or `Refusing`, with a sentence for the operator."""
+    return asyncio.run(asked(folder, name, question, *answers, within_s=within_s))
+
+
+async def asked(folder: Path, name: str, question: Message, *answers: str, within_s: float = PATIENCE_S) -> Message:
+    """The same, for who asks several things at once."""
     path = folder / name
     role = ROLES[name]
     try:
-        return asyncio.run(_ask(path, question, frozenset(answers), within_s))
+        return await _ask(path, question, frozenset(answers), within_s)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         raise Away(f"{role} does not run: nobody listens at `{path}`") from None
     except PermissionError:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from gateway.errors import FAULTS, ConfigError, Refused, fault_of
 from gateway.http1.target import is_accepted, read_target
+from gateway.pasted_url import Address
 from policy import explain as words
 from policy.facts import ANONYMOUS, UNSEEN, Circumstances, Permit, Principal, Refusal, Source
 from policy.reasons import IDENTITY_AMBIGUOUS, IDENTITY_UNKNOWN, OPERATION_UNKNOWN
@@ -74,29 +74,6 @@ class Answer(NamedTuple):
         place = said["source"]
         source = Source(place["file"], place["line"], place["entity"])
         return cls(said["decision"] == "permit", **parts, source=source, need=tuple(said["need"]))
-
-
-class Address(NamedTuple):
-    """A URL as a request would carry it."""
-
-    host: str
-    target: bytes
-
-
-def address_of(url: str) -> Address:
-    """Raises `ValueError` with a sentence when the text is no URL a request could be made of."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        raw = target.encode("ascii")
-    except UnicodeEncodeError:
-        raise ValueError(f"`{url}` has letters a request cannot carry; percent-encode them as UTF-8") from None
-    except ValueError as error:
-        raise ValueError(f"`{url}` is no URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"`{url}` is no URL; write `https://payments.apps.example.com/refunds`")
-    return Address(host, raw)
 
 
 def decide(table: Table, why: WhyFrames, caller: Caller, method: str, address: Address) -> Answer:

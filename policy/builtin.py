@@ -100,6 +100,7 @@ PORTAL: Final = (
     "GET /portal",
     "GET /portal/services",
     "GET /portal/services/{scope}/{name}",
+    "GET /portal/services/{scope}/{name}/inventory",
     "GET /portal/path",
     "GET /portal/sessions",
     "POST /portal/sessions/end",

@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 COMPILE_S: Final = 30.0  # an engine that compiles a whole company answers late
 READ_S: Final = 120.0  # a device in trouble is asked for some time before it is given up
+VAIN_S: Final = 3.0  # for a device that gave no answer
 APPLY_S: Final = 5400.0  # a firewall may validate, commit and push for twenty minutes each, and then the way back
+
+Result = TypeVar("Result")
 
 device_option = click.option("--device", default="", help="Of which device. Default: the only one, or all.")
 environment_option = click.option("--env", "environment", default="", help="Of which environment. Default: all.")
@@ -37,6 +40,10 @@ class NotDone(StagedoorError):
         self.exit_code = exit_code
 
 
+class _Away(StagedoorError):
+    """The device gives no answer."""
+
+
 class Devices:
     """Where the questions go: ``here`` is there when no node runs."""
 
@@ -48,7 +55,7 @@ class Devices:
     def ask(self, question: Message, within_s: float = READ_S) -> Message:
         """The answer. Ends the command where it is a fault, with the exit code that goes with it."""
         try:
-            return self._answered(question, within_s)
+            return _judged(self._run(self._asked(question, within_s)))
         except NotDone as fault:
             for line in str(fault).splitlines():
                 click.echo(f"error: {line}", err=True)
@@ -57,19 +64,43 @@ class Devices:
     def ask_each(
         self, found: list[tuple[str, str]], question: Message, within_s: float = READ_S
     ) -> tuple[list[Message], bool]:
-        """The answers for all devices and environments, and whether some did not answer: those are told on stderr.
-        Raises `StagedoorError` when none did."""
-        answers, faults = [], []
-        for device, environment in found:
-            try:
-                answers.append(self._answered({**question, "device": device, "environment": environment}, within_s))
-            except StagedoorError as fault:
-                faults.append(f"{environment or 'tags'} on {device}: {fault}")
+        """The answers for all devices and environments, and whether some did not answer: those are told on stderr. All
+        devices are asked at once. Raises `StagedoorError` when none answered."""
+        answers, faults = self._run(self._asked_all(found, question, within_s))
         if not answers:
             raise StagedoorError("\n".join(faults))
         for fault_text in faults:
             click.echo(f"error: {fault_text}", err=True)
         return answers, bool(faults)
+
+    async def _asked_all(
+        self, found: list[tuple[str, str]], question: Message, within_s: float
+    ) -> tuple[list[Message], list[str]]:
+        """Answers, and faults."""
+        devices = dict.fromkeys(device for device, _ in found)
+        each = [self._asked_one(device, found, question, within_s) for device in devices]
+        held = [one for of_device in await asyncio.gather(*each) for one in of_device]
+        return [one for one in held if not isinstance(one, str)], [one for one in held if isinstance(one, str)]
+
+    async def _asked_one(
+        self, device: str, found: list[tuple[str, str]], question: Message, within_s: float
+    ) -> list[Message | str]:
+        """An answer or a fault for each environment. One that was waited for in vain is not
+        asked about the next."""
+        held: list[Message | str] = []
+        clock, away = asyncio.get_running_loop().time, ""
+        for environment in [environment for name, environment in found if name == device]:
+            began_s = clock()
+            try:
+                if away:
+                    raise StagedoorError(away)
+                asked = {**question, "device": device, "environment": environment}
+                held.append(_judged(await self._asked(asked, within_s)))
+            except StagedoorError as fault:
+                held.append(f"{environment or 'tags'} on {device}: {fault}")
+                if isinstance(fault, _Away) and clock() - began_s > VAIN_S:
+                    away = str(fault)
+        return held
 
     def named(self, device: str, environment: str) -> list[tuple[str, str]]:
         """The devices and environments that are meant. Ends the command when there are none."""
@@ -94,32 +125,38 @@ class Devices:
             raise click.UsageError(f"there is no firewall `{device or 'at all'}`; there is: {there}")
         return found
 
-    def _answered(self, question: Message, within_s: float) -> Message:
-        from gateway.engine.network import requests
+    def _run(self, asking: Coroutine[Any, Any, Result]) -> Result:
+        return self._runner.run(asking) if self._runner is not None else asyncio.run(asking)
 
-        answer = self._asked(question, within_s)
-        why = "\n".join(map(plain, str(answer.get("why", "")).splitlines()))
-        match answer.get("fault"):
-            case None:
-                return answer
-            case requests.UNKNOWN_DEVICE:
-                raise click.UsageError(why)
-            case requests.REFUSED:
-                raise NotDone(why, FOUND)
-            case requests.PARTLY:
-                raise NotDone(why, PARTLY)
-            case _:
-                raise StagedoorError(why)
-
-    def _asked(self, question: Message, within_s: float) -> Message:
-        if self._here is not None and self._runner is not None:
+    async def _asked(self, question: Message, within_s: float) -> Message:
+        if self._here is not None:
             from gateway.engine.network.alone import OWN
 
-            return self._runner.run(self._here.answer(question, OWN))
-        from gateway.asking import ENGINE, ask
+            return await self._here.answer(question, OWN)
+        from gateway.asking import ENGINE, asked
         from gateway.engine.network.requests import ANSWER
 
-        return ask(self._state, ENGINE, question, ANSWER, within_s=within_s)
+        return await asked(self._state, ENGINE, question, ANSWER, within_s=within_s)
+
+
+def _judged(answer: Message) -> Message:
+    """The answer, where it is no fault."""
+    from gateway.engine.network import requests
+
+    why = "\n".join(map(plain, str(answer.get("why", "")).splitlines()))
+    match answer.get("fault"):
+        case None:
+            return answer
+        case requests.UNKNOWN_DEVICE:
+            raise click.UsageError(why)
+        case requests.REFUSED:
+            raise NotDone(why, FOUND)
+        case requests.PARTLY:
+            raise NotDone(why, PARTLY)
+        case requests.UNREACHABLE:
+            raise _Away(why)
+        case _:
+            raise StagedoorError(why)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.explain import Address, Answer, Caller
+    from gateway.explain import Answer, Caller
+    from gateway.pasted_url import Address
 
 
 @click.command("explain")
@@ -65,6 +66,7 @@ def command(
     """
     from gateway import explain as question
     from gateway.http1.head import METHODS
+    from gateway.pasted_url import address_of
     from policy.facts import Circumstances
 
     node = central_at(central, token_file, ca_file, file)
@@ -82,7 +84,7 @@ def command(
         Circumstances(source, certificate),
     )
     try:
-        address = question.address_of(url)
+        address = address_of(url)
         ip_address(source or "::")
     except ValueError as error:
         raise click.UsageError(str(error)) from error

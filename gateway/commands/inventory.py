@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from gateway.commands.central import central_at, central_options
+from gateway.commands.engine import answer_of
 from gateway.commands.terminal import (
     FOUND,
     config_option,
@@ -19,9 +20,10 @@ from gateway.commands.terminal import (
     state_option,
     write_json,
 )
-from gateway.errors import StagedoorError
+from gateway.lags import lagging
 
 MADE_S: Final = 30.0
+_INSTEAD: Final = "`stagedoor entity` says what the files make of it"
 _SHOWN: Final = 20  # rules and addresses of one environment
 
 
@@ -52,35 +54,12 @@ def command(
     sys.exit(FOUND if lagging(found) else 0)
 
 
-def lagging(found: dict[str, Any]) -> list[str]:
-    """Who has not what is published, a sentence each."""
-    said = [f"door {each['slot']} serves {each['base'] or 'nothing'}" for each in found["doors"] if each["lags"]]
-    for at in found["environments"]:
-        for each in at["devices"]:
-            if each["lags"]:
-                steps = "1 step waits" if each["steps"] == 1 else f"{each['steps']} steps wait"
-                why = each["why"] or f"{each['state']}, {steps}"
-                said.append(f"{each['device']} in {at['environment']}: {why}")
-        said += [
-            f"{each['device']} in {at['environment']}, {each['leg']}: {each['why']}"
-            for each in at["firewalls"] if each["state"] == "stops"
-        ]  # fmt: skip
-        missing = [f"{each['address']} on {each['device']}" for each in at["addresses"] if each["state"] == "stops"]
-        if missing:
-            said.append(f"not tagged in {at['environment']}: {', '.join(missing[:_SHOWN])}")
-    return list(dict.fromkeys(said))
-
-
 def _asked(state: Path, ref: str) -> dict[str, Any]:
     """Raises `StagedoorError`."""
-    from gateway.asking import ENGINE, ask
     from gateway.status import status_of
 
-    question = {"t": "question", "id": 1, "asked": {"t": "inventory", "service": ref}}
-    answer = ask(state, ENGINE, question, "answer", within_s=MADE_S)["answer"]
-    if answer.get("fault") or "service" not in answer:
-        raise StagedoorError("the engine could not answer: its log says why")
-    if answer["service"] is None:
+    answer = answer_of(state, {"t": "inventory", "service": ref}, MADE_S, _INSTEAD)
+    if answer.get("service") is None:
         raise click.UsageError(f"no service `{plain(ref)}` is published: `stagedoor entity {plain(ref)}` says why")
     base = answer["base"]
     workers = status_of(state).workers
@@ -123,6 +102,8 @@ def _of_environment(at: dict[str, Any]) -> Iterator[str]:
     for each in at["addresses"][:_SHOWN]:
         state = {"open": "", "stops": " (not there yet)"}.get(each["state"], " (not known)")
         yield f"  address    {each['address']} on {each['device']}: {', '.join(each['tags']) or 'no tag'}{state}"
+    for each in at["doubts"]:
+        yield f"  names      {each}"
     for each in at["rules"][:_SHOWN]:
         people = f"  ({_people(each['people'])})" if each["people"] else ""
         yield f"  door       {each['rule']}  {each['sentence']}{people}"

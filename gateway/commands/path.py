@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from gateway.commands.central import central_at, central_options
+from gateway.commands.engine import answer_of
 from gateway.commands.terminal import (
     FOUND,
     PARTLY,
@@ -21,7 +22,12 @@ from gateway.commands.terminal import (
     write_json,
 )
 
+if TYPE_CHECKING:
+    from gateway.hops import Way
+    from gateway.pasted_url import Address
+
 HOPS_S: Final = 20.0
+_INSTEAD: Final = "`stagedoor explain` answers for the door, from the files"
 _STYLES: Final = {"open": "bold green", "stops": "bold red", "unknown": "bold yellow"}
 
 
@@ -45,41 +51,48 @@ def command(
     a hop stops, with 5 where none does and one is not known.
     """
     from gateway.http1.head import METHODS
+    from gateway.pasted_url import address_of
 
     node = central_at(central, token_file, ca_file, file)
     if method.upper().encode() not in METHODS:
         raise click.UsageError(f"`{method}` is no method a door forwards; use one of {', '.join(METHODS.values())}")
-    if node is not None:
-        way = node.ask("path", {"url": target, "method": method.upper(), "user": user, "mfa": mfa})
-    else:
-        way = _asked(state_folder_at(file, folder), user, method.upper(), target, mfa)
-    write_json(way) if as_json else _show(way)
-    sys.exit({"open": 0, "stops": FOUND}.get(way["state"], PARTLY))
-
-
-def _asked(state: Path, user: str, method: str, target: str, mfa: bool) -> dict[str, Any]:
-    """Of the node whose state folder this is: the door's hop by the base that it serves. Raises `StagedoorError`."""
-    from gateway.asking import ENGINE, ask
-    from gateway.errors import ConfigError
-    from gateway.explain import Caller, address_of, decide
-    from gateway.hops import door_hop, way_of
-    from gateway.snapshot import BaseLoader
-
     try:
         address = address_of(target)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if node is not None:
+        way = node.ask("path", {"url": target, "method": method.upper(), "user": user, "mfa": mfa})
+    else:
+        asked = _asked(state_folder_at(file, folder), user, method.upper(), address, mfa)
+        way = asked.way.as_json(asked.person, method.upper(), target)
+    write_json(way) if as_json else _show(way)
+    sys.exit({"open": 0, "stops": FOUND}.get(way["state"], PARTLY))
+
+
+class _Asked(NamedTuple):
+    """``person``: as the door calls them."""
+
+    person: str
+    way: Way
+
+
+def _asked(state: Path, user: str, method: str, address: Address, mfa: bool) -> _Asked:
+    """Of the node whose state folder this is: the door's hop by the base that it serves. Raises `StagedoorError`."""
+    from gateway.errors import ConfigError
+    from gateway.explain import Caller, decide
+    from gateway.hops import door_hop, way_of
+    from gateway.snapshot import BaseLoader
+
     loader = BaseLoader(state, with_why=True)
     if not loader.load().ready:
+        answer_of(state, {"t": "inventory", "service": ""}, HOPS_S, _INSTEAD)
         raise ConfigError(f"the node has published nothing{': ' + loader.fault if loader.fault else ' yet'}")
     answer = decide(loader.table, loader.why, Caller("user", user, mfa=mfa), method, address)
     service, _, environment = answer.exposure.rpartition("@")
     question = {
         "t": "path_hops", "person": answer.caller, "host": address.host, "service": service, "environment": environment,
     }  # fmt: skip
-    said = ask(state, ENGINE, {"t": "question", "id": 1, "asked": question}, "answer", within_s=HOPS_S)["answer"]
-    way = way_of(None if said.get("fault") else said, door_hop(answer, address.host))
-    return way.as_json(answer.caller, method, target)
+    return _Asked(answer.caller, way_of(answer_of(state, question, HOPS_S, _INSTEAD), door_hop(answer, address.host)))
 
 
 def _show(way: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.explain import Address
+    from gateway.pasted_url import Address
 
 _SHOWN: Final = 20  # of one rule's people, unless all are asked for
 _A_PAGE: Final = 10_000  # of one rule's people, over the API
@@ -52,14 +52,14 @@ def command(
     Each with the rule that lets them, the team through which it means them, and what their sign-in or token must show.
     Reads the files and asks the table the door asks, or with --url a running node. Exits with 1 when nobody may.
     """
-    from gateway import explain
     from gateway.http1.head import METHODS
+    from gateway.pasted_url import address_of
 
     node = central_at(central, token_file, ca_file, file)
     if method.upper().encode() not in METHODS:
         raise click.UsageError(f"`{method}` is no method a door forwards; use one of {', '.join(METHODS.values())}")
     try:
-        address = explain.address_of(url)
+        address = address_of(url)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if node is not None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,6 +22,12 @@ from tests.support.central import _said as said
 pytestmark = pytest.mark.slow
 ENTRIES = "https://ledger.test/entries"
 LEDGER = "inventory/component:default/ledger"
+SERVICE = "/portal/services/component:default/ledger"
+MADE = f"{SERVICE}/inventory"
+BAD_URLS = (
+    "https://pay%00.x/", "https://ledger.test\x00/", "https://jane:pw@ledger.test/", "http://[::1%25eth0]/",
+    "https://ledger.test./", "https://ledger.test:0/", "https://ledger.test/" + "a" * 10_240,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +48,14 @@ def kinds(found: dict[str, Any]) -> dict[str, str]:
     return {hop["kind"]: hop["state"] for hop in found["hops"]}
 
 
-def visit(central: CentralNode, who: str, query: str) -> Reply:
+def visit(central: CentralNode, who: str, query: str, page: str = "/portal/path") -> Reply:
     sent = {"Host": HOST, "Accept": "text/html", "Authorization": f"Bearer {central.token(who)}"}
     connection = http.client.HTTPConnection("127.0.0.1", central.node.port, timeout=10)
-    return said(connection, "GET", f"/portal/path{query}", None, sent)
+    return said(connection, "GET", f"{page}{query}", None, sent)
+
+
+def text_of(page: Reply) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page.text.decode()).split())
 
 
 def run(central: CentralNode, *words: str) -> Result:
@@ -97,15 +108,36 @@ def test_what_is_no_link_or_method_is_said_so(central: CentralNode) -> None:
         assert central.ask("path", "olga", question).status == 400
 
 
+def test_a_link_is_read_alike_everywhere_and_as_a_door_reads_it(central: CentralNode) -> None:
+    for url in ("https://LEDGER.test:8443/entries#top", "http://ledger.test/entries"):
+        assert way(central, "olga", url=url)["hops"] == way(central, "olga")["hops"]
+        assert json.loads(run(central, "path", "olga", url, "--json").stdout)["hops"] == way(central, "olga")["hops"]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_link_that_no_door_would_read_is_refused_alike_everywhere(central: CentralNode, url: str) -> None:
+    done = run(central, "path", "olga", url)
+    assert done.exit_code == 2
+    page, answer = visit(central, "olga", "?" + urlencode({"url": url})), central.ask("path", "olga", {"url": url})
+    if len(url) < 8000:  # else a door finds the request itself too long
+        sentence = done.stderr.strip().rpartition("Error: ")[2]
+        assert (page.status, answer.status) == (400, 400)
+        assert sentence.replace("`", "")[1:60] in text_of(page).replace("`", "")
+        (error,) = answer.json["errors"]
+        assert f"{error['message']}; {error['todo']}" == sentence
+        assert "pw" not in sentence
+    else:
+        assert (page.status, answer.status) == (414, 414)
+
+
 # === the page ===
 
 
 def test_the_page_tells_what_the_api_tells(central: CentralNode) -> None:
     page = visit(central, "olga", f"?url={ENTRIES}")
     assert page.status == 200
-    text = " ".join(re.sub(r"<[^>]*>", " ", page.text.decode()).split())
     for hop in way(central, "olga")["hops"]:
-        assert hop["sentence"].replace("`", "") in text
+        assert hop["sentence"].replace("`", "") in text_of(page)
 
 
 def test_a_form_stands_alone_and_what_was_typed_is_text(central: CentralNode) -> None:
@@ -114,6 +146,7 @@ def test_a_form_stands_alone_and_what_was_typed_is_text(central: CentralNode) ->
     assert b"&lt;script&gt;" in page.text
     assert b"<script" not in page.text
     assert visit(central, "jane", "?url=https://[").status == 400
+    assert "more than one" not in text_of(visit(central, "olga", "?url=ledger.test/?next=https://x.test/"))
     assert visit(central, "olga", "?url=ledger.test/entries").status == 200
 
 
@@ -142,6 +175,47 @@ def test_an_inventory_names_hosts_rules_people_and_versions(central: CentralNode
     assert owners["people"] == 1
     assert [each["lags"] for each in found["doors"]] == [False]
     assert found["doors"][0]["base"] == found["base"]
+
+
+def test_the_page_of_an_inventory_tells_what_the_api_tells(central: CentralNode) -> None:
+    (at,) = central.ask(LEDGER, "olga").json["environments"]
+    for who in ("olga", "root"):
+        page = visit(central, who, "", MADE)
+        assert page.status == 200
+        for each in at["rules"]:
+            assert each["sentence"] in text_of(page)
+        assert "http://127.0.0.1:9" in text_of(page)
+        assert f"{at['people']} person of the catalog" in text_of(page)
+        assert b"<script" not in page.text
+
+
+def test_owners_are_told_whom_a_rule_means(central: CentralNode) -> None:
+    (at,) = central.ask(LEDGER, "olga").json["environments"]
+    (owners,) = [rule["rule"] for rule in at["rules"] if rule["subject"] == "group:default/books"]
+    asked = f"?in=prod&rule={owners}"
+    assert asked.replace("&", "&amp;") in visit(central, "olga", "", MADE).text.decode()
+    page = visit(central, "olga", asked, MADE)
+    assert "1 person of the catalog, in prod. user:default/olga" in text_of(page)
+    for who, query in (("jane", asked), ("olga", "?in=dev&rule=" + owners), ("olga", "?in=prod&rule=r-nothing")):
+        assert visit(central, who, query, MADE).status == 403, (who, query)
+    assert visit(central, "olga", asked, MADE.replace("ledger", "echo")).status == 403
+
+
+def test_to_others_an_inventory_looks_like_one_of_no_service(central: CentralNode) -> None:
+    """But for the id of the request."""
+    pages = [visit(central, "jane", "", MADE), visit(central, "jane", "", MADE.replace("ledger", "nothing"))]
+    told = [re.sub(r"Request [0-9a-f-]+", "", text_of(page)) for page in pages]
+    assert told[0] == told[1]
+    assert [page.status for page in pages] == [403, 403]
+    assert visit(central, "root", "", MADE.replace("ledger", "nothing")).status == 404
+
+
+def test_owners_come_to_the_inventory_from_its_service_and_from_the_way_there(central: CentralNode) -> None:
+    link = f'href="{MADE}"'.encode()
+    assert link in visit(central, "olga", "", SERVICE).text
+    assert link in visit(central, "olga", f"?url={ENTRIES}").text
+    assert b"/inventory" not in visit(central, "jane", f"?url={ENTRIES}").text
+    assert b"/inventory" not in visit(central, "root", "?url=https://nothing.test/").text
 
 
 # === the command line ===

@@ -22,7 +22,8 @@ from typing import Any
 
 from gateway import config
 from gateway.engine.offline import Compilation, compile_offline
-from gateway.explain import Caller, address_of, decide
+from gateway.explain import Caller, decide
+from gateway.pasted_url import address_of
 from policy.explain import duration_text, sentence_of
 from policy.facts import Circumstances, Operation, Service
 from policy.rule import Published

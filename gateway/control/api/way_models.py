@@ -117,6 +117,8 @@ class InventoryEnvironmentAnswer(Answer):
     firewalls: list[FirewallRuleAnswer]
     addresses: list[TaggedAnswer] = Field(description="Where it runs, as firewalls are told.")
     more_addresses: int = Field(description="That are left out here.")
+    doubts: list[str] = Field(description="What to know of the names that addresses come from.")
+    people: int = Field(description="Of the catalog's, whom a rule lets in and none shuts out.")
     rules: list[DoorRuleAnswer]
     more_rules: int = Field(description="That are left out here.")
     devices: list[LagAnswer]

@@ -18,9 +18,10 @@ from gateway.control.api.problems import Problem
 from gateway.control.api.rights import for_stranger, owns_match, owns_service, require
 from gateway.control.api.routes import Asked, Route
 from gateway.control.api.way_models import InventoryAnswer, InventoryQuery, PathAnswer, PathQuery
-from gateway.explain import Address, Answer, Asking, address_of, decided, matched, principal_for
+from gateway.explain import Answer, Asking, decided, matched, principal_for
 from gateway.explain import Caller as Somebody
 from gateway.hops import Hop, State, Way, door_hop, way_of
+from gateway.pasted_url import Address, address_of
 from policy.facts import Principal
 from policy.reasons import DENIED
 from policy.table import Table
@@ -64,8 +65,11 @@ class Ways:
             Route("inventory", made, self._inventory, InventoryAnswer, InventoryQuery, away),
         )
 
-    async def path(self, caller: Caller, method: str, url: str, user: str | None = None, mfa: bool = False) -> Any:
-        """As `PathAnswer` has it. Raises `Problem`, and `ValueError` for what is no URL."""
+    async def path(
+        self, caller: Caller, method: str, url: str, user: str | None = None, mfa: bool = False
+    ) -> tuple[dict[str, Any], str]:
+        """As `PathAnswer` has it, and the service that the caller may see all of, "" where there is none. Raises
+        `Problem`, and `ValueError` for what is no URL."""
         table, address = self._engine.table, address_of(url)
         if not table.ready:
             raise Problem("policy_unavailable")
@@ -81,13 +85,32 @@ class Ways:
                 "environment": environment,
             }  # fmt: skip
             way = way_of(await self._hops(question) if owns is not None else None, way.door)
-        return (way if owns else for_visitor(way)).as_json(asking.who, method, url)
+        service = key.rpartition("@")[0] if owns else ""
+        return (way if owns else for_visitor(way)).as_json(asking.who, method, url), service
+
+    async def inventory(self, caller: Caller, ref: str) -> dict[str, Any] | None:
+        """As `InventoryAnswer` has it; None where nothing of it is published. Raises `Problem`."""
+        require(await owns_service(caller, ref, self._engine))
+        answer = await self._engine.ask({"t": "inventory", "service": ref})
+        if answer.get("service") is None:
+            return None
+        base = str(answer["base"])
+        doors = [{**each, "lags": each["base"] != base} for each in self._doors()]
+        return {name: answer[name] for name in ("service", "base", "environments")} | {"doors": doors}
+
+    async def people(self, caller: Caller, ref: str, environment: str, rule: str, after: str) -> dict[str, Any]:
+        """Whom a rule of a service means, a page of them. Raises `Problem`."""
+        require(await owns_service(caller, ref, self._engine))
+        question = {"t": "inventory_people", "service": ref, "environment": environment, "rule": rule, "after": after}
+        answer = await self._engine.ask(question)
+        require(answer.get("rule") is not None)
+        return dict(answer)
 
     # === inside ===
 
     async def _path(self, asked: Asked) -> dict[str, Any]:
         query: PathQuery = asked.query
-        found: dict[str, Any] = await self.path(asked.caller, query.method, query.url, query.user, query.mfa)
+        found, _ = await self.path(asked.caller, query.method, query.url, query.user, query.mfa)
         return found
 
     async def _door(
@@ -117,13 +140,10 @@ class Ways:
 
     async def _inventory(self, asked: Asked) -> dict[str, Any]:
         query: InventoryQuery = asked.query
-        ref = f"{query.scope}/{query.name}".lower()
-        require(await owns_service(asked.caller, ref, self._engine))
-        answer = await self._engine.ask({"t": "inventory", "service": ref})
-        require(answer.get("service") is not None)
-        base = str(answer["base"])
-        doors = [{**each, "lags": each["base"] != base} for each in self._doors()]
-        return {name: answer[name] for name in ("service", "base", "environments")} | {"doors": doors}
+        found = await self.inventory(asked.caller, f"{query.scope}/{query.name}".lower())
+        if found is None:
+            raise Problem("not_yours")
+        return found
 
 
 def for_visitor(way: Way) -> Way:

@@ -21,7 +21,7 @@ from gateway.control.pages import Pages
 NAME_LIMIT: Final = 256
 HOSTS_SHOWN: Final = 100  # with something to say of DNS or certificates
 # How pages call what the engine calls by a word, and the colour that goes with it.
-_STATES: Final = {
+WORDS: Final = {
     "in-step": ("in step", "published"),
     "waiting": ("plan waits", "held"),
     "applying": ("being changed", "held"),
@@ -29,6 +29,7 @@ _STATES: Final = {
     "unread": ("not looked at yet", "not_seen"),
     "no-wish": ("nothing published", "not_seen"),
     "standby": ("stands by", ""),
+    "unknown": ("not known", "held"),  # of what clients meet there
 }
 _DIFFERENCES: Final = {
     "edited": "Edited by another hand",
@@ -106,7 +107,7 @@ def who(caller: Caller, here: str, *, has_devices: bool) -> dict[str, Any]:
 
 
 def _row(standing: Mapping[str, Any]) -> dict[str, Any]:
-    word, colour = _STATES.get(standing["state"], (standing["state"], ""))
+    word, colour = WORDS.get(standing["state"], (standing["state"], ""))
     path = f"/portal/devices/{quote(standing['device'], safe='')}/{quote(standing['environment'], safe='')}"
     return {**standing, "word": word, "colour": colour, "path": path}
 
@@ -132,12 +133,3 @@ def _in_words(told: Mapping[str, Any]) -> dict[str, Any]:
         "more_troubled": max(0, len(troubled) - HOSTS_SHOWN),
         "places_shown": sum(len(each["places"]) for each in told["fronts"]["virtual_servers"]) if told["fronts"] else 0,
     }  # fmt: skip
-
-
-def step_count(number: int) -> str:
-    return f"{number:,} step{'' if number == 1 else 's'}"
-
-
-def service_path(entity: str) -> str:
-    """The page of a component in the portal."""
-    return f"/portal/services/{quote(entity, safe=':/')}"

@@ -25,7 +25,9 @@ from gateway.control.api.problems import PROBLEMS, Problem
 from gateway.control.api.ways import Ways
 from gateway.control.pages import Pages
 from gateway.control.portal.cards import Cards
-from gateway.control.portal.devices import DevicePages, service_path, step_count, who
+from gateway.control.portal.devices import DevicePages, who
+from gateway.control.portal.filters import FILTERS
+from gateway.control.portal.inventory import InventoryPages
 from gateway.control.portal.reach import by_domain, environments_of, found, offers_of, shown
 from gateway.control.portal.ways import WayPages
 from gateway.control.signin.asking import Forms, is_own_page
@@ -97,10 +99,7 @@ class Portal:
         self._sessions = sessions
         self._devices = devices
         self._ways = ways
-        self._pages = Pages(
-            "gateway.control.portal",
-            {"ported": ported, "moment": moment, "step_count": step_count, "service_path": service_path},
-        )
+        self._pages = Pages("gateway.control.portal", FILTERS)
         self._forms = Forms()
         self._cards = Cards(engine)
         self._thread = ThreadPoolExecutor(1, "portal")
@@ -110,6 +109,8 @@ class Portal:
         app.router.add_get("/portal", self._for_people(self._reach))
         app.router.add_get("/portal/services", self._for_people(self._services))
         app.router.add_get("/portal/services/{scope}/{name}", self._for_people(self._service))
+        made = InventoryPages(self._ways, self._pages, self._who, _port)
+        app.router.add_get("/portal/services/{scope}/{name}/inventory", self._for_people(made.one))
         if self._devices is not None:
             pages = DevicePages(self._devices, self._pages)
             app.router.add_get("/portal/devices", self._for_people(pages.all))
@@ -275,18 +276,6 @@ def browser_of(agent: str) -> str:
     browser = next((name for mark, name in _BROWSERS if mark in agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in agent), "")
     return f"{browser} on {system}" if browser and system else browser or system
-
-
-def moment(instant: str) -> str:
-    """RFC 3339, to the minute, as people read it."""
-    return f"{instant[:10]} {instant[11:16]} UTC" if len(instant) > 16 and instant.endswith("Z") else instant
-
-
-def ported(url: str, port: str) -> str:
-    """A service's address with the port by which people came here."""
-    scheme, separator, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host}{port}{slash}{path}" if host and ":" not in host else url
 
 
 def _instant(at: int) -> str:

@@ -17,12 +17,11 @@ from gateway.control.api.ways import Ways
 from gateway.control.pages import Pages
 from gateway.hops import TITLES
 from gateway.http1.head import METHODS
+from gateway.pasted_url import URL_MOST, has_scheme
 
-URL_LIMIT: Final = 2048
 NAME_LIMIT: Final = 256
 _STATES: Final = {"open": ("open", "published"), "stops": ("stops here", "refused"), "unknown": ("not known", "held")}
 _WHOLE: Final = {"stops": "stopped"}
-_NONE: Final = "Write a link as a browser shows it, https://payments.apps.example.com/refunds."
 
 
 class WayPages:
@@ -34,13 +33,14 @@ class WayPages:
         self._who = who
 
     async def one(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        url = request.query.get("url", "").strip()[:URL_LIMIT]
+        url = request.query.get("url", "").strip()
         user = request.query.get("user", "").strip()[:NAME_LIMIT]
         method = request.query.get("method", "GET").upper()
         method = method if method.encode() in METHODS else "GET"
         values: dict[str, Any] = {
-            "url": url, "user": user, "method": method, "methods": list(METHODS.values()), "way": None, "fault": "",
-            "administrator": caller.is_administrator, **self._who(caller, "path"),
+            "url": url[:URL_MOST], "user": user, "method": method, "methods": list(METHODS.values()), "way": None,
+            "fault": "", "service": "", "longest": URL_MOST, "administrator": caller.is_administrator,
+            **self._who(caller, "path"),
         }  # fmt: skip
         if url:
             values |= await self._asked(caller, method, url, user)
@@ -48,15 +48,15 @@ class WayPages:
         return self._pages.page(request, "path.html", values, status=status)
 
     async def _asked(self, caller: Caller, method: str, url: str, user: str) -> dict[str, Any]:
-        whole = url if "://" in url else f"https://{url}"
+        whole = url if has_scheme(url) else f"https://{url}"
         whose = user if user and caller.is_administrator else None
         if user and whose is None:
             raise Problem("not_yours")
         try:
-            way = await self._ways.path(caller, method, whole, whose)
-        except ValueError:
-            return {"fault": _NONE}
-        return {"way": _in_words(way)}
+            way, service = await self._ways.path(caller, method, whole, whose)
+        except ValueError as fault:
+            return {"fault": f"{str(fault)[:1].upper()}{str(fault)[1:]}."}
+        return {"way": _in_words(way), "service": service}
 
 
 def _in_words(way: Mapping[str, Any]) -> dict[str, Any]:

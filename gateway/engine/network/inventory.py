@@ -4,9 +4,10 @@ they mean, versions, and who lags behind. Answered from what is published and fr
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import DeviceFault
@@ -16,11 +17,20 @@ from gateway.engine.network.views import Views
 from gateway.link import Message
 from policy.explain import sentence_of
 from policy.rule import Published, Rule
+from policy.statements import ANYONE
 
-ASKED: Final = frozenset(("inventory",))
+ASKED: Final = frozenset(("inventory", "inventory_people"))
 MOST: Final = 200  # rules or addresses of one environment; how many more there are is told
+NAMED: Final = 100  # people of one page
 LAGS: Final = ("waiting", "fault", "unread")  # states of a device that has not what it should
 Endpoints = Callable[[str], Mapping[str, bool]]
+
+
+class People(NamedTuple):
+    """Of the catalog: how many each subject means, and how many each environment lets in by some rule."""
+
+    meant: Mapping[str, int]
+    let_in: Mapping[str, int]
 
 
 class Inventory:
@@ -36,8 +46,13 @@ class Inventory:
         published = [each for each in news.published if each.service.ref == ref] if news is not None else []
         if news is None or not published:
             return {"service": None}
+        if message["t"] == "inventory_people":
+            wanted, rule = str(message.get("environment", "")), str(message.get("rule", ""))
+            rules = [each for at in published if _name(at) == wanted for each in at.rules if each.id == rule]
+            after = str(message.get("after", ""))
+            return await self._controller.blocking(named, news, rules[0], after) if rules else {"rule": None}
         service = published[0].service
-        people = await self._controller.blocking(people_of, news, published)
+        people: People = await self._controller.blocking(people_of, news, published)
         fronts = Views(self._controller).fronts(ref)
         return {
             "service": {
@@ -52,12 +67,13 @@ class Inventory:
         }  # fmt: skip
 
     async def _environment(
-        self, published: Published, people: Mapping[str, int], fronts: list[dict[str, Any]]
+        self, published: Published, people: People, fronts: list[dict[str, Any]]
     ) -> dict[str, Any]:
         exposure, environment = published.exposure, _name(published)
         checked = self._endpoints(published.key)
         legs = [each async for each in self._legs(published)]
         addresses, overlay = self._addresses(published), self._controller.overlay
+        rules = sorted((_rule(each, people.meant) for each in published.rules), key=_reading_order)
         return {
             "environment": environment,
             "url": f"https://{exposure.host}{exposure.prefix}",
@@ -67,8 +83,10 @@ class Inventory:
             "firewalls": legs,
             "addresses": addresses[:MOST],
             "more_addresses": max(0, len(addresses) - MOST),
-            "rules": [_rule(rule, people) for rule in published.rules[:MOST]],
-            "more_rules": max(0, len(published.rules) - MOST),
+            "doubts": self._doubts(published),
+            "people": people.let_in.get(environment, 0),
+            "rules": rules[:MOST],
+            "more_rules": max(0, len(rules) - MOST),
             "devices": list(self._devices(environment)),
         }
 
@@ -102,6 +120,17 @@ class Inventory:
                     found.append({"device": name, "address": address, "tags": tags, "state": _state(has)})
         return found
 
+    def _doubts(self, published: Published) -> list[str]:
+        """What a reader should know of the names that its addresses come from."""
+        environment, ref = _name(published), published.service.ref
+        found = (
+            f"It has names that {what}."
+            for _, firewall in sorted(self._controller.firewalls.items())
+            if any(each.environment == environment for each in firewall.device.environments)
+            for what, components in firewall.known(environment).doubts() if ref in components
+        )  # fmt: skip
+        return list(dict.fromkeys(found))
+
     def _devices(self, environment: str) -> Iterator[dict[str, Any]]:
         """How far each device is: a version of the policy, and whether something waits there."""
         now_s = self._controller.now()
@@ -116,13 +145,39 @@ class Inventory:
                 }  # fmt: skip
 
 
-def people_of(news: News, published: Iterable[Published]) -> Mapping[str, int]:
-    """How many people of the catalog each subject of the rules means."""
+def people_of(news: News, published: Sequence[Published]) -> People:
+    """In a worker thread."""
+    may = {_name(each): {rule.subject for rule in each.rules if rule.is_permit} for each in published}
+    never = {_name(each): {rule.subject for rule in each.rules if _shuts_out(rule)} for each in published}
     wanted = {rule.subject for each in published for rule in each.rules}
-    counts: Counter[str] = Counter()
+    meant: Counter[str] = Counter()
+    let_in: Counter[str] = Counter()
     for ref in news.catalog.people:
-        counts.update(news.directory.subjects_of(ref) & wanted)
-    return counts
+        theirs = _subjects(news, ref) & wanted
+        meant.update(theirs)
+        let_in.update(at for at in may if not theirs.isdisjoint(may[at]) and theirs.isdisjoint(never[at]))
+    return People(meant, let_in)
+
+
+def _shuts_out(rule: Rule) -> bool:
+    """Whether it is a prohibition of everything."""
+    parts = (rule.methods, rule.apis, rule.operations or None)
+    return not rule.is_permit and not rule.requirements and all(part is None for part in parts)
+
+
+def named(news: News, rule: Rule, after: str) -> Message:
+    """Whom a rule means, a page of them; ``next`` is "" at their end. In a worker thread."""
+    everybody = sorted(ref for ref in news.catalog.people if rule.subject in _subjects(news, ref))
+    begin = bisect_right(everybody, after)
+    page = everybody[begin : begin + NAMED]
+    is_last = begin + len(page) == len(everybody)
+    told = {"rule": rule.id, "sentence": sentence_of(rule), "people": page, "total": len(everybody), "begin": begin}
+    return {**told, "next": "" if is_last else page[-1]}
+
+
+def _subjects(news: News, ref: str) -> frozenset[str]:
+    """What rules may call a person, who is anyone too."""
+    return news.directory.subjects_of(ref) | {ANYONE}
 
 
 def _name(published: Published) -> str:
@@ -134,6 +189,11 @@ def _rule(rule: Rule, people: Mapping[str, int]) -> dict[str, Any]:
         "rule": rule.id, "effect": "permit" if rule.is_permit else "deny", "sentence": sentence_of(rule),
         "subject": rule.subject, "people": people.get(rule.subject, 0),
     }  # fmt: skip
+
+
+def _reading_order(rule: Mapping[str, Any]) -> tuple[bool, int, str]:
+    """Who may before who never may, and who are many first."""
+    return rule["effect"] == "deny", -rule["people"], rule["sentence"]
 
 
 def _leg(leg: Leg) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import run, told
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 CONFIG = """\
 listeners: [{{name: main, address: "127.0.0.1:{port}"}}]

@@ -16,7 +16,7 @@ from tests.support.catalogs import people, service
 from tests.support.certificates import make
 from tests.support.commands import run, told
 from tests.support.fake_catalog import FakeCatalog, fake_catalog
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -72,6 +72,6 @@ def test_an_engine_that_is_away_is_not_waited_for_twice(monkeypatch: pytest.Monk
     ways = Ways(cast("Engine", SimpleNamespace(table=SimpleNamespace(ready=True))))
     monkeypatch.setattr(ways, "_door", door)
     monkeypatch.setattr(ways, "_hops", hops)
-    found = asyncio.run(ways.path(JANE, "GET", "https://pay.test/"))
+    found, _ = asyncio.run(ways.path(JANE, "GET", "https://pay.test/"))
     assert bool(asked) is (owns is not None)
     assert found["sentence"] == "The engine does not answer, so nothing is known of the network."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.control.portal.pages import moment, ported
+from gateway.control.portal.filters import moment, ported
 from gateway.control.portal.reach import first_page
 
 

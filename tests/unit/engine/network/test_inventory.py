@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,10 +13,17 @@ from gateway.config_devices import Direct, Leg
 from gateway.control.api.way_models import InventoryEnvironmentAnswer
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import DeviceFault
-from gateway.engine.network.inventory import Inventory
+from gateway.engine.network.inventory import NAMED, Inventory, named, people_of
+from gateway.engine.network.whereabouts import Known
 from gateway.engine.overheard import Overlay
+from policy.reasons import DENIED
+from policy.rule import Rule
+from policy.statements import ANYONE
 from tests.unit.engine.network.test_controller import run
 from tests.unit.engine.network.test_path import EDGE, RUNS, A, FrontedWorld
+
+if TYPE_CHECKING:
+    from gateway.engine.network.news import News
 
 
 @pytest.fixture
@@ -88,6 +96,75 @@ def test_what_is_closed_says_so(world: FrontedWorld) -> None:
             assert not (await environment_of(controller))["is_closed"]
             controller.hear(Overlay(shut=frozenset((A,))))
             assert (await environment_of(controller))["is_closed"]
+
+    run(scene)
+
+
+def test_what_is_doubtful_of_names_is_said_of_the_service_that_has_them(
+    world: FrontedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            assert (await environment_of(controller))["doubts"] == []
+            for gone, doubts in ((A, ["It has names that DNS says do not exist"]), ("component:x/y", [])):
+                known = Known({A: (RUNS,)}, gone=frozenset((gone,)))
+                edge = controller.firewalls["edge"]._replace(known=lambda _, known=known: known)
+                monkeypatch.setitem(controller._firewalls, "edge", edge)
+                found = [each.partition(";")[0] for each in (await environment_of(controller))["doubts"]]
+                assert found == doubts
+
+    run(scene)
+
+
+def test_whom_a_rule_means_comes_in_pages_without_gaps() -> None:
+    everybody = [f"user:default/person-{number:04}" for number in range(2 * NAMED + 1)]
+    theirs = frozenset(("group:default/crowd",))
+    directory = SimpleNamespace(subjects_of=lambda ref: theirs if ref in everybody else frozenset())
+    catalog = SimpleNamespace(people=dict.fromkeys([*reversed(everybody), "user:default/other"]))
+    news = cast("News", SimpleNamespace(catalog=catalog, directory=directory))
+    rule = Rule("r-1", "owner", "catalog", "group:default/crowd", A, "prod")
+    pages, after = [], ""
+    for begin in (0, NAMED, 2 * NAMED):
+        page = named(news, rule, after)
+        assert (page["begin"], page["total"]) == (begin, len(everybody))
+        pages.append(page["people"])
+        after = page["next"]
+    assert [each for page in pages for each in page] == everybody
+    assert after == ""
+    assert named(news, replace(rule, subject=ANYONE), "")["total"] == len(catalog.people)
+
+
+def test_who_is_shut_out_altogether_is_not_counted_as_let_in() -> None:
+    pay = "group:default/pay"
+    teams = {"user:default/jane": {pay}, "user:default/omar": {pay, "group:default/out"}}
+    directory = SimpleNamespace(subjects_of=lambda ref: frozenset(teams[ref]))
+    news = cast("News", SimpleNamespace(catalog=SimpleNamespace(people=teams), directory=directory))
+    may = Rule("r-1", "owner", "catalog", "group:default/pay", A, "prod")
+    never = Rule("r-2", DENIED, "policy", "group:default/out", A, "prod")
+    for denial, number in ((never, 1), (replace(never, methods=frozenset(("DELETE",))), 2)):
+        published = cast("Any", SimpleNamespace(exposure=SimpleNamespace(environment="prod"), rules=(may, denial)))
+        found = people_of(news, [published])
+        assert (found.let_in["prod"], found.meant["group:default/pay"]) == (number, 2)
+
+
+def test_whom_a_rule_means_is_told_of_rules_of_the_service_alone(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            rule = (await environment_of(controller))["rules"][0]["rule"]
+            asked = {"t": "inventory_people", "service": A, "environment": "prod", "rule": rule}
+            assert (await Inventory(controller, lambda _: {}).answer(asked))["rule"] == rule
+            for wrong in ({"rule": "r-none"}, {"environment": "dev"}, {"rule": None}):
+                found = await Inventory(controller, lambda _: {}).answer({**asked, **wrong})
+                assert found == {"rule": None}
+
+    run(scene)
+
+
+def test_who_are_many_and_may_stand_first(world: FrontedWorld) -> None:
+    async def scene() -> None:
+        async with world.looked() as controller:
+            rules = (await environment_of(controller))["rules"]
+            assert rules == sorted(rules, key=lambda each: (each["effect"] == "deny", -each["people"]))
 
     run(scene)
 
