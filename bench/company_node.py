@@ -29,7 +29,7 @@ from bench import company_catalog as made
 from bench.company_engine import CHANGES, changes_of
 from bench.ground import PYTHON, ROOT, BenchFault
 from bench.processes import peak_mb, pss_mb, scheduled_ms
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 WORKERS = 2
 START_S = 900.0

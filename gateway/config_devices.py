@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Mode = Literal["observe", "plan", "enforce"]
+Closes = Literal["addresses", "networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class PanosEnvironment:
     virtual_addresses: tuple[str, ...] = ()  # clients meet these too, beside those of BIG-IPs of the environment
     doors: tuple[str, ...] = ()  # addresses and networks of the gateway's nodes, as the firewall sees them
     networks: tuple[str, ...] = ()  # that addresses of services have to lie in, () = none may be written
+    closes: Closes = "addresses"  # to everybody but the doors: addresses of services, or all of `networks`
     log_setting: str = ""  # existing log forwarding profile
     profile_group: str = ""  # existing security profile group
     windows: tuple[ChangeWindow, ...] = ()  # () = always
@@ -127,6 +129,11 @@ class PanosEnvironment:
     @property
     def has_rules(self) -> bool:
         return not (self.front is None and self.back is None and self.direct is None)
+
+    @property
+    def closed_networks(self) -> tuple[str, ...]:
+        """Those that the closing rule of `back` closes whole."""
+        return self.networks if self.closes == "networks" else ()
 
     def tells(self, leg: Leg | None) -> bool:
         """Whether the firewall is told who and what rules of this leg of its mean."""

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.config_device_values import VirtualAddress, Window, windows_settings
-from gateway.config_devices import Direct, Leg, Mode, Panos, PanosEnvironment
+from gateway.config_devices import Closes, Direct, Leg, Mode, Panos, PanosEnvironment
 from gateway.config_panos_values import DirectRef, PanosName, Pin, Ports, UserName, Vsys, Zone
 from gateway.config_readers import ReadersModel, readers_settings
 from gateway.config_values import MAPPING, Duration, ManagementAddress, Name, Network, Some, Text, not_empty
@@ -49,7 +49,8 @@ class LegModel(Keys):
 
 class DirectModel(Keys):
     services: Some[DirectRef]
-    """Components, or systems whose services are meant, which the environment publishes."""
+    """Components, or systems whose services are meant, which the environment publishes. Whoever may reach anything of
+    the system of a component comes to the component, too."""
     ports: Some[Ports]
     """Where they listen for what is not HTTP: `tcp/5432`, `udp/6000-6010`."""
 
@@ -72,6 +73,9 @@ class PanosEnvironmentModel(Keys):
     """The gateway's nodes, as the firewall sees them."""
     networks: list[Network] = []
     """What the addresses of services have to lie in. Without them none is written."""
+    closes: Closes = "addresses"
+    """What `back` closes to everybody but the doors. `addresses`: those of services, as far as the firewall knows its
+    tags. `networks`: all of `networks`, tags or none, with whatever else is in there."""
     log_setting: PanosName | None = None
     """The log forwarding profile of the rules. It exists already."""
     profile_group: PanosName | None = None
@@ -172,6 +176,7 @@ def _environment(name: str, model: PanosEnvironmentModel) -> PanosEnvironment:
         virtual_addresses=tuple(model.virtual_addresses),
         doors=tuple(model.doors),
         networks=tuple(model.networks),
+        closes=model.closes,
         log_setting=model.log_setting or "",
         profile_group=model.profile_group or "",
         windows=windows_settings(model.windows),

@@ -19,6 +19,7 @@ from gateway.config_catalog import authorities_fault
 from gateway.config_device_faults import Said, shared_faults
 from gateway.config_devices import Panos, PanosEnvironment
 from gateway.config_identity import is_loopback
+from gateway.config_panos_closing import closing_faults
 from gateway.config_readers import WIDEST, unusable_password_files
 from gateway.secret_files import secret_fault
 from policy.reading import Fault
@@ -100,7 +101,7 @@ def _device_faults(device: Panos, settings: config.Settings) -> Iterator[Said]:
         yield ("rules_key_files",), message, "an administrator that sends tags needs no right to commit: make two"
     for environment in device.environments:
         at = ("environments", environment.environment)
-        faults = (_leg_faults, _rule_faults, _address_faults, _direct_faults)
+        faults = (_leg_faults, _rule_faults, _address_faults, _direct_faults, closing_faults)
         for where, message, hint in (said for each in faults for said in each(environment, device, settings)):
             yield (*at, *where), f"`{environment.environment}`: {message}", hint
     for one, other in combinations(device.environments, 2):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from gateway.config_devices import Panos, PanosEnvironment
 from gateway.doctor.firewalls import FIREWALL, LIMITS
 from gateway.doctor.lines import Line, counted, fail, ok, warn
-from gateway.engine.network.faults import Busy, DeviceFault
+from gateway.engine.network.faults import Busy, DeviceFault, Unreachable
 from gateway.engine.network.panos.commit.change import Change
 from gateway.engine.network.panos.commit.preflight import preflight
 from gateway.engine.network.panos.device.locks import whoami
@@ -29,21 +29,38 @@ def with_rules(device: Panos) -> tuple[PanosEnvironment, ...]:
 async def rules(device: Panos) -> Sequence[Line]:
     """A line an environment."""
     units = Units(replace(device, key_files=device.rules_key_files or device.key_files), Time(), LIMITS)
+    lines: list[Line] = []
     try:
-        return [await _line(units, each) for each in with_rules(device)]
+        for each in with_rules(device):
+            lines += [await _line(units, each)]
+    except Unreachable as fault:  # nor would it answer for the others
+        return [*lines, *(_failed(_name(device, each), fault) for each in with_rules(device)[len(lines) :])]
+    else:
+        return lines
     finally:
         await units.close()
 
 
 async def _line(units: Units, environment: PanosEnvironment) -> Line:
-    name = f"{units.device.name} rules of {environment.environment}"
+    """Raises `Unreachable`."""
+    name = _name(units.device, environment)
     try:
         return await _looked(units, environment, name)
     except Busy as fault:
         return warn(FIREWALL, name, str(fault), "ask again when that is over: no rule is changed meanwhile")
+    except Unreachable:
+        raise
     except DeviceFault as fault:
-        what, _, fix = str(fault).rpartition("; ")
-        return fail(FIREWALL, name, what or str(fault), fix if what else "no rule is written before that is mended")
+        return _failed(name, fault)
+
+
+def _name(device: Panos, environment: PanosEnvironment) -> str:
+    return f"{device.name} rules of {environment.environment}"
+
+
+def _failed(name: str, fault: DeviceFault) -> Line:
+    what, _, fix = str(fault).rpartition("; ")
+    return fail(FIREWALL, name, what or str(fault), fix if what else "no rule is written before that is mended")
 
 
 async def _looked(units: Units, environment: PanosEnvironment, name: str) -> Line:

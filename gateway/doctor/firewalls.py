@@ -27,7 +27,7 @@ from gateway.engine.network.patience import Limits, Time
 
 FIREWALL: Final = "firewall"
 OLDEST: Final = (10, 1)  # 9.1 knows user tags; what is older than this gets no fixes any more
-LIMITS: Final = Limits(call=15.0, read=0.0)
+LIMITS: Final = Limits(call=10.0, read=0.0)
 _RELEASE: Final = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})(?![0-9])")
 
 

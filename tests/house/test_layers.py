@@ -25,6 +25,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "gateway.config_sources",
         "gateway.config_devices",
         "gateway.user_names",
+        "gateway.lags",
+        "gateway.pasted_url",
         "gateway.documents",
         "gateway.addresses",
         "gateway.secret_files",
@@ -41,8 +43,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
                       "gateway.config_database", "gateway.config_apm", "gateway.config_bigip",
                       "gateway.config_bigip_faults", "gateway.config_device_faults",
                       "gateway.config_readers", "gateway.config_panos", "gateway.config_panos_values",
-                      "gateway.config_panos_faults", "gateway.config_device_values", "gateway.config_limits",
-                      "gateway.config_listeners",
+                      "gateway.config_panos_faults", "gateway.config_panos_closing", "gateway.config_device_values",
+                      "gateway.config_limits", "gateway.config_listeners",
                       "gateway.config_identity", "gateway.config_catalog",
                       "gateway.config_schema", "gateway.config_sessions", "gateway.config_settings",
                       "gateway.config_values"),
@@ -131,7 +133,7 @@ BANS = (
     Ban(
         ("policy", "pure", "shared", "gateway.door"),
         ("pydantic", "sqlalchemy", "alembic", "asyncpg", "aiosqlite", "jinja2", "aiohttp", "rich", "click",
-         "watchfiles", "authlib"),
+         "watchfiles", "authlib", "dns"),
         "a door process stays small and starts fast: these belong to the roles that answer people",
     ),
     Ban(

@@ -161,7 +161,7 @@ async def play(port: int, story: Story) -> None:
 STEPS = st.tuples(st.integers(0, 3), st.sampled_from(WHO), st.sampled_from(KINDS), st.booleans())
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(STEPS, min_size=2, max_size=14))
 def test_nobody_gets_what_was_meant_for_another(front: Front, story: Story) -> None:
     front.runner.run(play(front.port, story))

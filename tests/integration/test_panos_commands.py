@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,11 +17,11 @@ from click.testing import Result
 
 from gateway import look_ups
 from gateway.commands import adopt
-from gateway.config_devices import Devices, PanosEnvironment
+from gateway.config_devices import Devices, Panos, PanosEnvironment
 from tests.support.catalogs import people, service, write
 from tests.support.commands import run as run_command
 from tests.support.network import applies_in
-from tests.support.panos import RULES, Api, RunningFirewall, rule
+from tests.support.panos import RULES, WAIT_S, Api, RunningFirewall, rule
 from tests.support.panos_rules import BACK, FRONT, Standing, serving_firewall, standing
 from tests.unit.engine.test_desk import Asker
 from tests.unit.engine.test_sync import running
@@ -50,14 +51,18 @@ class Scene:
 
 
 @asynccontextmanager
-async def engine(folder: Path, at: Standing) -> AsyncIterator[Scene]:
-    devices = Devices(panos=(replace(at.device, environments=(PROD,)),))
+async def engine(folder: Path, at: Standing, *others: Panos) -> AsyncIterator[Scene]:
+    devices = Devices(panos=(replace(at.device, environments=(PROD,)), *others))
     async with running(folder, devices=devices) as (stage, _):
         asker = Asker(stage.state)
         asker.client.start()
         await asker.heard.get()
+        scene = Scene(folder, at)
         try:
-            yield Scene(folder, at)
+            async with asyncio.timeout(WAIT_S):
+                while "nothing is published yet" in (await scene.command("drift", "--device", "edge")).output:
+                    await asyncio.sleep(0.05)
+            yield scene
         finally:
             asker.client.close()
 
@@ -70,13 +75,18 @@ def _nobody_knows_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(look_ups, "system_look_up", look_up)
 
 
-def scene_of(tmp_path: Path, scene: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+def scene_of(tmp_path: Path, scene: Callable[[Scene], Coroutine[Any, Any, None]], hung: str = "") -> None:
+    """``hung``: the address of one more firewall, with two environments."""
     write(tmp_path, "catalog/org.yaml", *people("team"))
     write(tmp_path, "catalog/a.yaml", service("a"))
 
     async def run(firewall: RunningFirewall) -> None:
         at = await asyncio.to_thread(standing, firewall, tmp_path)
-        async with engine(tmp_path, at) as lab:
+        others = []
+        if hung:
+            both = (PROD, replace(PROD, environment="test", networks=("10.9.0.0/16",)))
+            others.append(replace(at.device, name="hung", units=(hung,), environments=both))
+        async with engine(tmp_path, at, *others) as lab:
             await scene(lab)
 
     with serving_firewall(tmp_path) as firewall, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -145,3 +155,26 @@ def test_nothing_is_planned_of_tags_before_control_was_heard(tmp_path: Path) -> 
         assert (await lab.command("plan", "--tags", "--env", "prod")).exit_code == 2
 
     scene_of(tmp_path, scene)
+
+
+WAITED_S = 15.0
+
+
+def test_a_firewall_that_hangs_is_named_soon_and_holds_up_no_other(tmp_path: Path) -> None:
+    """As a process that was stopped: the kernel takes its connections, and nobody answers."""
+
+    async def scene(lab: Scene) -> None:
+        loop = asyncio.get_running_loop()
+        for command in ("plan", "review"):
+            began = loop.time()
+            found = await lab.command(command)
+            assert loop.time() - began < WAITED_S
+            assert "prod on edge" in found.output, found.output
+            for environment in ("prod", "test"):
+                assert f"error: {environment} on hung:" in found.output, found.output
+            assert found.exit_code == 5
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        scene_of(tmp_path, scene, f"https://127.0.0.1:{listening.getsockname()[1]}")

@@ -124,8 +124,10 @@ def managed(serving: tuple[RunningFirewall, ...]) -> tuple[Api, Api, Clock]:
     return one, other, clock
 
 
-def pushed(api: Api, inside: str = "<merge-with-candidate-cfg>no</merge-with-candidate-cfg>") -> Any:
-    group = "<device-group><entry name='DG'/></device-group>"
+def pushed(
+    api: Api, inside: str = "<merge-with-candidate-cfg>no</merge-with-candidate-cfg>", group: str = "<entry name='DG'/>"
+) -> Any:
+    group = f"<device-group>{group}</device-group>"
     command = f"<commit-all><shared-policy>{group}{inside}</shared-policy></commit-all>"
     came = api("commit", action="all", cmd=command)
     assert came.code == ("success", "19"), came
@@ -149,6 +151,12 @@ def test_a_push_puts_the_groups_rules_around_the_local_ones(managed: tuple[Api, 
     seen = firewall.config("show", "/config/panorama/vsys/entry[@name='vsys1']/pre-rulebase/security/rules/entry")
     assert [one.get("loc") for one in seen.xml.find("result")] == ["shared", "DG"]
     assert firewall.lab("packet", source="10.0.0.1", destination="10.0.0.2")["rule"] == "shared-before"
+
+
+def test_a_group_may_be_said_as_older_clients_say_it(managed: tuple[Api, Api, Clock]) -> None:
+    panorama, _, _ = managed
+    panorama.committed()
+    assert pushed(panorama, group="DG").findtext("devices/entry/result") == "OK"
 
 
 def test_without_a_word_a_push_commits_what_local_admins_left_half_finished(managed: tuple[Api, Api, Clock]) -> None:

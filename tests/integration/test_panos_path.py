@@ -4,6 +4,7 @@ with the packet oracle as judge."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,8 +113,10 @@ def test_path_and_firewall_agree_before_and_after_rules_are_there_and_for_who_is
     assert scene.legs("jane") == scene.passes("jane") == ["stops", "stops"]
     assert "is not on edge yet" in scene.sentences("jane")
 
-    done = scene.command("apply", plan)
+    done = scene.command("apply", plan, "--ticket", "CHG-1042")
     assert done.exit_code == 0, done.output
+    said = [each.findtext("description") or "" for each in scene.device.jobs.listed()]
+    assert [f"(uid {os.getuid()}), ticket CHG-1042 (plan " in each for each in said if "stagedoor" in each] == [True]
     until(lambda: scene.legs("jane") == ["open", "open"], PATIENCE_S)
     assert scene.passes("jane") == ["open", "open"]
 

@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,14 +15,9 @@ import pytest
 
 from tests.support.certificates import make
 from tests.support.panos import WAIT_S
+from tests.support.ports import free_port
 
 COMMAND = [sys.executable, "-m", "gateway.lab.panos"]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.mark.slow

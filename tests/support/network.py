@@ -50,6 +50,7 @@ class FakeDevice:
         self.faults: dict[str, list[Exception]] = {"observe": [], "apply": []}
         self.observed = 0
         self.applied: list[Plan] = []
+        self.applied_by: list[str] = []
         self.writing = 0
         self.most_writing = 0
         self.gate: asyncio.Event | None = None  # an apply waits for it
@@ -106,7 +107,7 @@ class FakeTarget:
     async def dry_run(self, plan: Plan) -> tuple[str, ...]:
         return tuple(step.sentence for step in plan.steps)
 
-    async def apply(self, plan: Plan) -> Outcome:
+    async def apply(self, plan: Plan, by: str = "") -> Outcome:
         device = self._device
         device.writing += 1
         device.most_writing = max(device.most_writing, device.writing)
@@ -119,6 +120,7 @@ class FakeTarget:
                 raise Outdated("it changed")
             device.fail("apply")
             device.applied.append(plan)
+            device.applied_by.append(by)
             device.content[self.environment] = dict(plan.content)
             device.ours[self.environment] = True
         finally:

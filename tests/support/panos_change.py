@@ -17,6 +17,7 @@ from gateway.engine.network.panos.commit.change import Change, Comment, Edit
 from gateway.engine.network.panos.device.answers import Answer
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.places import entry, place_of_rules
+from gateway.engine.network.panos.device.sifting import Sieve
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.device.writes import get, show
 from gateway.engine.network.patience import Limits, Time
@@ -173,13 +174,13 @@ async def scene_of(folder: Path, clock: Clock, *firewalls: RunningFirewall, **ch
 def _counted(scene: Scene, client: Client) -> None:
     once = client.once
 
-    async def counted(parameters: Any) -> Answer:
+    async def counted(parameters: Any, sieve: Sieve | None = None) -> Answer:
         scene.calls.append(dict(parameters))
         number = len(scene.calls)
         scene.before_call(number, scene.calls[-1])
         if scene.is_dead:
             raise Unreachable("this process is dead")
-        answer = await once(parameters)
+        answer = await once(parameters, sieve)
         scene.after_call(number, scene.calls[-1])
         return answer
 

@@ -53,9 +53,9 @@ def group(name: str) -> str:
     return f"group:default/{name}"
 
 
-def firewall(url: str, key: str, ca: str) -> Panos:
+def firewall(url: str, key: str, ca: str, legs: PanosEnvironment = LEGS) -> Panos:
     return Panos(
-        "edge", (url,), (key,), ca, tags="enforce", user_name=REALM + "\\{metadata.name}", environments=(LEGS,),
+        "edge", (url,), (key,), ca, tags="enforce", user_name=REALM + "\\{metadata.name}", environments=(legs,),
         commit_gap_s=0, settle_s=0,
     )  # fmt: skip
 

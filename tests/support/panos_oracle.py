@@ -7,9 +7,11 @@ mistake: so rules and tags are judged by themselves, and fast.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from random import Random
 from typing import Final
 
+from gateway.config_devices import Closes, PanosEnvironment
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.rules.block import Block
 from gateway.engine.network.panos.rules.content import Content, content_of, empty
@@ -64,15 +66,16 @@ ROUND: Final = ("trust", "untrust")
 class Hands:
     """What the engine wishes, written at once."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, legs: PanosEnvironment) -> None:
         self._device = device
-        self._settings = firewall("https://192.0.2.1", "", "")
+        self._legs = legs
+        self._settings = firewall("https://192.0.2.1", "", "", legs)
         self._block = Block(self._settings, ENVIRONMENT)
         self._wishing = Wishing(self._settings)
         self._content: Content = empty(self._settings, ENVIRONMENT)
 
     def follow(self, picture: Picture, now: float) -> None:
-        content = content_of(picture.desired, self._settings, LEGS, picture.fronts)
+        content = content_of(picture.desired, self._settings, self._legs, picture.fronts)
         edits = self._block.change(self._content, content).edits
         if edits:
             written(self._device, [Change(*edit) for edit in edits], "stagedoor")
@@ -130,11 +133,12 @@ def differences(device: Device, picture: Picture, now: float, known: set[str]) -
 class Scene:
     """A company and its firewall."""
 
-    def __init__(self, pair: Pair | None = None) -> None:
+    def __init__(self, pair: Pair | None = None, closes: Closes = "addresses") -> None:
+        self.legs = replace(LEGS, closes=closes)
         self.clock = Clock()
         self.device = anchored(Device(clock=self.clock, pair=pair))
         self.company = Company(self.clock)
-        self.hands = Hands(self.device)
+        self.hands = Hands(self.device, self.legs)
         self.known: set[str] = set()
         self.picture: Picture | None = None
 

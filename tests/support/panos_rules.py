@@ -42,6 +42,7 @@ ENVIRONMENT = PanosEnvironment(
     "prod", "enforce", front=FRONT, back=BACK, direct=DIRECT, directs=(Direct((DATABASE,), ("tcp/5432",)),),
     virtual_addresses=("198.51.100.10",), doors=("198.51.100.21",), networks=("192.0.2.0/24",),
 )  # fmt: skip
+CLOSED = replace(ENVIRONMENT, closes="networks", networks=("192.0.2.0/24", "2001:db8:30::/48"))
 EDGE = Panos("edge", ("https://192.0.2.1",), ("/none",), user_name="{metadata.name}", environments=(ENVIRONMENT,))
 
 

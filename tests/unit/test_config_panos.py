@@ -87,6 +87,7 @@ def test_the_examples_of_the_documents_are_taken(folder: Path) -> None:
 
 def test_what_a_firewall_does_can_be_said(folder: Path) -> None:
     more = """\
+          closes: networks
           log_setting: to siem
           profile_group: strict
           windows: [sat 22:00-24:00]
@@ -111,8 +112,8 @@ def test_what_a_firewall_does_can_be_said(folder: Path) -> None:
     prod = PanosEnvironment(
         "prod", "enforce", Leg(("untrust",), ("dmz",)), Leg(), Leg((), ("services",)),
         (Direct(("system:default/ledger",), ("tcp/5432", "udp/6000-6010")),),
-        ("2001:db8::10", "203.0.113.10"), ("10.20.0.11/32", "10.20.0.12/32"), ("10.30.0.0/16",), "to siem", "strict",
-        (ChangeWindow(8520, 8640),), "audit until Monday", ticket=True,
+        ("2001:db8::10", "203.0.113.10"), ("10.20.0.11/32", "10.20.0.12/32"), ("10.30.0.0/16",), "networks",
+        "to siem", "strict", (ChangeWindow(8520, 8640),), "audit until Monday", ticket=True,
     )  # fmt: skip
     assert device == Panos(
         "edge", ("https://192.0.2.30",), (str(folder / "key"),), device_group="Branches",

@@ -20,7 +20,7 @@ class AbsentTarget:
     async def observe(self) -> Observed:
         raise self._fault()
 
-    async def apply(self, plan: Plan) -> Outcome:
+    async def apply(self, plan: Plan, by: str = "") -> Outcome:
         raise self._fault()
 
     async def dry_run(self, plan: Plan) -> tuple[str, ...]:

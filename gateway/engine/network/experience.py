@@ -3,7 +3,8 @@
 What the device understood and refused is not sent again until the wish is another. What another hand changes back
 again and again is left to a person. Where a change costs the device minutes, and people their turn, there is a budget:
 counted for all environments of a device together, from when the last change began, whoever wanted it and however it
-ended. Whoever applies a plan has looked, and is not held up. In memory but for what the ledger says of the last change.
+ended. A try that found somebody else at work changed nothing and is not counted. Whoever applies a plan has looked, and
+is not held up. In memory but for what the ledger says of the last change.
 """
 
 from __future__ import annotations

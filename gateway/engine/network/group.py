@@ -18,13 +18,15 @@ from gateway import telemetry
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Unknown, Unreachable
 from gateway.engine.network.reconcile import Lane
+from gateway.engine.network.silence import SILENT_S, Silent, answering
 
 OUTDATED_MOST: Final = 3  # looks anew in a row without a pause to speak of
+_SILENT_FIX: Final = "see whether its management is well, `stagedoor status` says when it answered last"
 _RANDOM: Final = Random()  # spreads the writers of a device that came back
 
 
 class Pace(NamedTuple):
-    """Seconds. ``patience_s``: that a person waits for the device to be free."""
+    """Seconds. ``patience_s``: that a person waits for a device to be free, ``silent_s``: to say anything."""
 
     settle_s: float = 0.5
     poll_s: float = 60.0
@@ -32,6 +34,7 @@ class Pace(NamedTuple):
     shortest_s: float = 5.0
     longest_s: float = 240.0
     patience_s: float = 30.0
+    silent_s: float = SILENT_S
     end_s: float = 1.5
 
 
@@ -120,9 +123,7 @@ class Group:
             async with asyncio.timeout(self._pace.patience_s):
                 await self.lock.acquire()
         except TimeoutError:
-            by = next((lane.applying for lane in self.lanes.values() if lane.applying), "")
-            what = f"an apply by {by} is under way" if by else "it is being looked at, and answers slowly"
-            raise Busy(f"{self.name} is busy: {what}; ask again later") from None
+            raise self._in_use() from None
         if self._is_closing:
             self.lock.release()
             raise Busy(f"{self.name}: its settings changed meanwhile; ask again")
@@ -130,6 +131,27 @@ class Group:
             yield
         finally:
             self.lock.release()
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[None]:
+        """The same for who asks and changes nothing: a device that keeps silent is not waited for. Raises
+        `Unreachable`, `Busy`."""
+        has_it = False
+        try:
+            async with answering(self._pace.silent_s), self.held():
+                has_it = True
+                yield
+        except Silent as silent:
+            if not has_it:
+                raise self._in_use() from None
+            raise Unreachable(f"`{self.name}` does not answer: {silent}; {_SILENT_FIX}") from None
+
+    def _in_use(self) -> Busy:
+        by = next((lane.applying for lane in self.lanes.values() if lane.applying), "")
+        fault = next((lane.fault for lane in self.lanes.values() if lane.fault), "")
+        what = f"an apply by {by} is under way" if by else "it is being looked at, and answers slowly"
+        last = f" (the last time: {fault})" if fault and not by else ""
+        return Busy(f"{self.name} is busy: {what}{last}; ask again later")
 
     def look_soon(self, environment: str) -> None:
         """After a person has changed something."""

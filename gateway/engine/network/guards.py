@@ -14,7 +14,7 @@ bit. Addresses that move are counted alike, and wait for a person.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.config_devices import ChangeWindow, Mode
 from gateway.engine.network.desired import Desired
@@ -56,6 +56,11 @@ class Consent(NamedTuple):
     @property
     def is_person(self) -> bool:
         return self.by != ENGINE
+
+    @property
+    def signature(self) -> str:
+        """For the history that a device keeps."""
+        return f"{self.by}, ticket {self.ticket}" if self.ticket else self.by
 
 
 class Hindrance(NamedTuple):
@@ -190,7 +195,7 @@ def _of_removals(
     before = [name for name in lately.names if name not in lost]
     fewer = max(lately.held - held, 0) + len(lost)  # than within the last hour, whatever came instead
     if (
-        _are_many(len(lost), held, terms) or _are_many(fewer, max(lately.held, held), terms)
+        are_many(len(lost), held, terms) or are_many(fewer, max(lately.held, held), terms)
         or len(lost) + len(before) > terms.removed_most or len(gone) >= held
     ):  # fmt: skip
         why = f"the plan takes away {len(lost)} of {held} ({_some(lost)})"
@@ -201,13 +206,24 @@ def _of_removals(
 def _of_moves(plan: Plan, held: int, terms: Terms) -> Iterator[Hindrance]:
     """Whoever lost the memory of who has which address would give most of them to others."""
     found = moved(plan.steps)
-    if _are_many(len(found), held, terms):
+    if are_many(len(found), held, terms):
         why = f"the plan moves {len(found)} of {held} to other addresses ({_some(found)})"
         yield Hindrance("moves", why, "read `stagedoor plan`: callers are cut off until DNS follows; then apply it")
 
 
-def _are_many(number: int, held: int, terms: Terms) -> bool:
-    return number > terms.removed_most or (number > 1 and number > terms.removed_share * held)
+class Allowance(Protocol):
+    """What may be taken away without a person: neither more of them nor a larger share of what is held, whichever is
+    reached first; of one alone no share is asked."""
+
+    @property
+    def removed_most(self) -> int: ...
+
+    @property
+    def removed_share(self) -> float: ...
+
+
+def are_many(number: int, held: int, allowance: Allowance) -> bool:
+    return number > allowance.removed_most or (number > 1 and number > allowance.removed_share * held)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,10 +21,12 @@ import aiohttp
 from gateway.config import UpstreamTls
 from gateway.engine.network.faults import Unreachable
 from gateway.engine.network.patience import Limits
+from gateway.engine.network.silence import heard
 from gateway.trust import TrustFault, made
 
 Trusted = ssl.SSLContext | aiohttp.Fingerprint | bool
 IDLE_S: Final = 4.0  # devices close idle connections soon; a write must not meet that
+LARGE_S: Final = 600.0  # for what is large, either way
 TRUSTED_S: Final = 600.0  # files of authorities are read anew then: one that was taken out counts no longer
 
 
@@ -46,10 +48,28 @@ class Manner(NamedTuple):
     trust_fix: str
 
 
+class Into(Protocol):
+    """Where an answer goes, piece by piece. ``most``: bytes."""
+
+    @property
+    def most(self) -> int: ...
+
+    async def feed(self, piece: bytes) -> None: ...
+
+
 class Reply(NamedTuple):
     status: int
     content_type: str  # without parameters, in lower case
-    body: bytes
+    body: bytes  # b"" where it went elsewhere
+
+
+class _Whole:
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.body = bytearray()
+
+    async def feed(self, piece: bytes) -> None:
+        self.body += piece
 
 
 class Https:
@@ -72,11 +92,16 @@ class Https:
         if session is not None:
             await session.close()
 
-    async def ask(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Reply:
-        """One request. Raises `Lost`, and `Unreachable` where trying again would not help."""
+    async def ask(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], into: Into | None = None,
+        *, slow: bool = False,
+    ) -> Reply:  # fmt: skip
+        """One request. ``into``: for an answer that is too large to be held; what it raises is raised. ``slow``: the
+        device may work for minutes before it answers. Raises `Lost`, and `Unreachable` where trying again would not
+        help."""
         fix = f"make it reachable from here, or correct `{self._manner.setting}`"
         try:
-            return await self._answered(method, path, content, headers)
+            return await self._answered(method, path, content, headers, into, slow=slow)
         except TrustFault as fault:
             raise Unreachable(f"{self._where}: {fault}; {self._manner.trust_fix}") from None
         except aiohttp.ServerFingerprintMismatch:
@@ -94,27 +119,30 @@ class Https:
         except aiohttp.ConnectionTimeoutError:
             raise Lost(f"no connection within {self._limits.connect:g} s; {fix}", sent=False) from None
         except TimeoutError:
-            raise Lost(f"no whole answer within {self._limits.call:g} s", sent=True) from None
+            raise Lost(f"no whole answer within {LARGE_S if slow else self._limits.call:g} s", sent=True) from None
         except (aiohttp.ClientError, OSError) as error:
             raise Lost(f"the connection broke ({type(error).__name__})", sent=True) from None
 
-    async def _answered(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Reply:
+    async def _answered(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], into: Into | None,
+        *, slow: bool,
+    ) -> Reply:  # fmt: skip
         session = await self._opened()
         self.requests += 1
         data = None if content is None else BytesIO(content)  # in pieces: a large one would hold up the loop
+        whole = _Whole(self._manner.answer_bytes)
         async with session.request(
-            method, self.base + path, data=data, headers=headers, allow_redirects=False, ssl=self._trusted
-        ) as answer:
-            return Reply(answer.status, answer.content_type, await self._bounded(answer))
+            method, self.base + path, data=data, headers=headers, allow_redirects=False, ssl=self._trusted,
+            timeout=self._patience(large=into is not None, slow=slow),
+        ) as answer:  # fmt: skip
+            await _taken(answer, into or whole)
+            return Reply(answer.status, answer.content_type, bytes(whole.body))
 
-    async def _bounded(self, answer: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for piece in answer.content.iter_any():
-            body += piece
-            if len(body) > self._manner.answer_bytes:
-                answer.close()
-                raise Lost(f"an answer has more than {self._manner.answer_bytes // 1024 // 1024} MiB", sent=True)
-        return bytes(body)
+    def _patience(self, *, large: bool, slow: bool) -> aiohttp.ClientTimeout:
+        """A large answer may take long while it comes."""
+        call_s, connect_s = self._limits.call, self._limits.connect
+        silent_s = LARGE_S if slow else call_s
+        return aiohttp.ClientTimeout(total=LARGE_S if large else silent_s, sock_connect=connect_s, sock_read=silent_s)
 
     async def _opened(self) -> aiohttp.ClientSession:
         now_s = asyncio.get_running_loop().time()
@@ -124,7 +152,6 @@ class Https:
             if self._session is None:  # somebody else may have been quicker
                 self._session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=self._manner.at_once, keepalive_timeout=IDLE_S),
-                    timeout=aiohttp.ClientTimeout(total=self._limits.call, sock_connect=self._limits.connect),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     headers={
                         "User-Agent": "stagedoor", "Accept": self._manner.accept, "Accept-Encoding": "identity",
@@ -133,6 +160,17 @@ class Https:
                     trust_env=False,
                 )  # fmt: skip
         return self._session
+
+
+async def _taken(answer: aiohttp.ClientResponse, into: Into) -> None:
+    size = 0
+    async for piece in answer.content.iter_any():
+        heard()
+        size += len(piece)
+        if size > into.most:
+            answer.close()
+            raise Lost(f"an answer has more than {into.most // 1024 // 1024} MiB", sent=True)
+        await into.feed(piece)
 
 
 def authorities(ca: str) -> Trusted:

@@ -154,9 +154,10 @@ class Target(Protocol):
         """What the device itself says that the plan would do, in sentences. It may leave traces on the device."""
         ...
 
-    async def apply(self, plan: Plan) -> Outcome:
-        """Refused unless the device still is as it was observed, and carries our mark, has nothing yet, or the plan
-        ``adopts``. Verified by reading back; undone when it failed half-way and the device's content changed."""
+    async def apply(self, plan: Plan, by: str = "") -> Outcome:
+        """``by``: who wants it, for a device that keeps a history of its own. Refused unless the device still is as it
+        was observed, and carries our mark, has nothing yet, or the plan ``adopts``. Verified by reading back; undone
+        when it failed half-way and the device's content changed."""
         ...
 
     def drift(self, desired: Desired, applied: Any, observed: Observed) -> tuple[Drift, ...]:

@@ -23,7 +23,7 @@ from gateway.audit.record import timestamp
 from gateway.engine.network import plan_file
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.experience import Budget, Experience, Refused
-from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
+from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.fronts import Front, nowhere
 from gateway.engine.network.guards import (
     ENGINE,
@@ -39,6 +39,7 @@ from gateway.engine.network.guards import (
 from gateway.engine.network.ledger import Applied, Ledger
 from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Target
 from gateway.engine.network.shown import Shown, shown_of
+from gateway.engine.network.silence import heard_all
 from gateway.engine.network.standing import Last, Seen, Standing
 from gateway.engine.network.trail import BEGUN, ENDED, DeviceTrail, Untold
 
@@ -117,6 +118,7 @@ class Lane:
         if desired is None:
             raise DeviceFault(f"{self._name}: nothing is published yet, `stagedoor status` says why")
         observed = await self.target.observe()
+        heard_all()
         sight: Sight = await self._means.blocking(self._judge, desired, observed, adopts)
         self._take(sight)
         return sight
@@ -209,17 +211,20 @@ class Lane:
 
     async def _apply(self, plan: Plan, consent: Consent, places: tuple[Place, ...] | None = None) -> Outcome:
         """``places``: of the wish, where the engine applies by itself."""
-        self.applying = consent.by
-        self._experience.budget.note(self._means.now())
+        self.applying, began_s = consent.by, self._means.now()
         if consent.is_person:
             self._lately.forget()
         try:
             outcome = await self._carry_out(plan, consent)
+        except (Busy, Outdated):  # nothing was changed: whoever stood in the way is waited for, and that costs no turn
+            began_s = float("-inf")
+            raise
         except Rejected as fault:
             self._experience.refused = Refused(_mark(plan.content), places, str(fault))
             raise
         finally:
             self.applying = ""
+            self._experience.budget.note(began_s)
         if not outcome.done:
             self._experience.refused = Refused(_mark(plan.content), places, outcome.sentence)
             self.fault = outcome.sentence
@@ -234,7 +239,7 @@ class Lane:
         }  # fmt: skip
         await self._means.blocking(self._means.trail.note, BEGUN, said)
         try:
-            outcome = await self.target.apply(plan)
+            outcome = await self.target.apply(plan, consent.signature)
         except Exception as fault:  # any: what was begun has an end
             await self._ended(said, type(fault).__name__.lower(), str(fault))
             raise

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway import telemetry
 from gateway.engine.network import plan_file
 from gateway.engine.network.controller import Controller
-from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown, Unreachable
+from gateway.engine.network.faults import DeviceFault, Outdated, Rejected, Unknown
 from gateway.engine.network.group import Group
 from gateway.engine.network.guards import Consent
 from gateway.engine.network.panos.tags.worker import TagWorker
@@ -64,7 +64,7 @@ class Requests:
             return _fault(REFUSED, str(refused))
         except Unknown as fault:
             return _fault(PARTLY, str(fault))
-        except (Unreachable, Busy, DeviceFault) as fault:
+        except DeviceFault as fault:
             return _fault(UNREACHABLE, str(fault))
         except Exception as failure:  # one question that cannot be answered must not end the role
             why = f"{type(failure).__name__}: {failure}"
@@ -91,11 +91,10 @@ class Requests:
         adopts = message.get("adopts") is True
         checking = asyncio.get_running_loop().create_task(Views(self._controller).checks(lane))
         try:
-            async with group.held():
+            is_deep = message.get("deep") is True
+            async with group.held() if is_deep else group.asked():
                 sight = await lane.look(adopts=adopts)
-                dry_run: tuple[str, ...] = ()
-                if message.get("deep") is True and sight.plan.steps:
-                    dry_run = await lane.target.dry_run(sight.plan)
+                dry_run = await lane.target.dry_run(sight.plan) if is_deep and sight.plan.steps else ()
             checks = await checking
         finally:
             checking.cancel()
@@ -115,7 +114,7 @@ class Requests:
 
     async def _drift(self, message: Message) -> dict[str, Any]:
         group, lane = self._lane(_text(message, "device"), _text(message, "environment"))
-        async with group.held():
+        async with group.asked():
             sight = await lane.look()
         return {
             "device": lane.target.device,
@@ -129,7 +128,7 @@ class Requests:
         group, lane = self._lane(_text(message, "device"), _text(message, "environment"))
         if not isinstance(lane.target, PanosTarget):
             raise _Asked(f"`{lane.target.device}` is no firewall: there are no rules of others to review")
-        async with group.held():
+        async with group.asked():
             found = await lane.target.review(self._controller.now())
         said = {"device": lane.target.device, "environment": lane.target.environment}
         return {**said, "findings": [each._asdict() for each in found]}

@@ -13,19 +13,25 @@ from typing import Any, Final
 from gateway import telemetry
 from gateway.engine.network import plan_file
 from gateway.engine.network.controller import Controller
-from gateway.engine.network.faults import DeviceFault, Rejected
+from gateway.engine.network.faults import DeviceFault, Rejected, Unreachable
 from gateway.engine.network.guards import Consent
 from gateway.engine.network.panos.tags.worker import TagWorker
 from gateway.engine.network.plan import Kind, Outcome, Plan
+from gateway.engine.network.silence import SILENT_S, Silent, answering
 from gateway.engine.network.trail import BEGUN, ENDED, Untold
 
+_FIX: Final = "`stagedoor status` says which, ask again later"
 TAGS: Final = ""  # what their plans have for an environment
 
 
-async def planned(worker: TagWorker) -> dict[str, Any]:
-    """Raises `DeviceFault`."""
+async def planned(worker: TagWorker, silent_s: float = SILENT_S) -> dict[str, Any]:
+    """Raises `DeviceFault`, `Unreachable` where it keeps silent."""
     _refuse_unknown(worker)
-    plan = await worker.look()
+    try:
+        async with answering(silent_s):
+            plan = await worker.look()
+    except Silent as silent:
+        raise Unreachable(f"`{worker.device.name}` does not answer, or is being read: {silent}; {_FIX}") from None
     by_mode = worker.device.tags == "plan"  # then it is a person who applies, which nothing stands against
     return {
         "plan": plan_file.as_json(plan),

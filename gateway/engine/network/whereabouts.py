@@ -153,10 +153,14 @@ class Whereabouts:
             found[entity].update(before.addresses.get(entity, ()))
         addresses = {entity: tuple(sorted(there)) for entity, there in sorted(found.items()) if there}
         after = Known(
-            MappingProxyType(addresses), frozenset(unasked), before.is_settled or not unasked,
-            *(frozenset(said[word]) for word in (Word.UNANSWERED, Word.GONE, Word.UNLISTED)),
+            MappingProxyType(addresses),
+            frozenset(unasked),
+            before.is_settled or not unasked,
+            unanswered=frozenset(said[Word.UNANSWERED]),
+            gone=frozenset(said[Word.GONE]),
+            unlisted=frozenset(said[Word.UNLISTED]),
             crowded=frozenset(crowded),
-        )  # fmt: skip
+        )
         return before if after == before else after
 
     def _tell_soon(self) -> None:

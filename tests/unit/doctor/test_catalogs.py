@@ -18,7 +18,7 @@ from gateway.look_ups import Names
 from tests.support.catalogs import people, service, settings
 from tests.support.certificates import make
 from tests.support.fake_catalog import FakeCatalog, fake_catalog, said
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 
 @pytest.fixture

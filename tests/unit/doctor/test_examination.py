@@ -14,7 +14,8 @@ from gateway.doctor.examination import CHECKS, catalog_lines, examine
 from gateway.doctor.lines import Line
 from gateway.engine.offline import compile_offline
 from tests.support.catalogs import people, service, settings, write
-from tests.support.node import ROOT, free_port
+from tests.support.node import ROOT
+from tests.support.ports import free_port
 
 
 def examined(said: config.Settings) -> list[Line]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.config_devices import Leg, Panos
+from gateway.doctor import firewall_rules
 from gateway.doctor.firewall_rules import rules, with_rules
 from gateway.doctor.lines import Line
+from gateway.engine.network.patience import Limits
 from tests.support.panos import RULES, RunningFirewall, rule
 from tests.support.panos_rules import EDGE, ENVIRONMENT, Standing, serving_firewall, standing
 
@@ -88,3 +92,28 @@ def test_what_stands_against_a_change_is_told_with_its_fix(
 
 def test_an_environment_without_a_leg_has_no_rules() -> None:
     assert with_rules(replace(EDGE, environments=(replace(ENVIRONMENT, front=None, back=None, direct=None),))) == ()
+
+
+def test_a_firewall_that_hangs_is_asked_once_for_all_its_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firewall_rules, "LIMITS", Limits(call=0.3, connect=5.0, read=0.0))
+    key = tmp_path / "key"
+    key.write_text("secret")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(8)
+        both = (ENVIRONMENT, replace(ENVIRONMENT, environment="test"))
+        unit = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        found = asyncio.run(rules(replace(EDGE, units=(unit,), key_files=(str(key),), environments=both)))
+        listening.setblocking(False)
+        connections = 0
+        with suppress(BlockingIOError):
+            while True:
+                listening.accept()[0].close()
+                connections += 1
+    assert [(each.subject, each.verdict) for each in found] == [
+        ("edge rules of prod", "FAIL"), ("edge rules of test", "FAIL")
+    ]  # fmt: skip
+    assert {each.found for each in found} == {f"`edge` ({unit[8:]}) cannot be reached: no whole answer within 0.3 s"}
+    assert connections == 1

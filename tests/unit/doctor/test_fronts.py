@@ -20,7 +20,7 @@ from gateway.look_ups import Names
 from tests.support.catalogs import people, service, settings, write
 from tests.support.certificates import make
 from tests.support.declarations import device, environment
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 ZONE: dict[str, list[str]] = {}
 

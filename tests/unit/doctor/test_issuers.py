@@ -19,7 +19,7 @@ from gateway.control.fetch import WELL_KNOWN
 from gateway.doctor import issuers
 from gateway.doctor.lines import Line
 from gateway.look_ups import Names
-from tests.support.node import free_port
+from tests.support.ports import free_port
 from tests.support.tokens import ES256, RS256
 
 

@@ -16,7 +16,7 @@ from gateway.doctor.listeners import addresses, certificates, supervisor_of
 from gateway.sockets import LOCK_FILE
 from tests.support.catalogs import settings
 from tests.support.certificates import make
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 
 def certificate_line(folder: Path, *names: str, bigip: bool = False, days_left: int = 60) -> Line:

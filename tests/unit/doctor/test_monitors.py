@@ -18,7 +18,7 @@ from gateway.doctor.lines import Line
 from gateway.doctor.monitors import ASKED, concerns
 from gateway.door.health import health_answer
 from tests.support.catalogs import settings
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 PLAIN = config.Listener("main", "0.0.0.0:8443", bigip=True)
 HEALTH = config.Listener("health", "0.0.0.0:8081", health_only=True)

@@ -17,7 +17,7 @@ from gateway.doctor.upstreams import endpoints_of, upstreams
 from gateway.engine.offline import compile_offline
 from tests.support.catalogs import people, service, settings, write
 from tests.support.certificates import make
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 
 def prepared(

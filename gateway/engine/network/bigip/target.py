@@ -88,8 +88,9 @@ class BigipTarget:
             steps += deletions(foreign(self._name, before, observed.parts))
         return ordered(steps)
 
-    async def apply(self, plan: Plan) -> Outcome:
-        """One at a time for the whole device group. Raises `DeviceFault`."""
+    async def apply(self, plan: Plan, by: str = "") -> Outcome:
+        """One at a time for the whole device group. ``by`` is in our trail alone: a declaration that names people would
+        be another one for each of them. Raises `DeviceFault`."""
         self._check(plan)
         if self._group.writing.locked():
             raise Busy(f"`{self.device}` is being written to already")

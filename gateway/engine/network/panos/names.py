@@ -102,6 +102,11 @@ def doors_tag(environment: str) -> str:
     return _named("doors", environment)
 
 
+def network_name(network: str, environment: str) -> str:
+    """Of the address object of an operator's network, `10.30.0.0/16`."""
+    return _made("net", _words(f"{environment} {network}"), f"net {environment} {network}", SHORT)
+
+
 def rule_name(leg: str, scope: str, environment: str) -> str:
     """``leg``: front, back, direct or closing."""
     return _named(leg, f"{environment} {scope}")

@@ -18,15 +18,17 @@ from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos.commit.carrying import carry_out, validated
-from gateway.engine.network.panos.device.units import Units
+from gateway.engine.network.panos.device.units import OTHERS_S, Units
 from gateway.engine.network.panos.rules.block import Block
 from gateway.engine.network.panos.rules.content import Content, content_of, remarks_on
 from gateway.engine.network.panos.rules.drifting import drifts
+from gateway.engine.network.panos.rules.hits import counts_of
 from gateway.engine.network.panos.rules.lint import faults_of
 from gateway.engine.network.panos.rules.observing import Look, Memory, look_at
-from gateway.engine.network.panos.rules.review import Finding, findings, hits_command, hits_in
+from gateway.engine.network.panos.rules.review import Finding, counted, findings
 from gateway.engine.network.panos.rules.steps import pushes, steps_between
 from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
+from gateway.engine.network.silence import heard_all
 
 _TOLD_FAULTS: Final = 3
 
@@ -83,12 +85,11 @@ class PanosTarget:
         return tuple(drifts(self.environment, self.content_of(desired), applied, observed))
 
     async def review(self, now_s: float) -> tuple[Finding, ...]:
-        """What a reviewer should know. Hit counts are those of firewalls: of a device group none are asked for."""
-        sighted = (await self._look()).sighted
-        names, device = [rule["name"] for rule in sighted.content["rules"]], self._units.device
-        asked = self._units.clients if names and not device.device_group else ()
-        hits = [hits_in(await client.op(hits_command(device.vsys, names))) for client in asked]
-        return await asyncio.to_thread(findings, sighted, hits, now_s)
+        """What a reviewer should know. Raises `DeviceFault`."""
+        sighted = (await self._look(foreign=True)).sighted
+        counts = await counts_of(self._units, counted(sighted))
+        heard_all()
+        return await asyncio.to_thread(findings, sighted, counts, now_s)
 
     async def dry_run(self, plan: Plan) -> tuple[str, ...]:
         """What the device's own validation says. It takes a lock, edits, validates and reverts."""
@@ -101,7 +102,7 @@ class PanosTarget:
             _refuse_stopped(look.observed)
             return await validated(self._units, self._block, look.sighted.content, plan.content, plan)
 
-    async def apply(self, plan: Plan) -> Outcome:
+    async def apply(self, plan: Plan, by: str = "") -> Outcome:
         """One at a time for the whole firewall. Raises `DeviceFault`."""
         await asyncio.to_thread(self._check, plan)
         if self._units.writing.locked():
@@ -117,9 +118,9 @@ class PanosTarget:
                 raise Rejected(
                     f"{self.environment} on {self.device} holds rules that were not made from here: adopt them"
                 )
-            return await self._carried_out(plan, look)
+            return await self._carried_out(plan, look, by)
 
-    async def _carried_out(self, plan: Plan, look: Look) -> Outcome:
+    async def _carried_out(self, plan: Plan, look: Look, by: str) -> Outcome:
         """What is about to be made counts as ours from before it is, so that a death in between leaves nothing that
         nobody knows."""
         known = await asyncio.to_thread(self._memory.read)
@@ -127,7 +128,7 @@ class PanosTarget:
         names = {rule["name"] for rule in plan.content["rules"]}
         await asyncio.to_thread(self._memory.write, {**uuids, **dict.fromkeys(names - uuids.keys(), "")})
         try:
-            outcome = await carry_out(self._units, self._block, look.sighted.content, plan.content, plan)
+            outcome = await carry_out(self._units, self._block, look.sighted.content, plan.content, plan, by)
         except (Busy, Outdated, Rejected):  # nothing was made
             await asyncio.to_thread(self._memory.write, known)
             raise
@@ -138,9 +139,9 @@ class PanosTarget:
         await asyncio.to_thread(self._memory.write, after.sighted.uuids)
         return replace(outcome, fingerprint=after.observed.fingerprint)
 
-    async def _look(self) -> Look:
-        client, availability = await self._units.active_with_state()
-        return await look_at(client, availability, self._block, self._memory)
+    async def _look(self, *, foreign: bool = False) -> Look:
+        client, availability = await self._units.active_with_state(OTHERS_S)
+        return await look_at(client, availability, self._block, self._memory, foreign=foreign)
 
     def _check(self, plan: Plan) -> None:
         """Raises `Rejected` for a plan of somewhere else, or one whose content may not be written."""

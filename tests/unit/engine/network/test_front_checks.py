@@ -18,7 +18,7 @@ from gateway.engine.network.front_checks import Checks, FrontChecks
 from gateway.engine.network.fronts import Entrance, is_right
 from gateway.look_ups import Names
 from tests.support.certificates import make
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 PATIENCE_S = 40.0
 Zone = dict[str, Any]

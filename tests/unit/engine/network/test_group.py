@@ -229,6 +229,27 @@ def test_a_person_waits_for_the_device_and_is_told_who_has_it(bench: Bench) -> N
     run(scene)
 
 
+def test_who_asks_and_changes_nothing_waits_no_longer_than_for_silence(bench: Bench) -> None:
+    device = FakeDevice()
+
+    async def scene() -> None:
+        device.gate = asyncio.Event()
+        async with running(bench, device, QUICK._replace(patience_s=HARNESS_S, silent_s=0.05)) as group:
+            with pytest.raises(Unreachable, match="`lb1` does not answer: no answer within 0.05 s; see whether"):
+                async with group.asked():
+                    await asyncio.Event().wait()
+            group.want(wish("a"))
+            await until(device, lambda: device.writing == 1)
+            with pytest.raises(Busy, match="an apply by engine is under way"):
+                async with group.asked():
+                    pass
+            device.gate.set()
+            async with group.asked():
+                await group.lanes["prod"].look()
+
+    run(scene)
+
+
 def test_a_person_is_not_kept_waiting_by_a_pause(bench: Bench) -> None:
     device = FakeDevice()
     device.faults["observe"] = [Busy("503")]

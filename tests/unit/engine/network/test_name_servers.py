@@ -189,12 +189,14 @@ def test_servers_that_are_silent_leave_time_for_the_last(tmp_path: Path, monkeyp
     path.write_text("".join(f"nameserver 127.0.0.{number}\n" for number in (1, 2, 3)) + "options timeout:30\n")
 
     async def scene() -> Heard:
-        async with NameServer() as first, NameServer("127.0.0.2", first.port) as second:
-            async with NameServer("127.0.0.3", first.port) as third:
-                for each in (first, second):
-                    each.silent.add(PAY)
-                third.records[PAY] = TRUTH
-                return await NameServers(path, first.port).ask(PAY)
+        async with (
+            NameServer() as first, NameServer("127.0.0.2", first.port) as second,
+            NameServer("127.0.0.3", first.port) as third,
+        ):  # fmt: skip
+            first.silent.add(PAY)
+            second.silent.add(PAY)
+            third.records[PAY] = TRUTH
+            return await NameServers(path, first.port).ask(PAY)
 
     assert asyncio.run(scene()) == Heard(frozenset({"10.0.0.1"}), 60)
 

@@ -27,4 +27,4 @@ def test_a_question_is_answered_by_who_knows(tmp_path: Path, asked: str, answere
 
 
 def test_there_is_no_other_question() -> None:
-    assert frozenset(("device_view", "device_fronts", "path_hops", "inventory")) == ASKED
+    assert frozenset(("device_view", "device_fronts", "path_hops", "inventory", "inventory_people")) == ASKED

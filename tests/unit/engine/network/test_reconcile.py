@@ -128,6 +128,7 @@ def test_what_is_applied_is_recorded_before_and_after(bench: Bench) -> None:
         return plan_file.digest_of(plan)
 
     digest = run(scene)
+    assert device.applied_by == ["jane (uid 1000), ticket CHG-7"]  # for a history that the device keeps itself
     bench.trail.close()
     begun, ended = bench.applies()
     for said in (begun, ended):

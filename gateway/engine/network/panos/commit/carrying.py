@@ -8,13 +8,13 @@ that refuses a push undoes it for all; one that is merely away is told of.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from gateway.engine.network import plan_file
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.panos.commit.change import Change, Owned
+from gateway.engine.network.panos.commit.history import description_of, signed
 from gateway.engine.network.panos.commit.hold import Hold
 from gateway.engine.network.panos.commit.preflight import nobody_else, preflight
 from gateway.engine.network.panos.commit.procedure import Committed, Procedure
@@ -32,10 +32,11 @@ _AWAY: Final = "not connected"
 _PASSIVE: Final = "passive device"
 
 
-async def carry_out(units: Units, owned: Owned, before: Any, after: Any, plan: Plan) -> Outcome:
+async def carry_out(units: Units, owned: Owned, before: Any, after: Any, plan: Plan, by: str = "") -> Outcome:
     """``units``: of the administrator that commits; the caller holds their `writing`. ``before``: what runs, as the
-    plan was made from it. Raises `DeviceFault` where nothing changed, or nobody can tell."""
-    said = await asyncio.to_thread(_said, owned, before, after, plan)
+    plan was made from it. ``by``: who wants it, for the device's history. Raises `DeviceFault` where nothing changed,
+    or nobody can tell."""
+    said = await asyncio.to_thread(_said, owned, before, after, plan, by)
     return await _Carrying(units, owned, before, after, plan, said).outcome()
 
 
@@ -50,11 +51,13 @@ class _Said(NamedTuple):
 
     change: Change
     digest: str
+    by: str = ""
 
 
-def _said(owned: Owned, before: Any, after: Any, plan: Plan) -> _Said:
+def _said(owned: Owned, before: Any, after: Any, plan: Plan, by: str = "") -> _Said:
     """Takes a while for a large plan."""
-    return _Said(owned.change(before, after), plan_file.digest_of(plan)[:DIGITS])
+    digest = plan_file.digest_of(plan)[:DIGITS]
+    return _Said(signed(owned.change(before, after), by, digest), digest, by)
 
 
 class _Carrying:
@@ -64,12 +67,8 @@ class _Carrying:
         self._owned = owned
         self._before, self._after = before, after
         self._plan = plan
-        self._change, self._digest = said
-        # Told apart from every attempt before: a commit whose answer is lost is looked for by it.
-        self._description = (
-            f"stagedoor {units.device.instance}: plan {self._digest} of {plan.environment}, policy {plan.version}, "
-            f"attempt {secrets.token_hex(4)}"
-        )
+        self._change, self._digest, self._by = said
+        self._description = description_of(units.device.instance, plan, self._digest, self._by)
 
     async def outcome(self) -> Outcome:
         if not self._change.edits and not self._device.device_group:
@@ -156,6 +155,7 @@ class _Carrying:
         try:
             running = await self._owned.read(client, "running")
             back = await asyncio.to_thread(self._owned.change, running, self._before)
+            back = signed(back, self._by, self._digest)
             await self._locked(client, hold)
             await procedure.edited(back, running, self._before)
             undone = await procedure.committed(f"undone: {self._description}", running, self._before)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import Pending
-from gateway.engine.network.panos.device.places import touches
+from gateway.engine.network.panos.device.places import touching
 from gateway.engine.network.panos.device.writes import Edit
 
 __all__ = ["Change", "Comment", "Edit", "Owned", "of_others"]
@@ -55,5 +55,6 @@ class Owned(Protocol):
 
 def of_others(pending: Iterable[Pending], ours: Iterable[str], me: str) -> tuple[Pending, ...]:
     """Edits of other administrators on what is ours."""
-    mine = tuple(ours)
-    return tuple(each for each in pending if each.owner != me and any(touches(each.xpath, own) for own in mine))
+    theirs = [each for each in pending if each.owner != me]
+    is_ours = touching(tuple(ours) if theirs else ())
+    return tuple(each for each in theirs if is_ours(each.xpath))

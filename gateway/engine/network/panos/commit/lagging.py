@@ -6,17 +6,17 @@ One that is not connected cannot be asked; it is told of and waited for.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
-from xml.etree.ElementTree import Element
 
 from gateway.config_devices import Panos
+from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.groups import firewalls_of
 from gateway.engine.network.panos.device.places import entry
 from gateway.engine.network.panos.device.writes import show
-from gateway.engine.network.panos.rules.codec import RULES, fields_of
+from gateway.engine.network.panos.rules.codec import RULES
+from gateway.engine.network.panos.rules.entries import Entries
 
 
 class Lag(NamedTuple):
@@ -43,13 +43,8 @@ async def lag_of(client: Client, device: Panos, tag: str, rules: Sequence[Mappin
 async def _has(client: Client, serial: str, vsys: Collection[str], tag: str, wanted: list[Mapping[str, Any]]) -> bool:
     for name in vsys:
         xpath = f"/config/panorama/vsys/{entry(name)}/pre-rulebase/security/rules"
-        answer = await show(client, xpath, serial)
-        pushed = [] if answer.result is None else answer.result.findall("rules/entry")
-        if await asyncio.to_thread(_tagged, pushed, tag) != wanted:
+        pushed = Entries(RULES, names.is_ours)
+        await show(client, xpath, serial, pushed)
+        if [rule for rule in pushed.fields.values() if tag in rule["tag"]] != wanted:
             return False
     return True
-
-
-def _tagged(entries: Iterable[Element], tag: str) -> list[Mapping[str, Any]]:
-    """Takes a while for many."""
-    return [rule for rule in (fields_of(RULES, each) for each in entries) if tag in rule["tag"]]

@@ -19,6 +19,7 @@ from gateway.engine.network.panos.commit.change import Change, Owned
 from gateway.engine.network.panos.commit.hold import Hold, repeated
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.jobs import Job, Taken, ended, found, taken, under_way
+from gateway.engine.network.panos.device.turns import together
 from gateway.engine.network.panos.device.writes import comment, commit, multi_config, push, validate
 from gateway.engine.network.patience import Polls
 
@@ -51,8 +52,7 @@ class Procedure:
         if await self._owned.read(self._client, "running") != before:
             raise Outdated(f"{self._client.where} changed since the plan was made: plan again")
         await self._edit(change, after)
-        for each in change.comments:
-            await repeated(self._client, partial(comment, self._client, each.xpath, each.text))
+        await self._comment(change)
         job = await self._validated()
         if not job.is_well:
             raise Rejected(f"{self._client.where} does not find the change valid, and nothing was changed: {job.why}")
@@ -67,6 +67,15 @@ class Procedure:
         except Unknown as fault:
             if await self._owned.read(self._client, "candidate") != after:
                 raise Unreachable(f"{fault}; nothing was changed") from None
+
+    async def _comment(self, change: Change) -> None:
+        waiting = iter(change.comments)
+
+        async def follow() -> None:
+            for each in waiting:
+                await repeated(self._client, partial(comment, self._client, each.xpath, each.text))
+
+        await together([follow() for _ in range(self._device.concurrent)])
 
     async def _validated(self) -> Job:
         async def asked() -> Taken:

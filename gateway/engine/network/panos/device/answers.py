@@ -61,7 +61,7 @@ def answer_of(http: int, content_type: str, raw: bytes) -> Answer:
     """``raw`` as it came. Raises nothing: what cannot be read has no envelope."""
     if not raw.strip():
         return Answer(http, "empty")
-    if content_type == "text/html" or raw[:256].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    if is_page(content_type, raw[:256]):
         return Answer(http, "page")
     if raw.count(b"<") > 2 * MOST_ELEMENTS:
         return Answer(http, "other", messages=(f"more than {MOST_ELEMENTS:,} elements",))
@@ -70,6 +70,17 @@ def answer_of(http: int, content_type: str, raw: bytes) -> Answer:
     try:
         root = fromstring(raw, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):  # LookupError: an encoding nobody knows
+        root = None
+    return envelope_of(http, root)
+
+
+def is_page(content_type: str, head: bytes) -> bool:
+    return content_type == "text/html" or head.lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def envelope_of(http: int, root: Element | None) -> Answer:
+    """``root``: of the document, None where it is no whole one."""
+    if root is None:
         return Answer(http, "other", messages=("no whole XML document",))
     if root.tag != "response":
         return Answer(http, "other", messages=("another document than a response",))

@@ -18,11 +18,14 @@ from gateway.engine.network.faults import Busy, DeviceFault, NotAllowed, Rejecte
 from gateway.engine.network.https import Https, Lost, Manner, Trusted, authorities, pinned, place_of
 from gateway.engine.network.panos.device.answers import Answer, Meaning, answer_of, meaning_of
 from gateway.engine.network.panos.device.keys import Keys
+from gateway.engine.network.panos.device.sifting import Sieve, Sifting
+from gateway.engine.network.panos.device.turns import MOST_AT_ONCE, turns_at
 from gateway.engine.network.patience import Limits, Patience, Time
 from gateway.engine.network.texts import shown
 
 ANSWER_BYTES: Final = 8 * 1024 * 1024
-ASIDE_BYTES: Final = 64 * 1024  # larger answers are read in a thread
+ASIDE_BYTES: Final = 64 * 1024  # what is larger is made or read in a thread
+SLOW_BYTES: Final = 256 * 1024  # a transaction of so much takes a device minutes
 _TYPE: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _TRUST: Final = "say in `ca` who signs its certificate, or pin it with `pins`"
 _QUOTED: Final = str.maketrans("`;", "',")
@@ -43,23 +46,25 @@ class Client:
         self._device = device
         self.time = time
         self.limits = limits
-        manner = Manner("application/xml", device.concurrent, ANSWER_BYTES, "units", _TRUST)
+        self._turns, self._own = turns_at(unit), asyncio.Semaphore(device.concurrent)
+        manner = Manner("application/xml", MOST_AT_ONCE, ANSWER_BYTES, "units", _TRUST)
         self.https = Https(self.where, unit, manner, limits, self._trust)
 
     async def close(self) -> None:
         await self.https.close()
 
-    async def op(self, command: Element) -> Answer:
+    async def op(self, command: Element, sieve: Sieve | None = None) -> Answer:
         """An operational command that reads. Raises `DeviceFault`."""
         said = {"type": "op", "cmd": tostring(command, encoding="unicode")}
-        return await self.read({**said, "vsys": self.vsys})
+        return await self.read({**said, "vsys": self.vsys}, sieve)
 
-    async def read(self, parameters: Mapping[str, str]) -> Answer:
-        """The answer, which is good or says that nothing is there. Raises `DeviceFault`."""
+    async def read(self, parameters: Mapping[str, str], sieve: Sieve | None = None) -> Answer:
+        """The answer, which is good or says that nothing is there. ``sieve`` gets its entries, where there may be more
+        than can be held. Raises `DeviceFault`."""
         patience = Patience(self.time, self.limits.read)
         while True:
             try:
-                answer = await self.once(parameters)
+                answer = await self.once(parameters, sieve)
             except Lost as lost:
                 if await patience.pause():
                     continue
@@ -72,18 +77,27 @@ class Client:
             if not await patience.pause():
                 raise Busy(f"{self.where} cannot answer now: {self.words(answer)}")
 
-    async def once(self, parameters: Mapping[str, str]) -> Answer:
+    async def once(self, parameters: Mapping[str, str], sieve: Sieve | None = None) -> Answer:
         """Whatever is answered to one call. A refused key did nothing: each of the others is tried once, whatever the
         call was. Raises `Lost`, which says whether it may have had an effect, and `Unreachable`."""
-        content = urlencode(parameters).encode()
+        is_long = sum(map(len, parameters.values())) > ASIDE_BYTES
+        content = await asyncio.to_thread(_form, parameters) if is_long else _form(parameters)
         for left in reversed(range(len(self._device.key_files))):
             key = await asyncio.to_thread(self.keys.now)
-            reply = await self.https.ask("POST", "/api/", content, {**_TYPE, "X-PAN-KEY": key})
-            read = (reply.status, reply.content_type, reply.body)
-            answer = answer_of(*read) if len(reply.body) < ASIDE_BYTES else await asyncio.to_thread(answer_of, *read)
+            async with self._turns.turn(self._own):
+                answer = await self._asked(content, {**_TYPE, "X-PAN-KEY": key}, sieve)
             if meaning_of(answer) is not Meaning.KEY or not left or not await asyncio.to_thread(self.keys.refused, key):
                 return answer
         raise AssertionError("the last answer was given back")
+
+    async def _asked(self, content: bytes, headers: Mapping[str, str], sieve: Sieve | None) -> Answer:
+        sifting = Sifting(sieve, self.where) if sieve is not None else None
+        reply = await self.https.ask("POST", "/api/", content, headers, sifting, slow=len(content) > SLOW_BYTES)
+        if sifting is not None:
+            return await sifting.answer(reply.status, reply.content_type)
+        if len(reply.body) < ASIDE_BYTES:
+            return answer_of(*reply)
+        return await asyncio.to_thread(answer_of, *reply)
 
     async def write(self, parameters: Mapping[str, str]) -> Answer:
         """What may change something: sent again only where it is certain that nothing was done. Raises `DeviceFault`;
@@ -145,3 +159,8 @@ class Client:
 
     def _trust(self) -> Trusted:
         return pinned(self._device.pins) if self._device.pins else authorities(self._device.ca)
+
+
+def _form(parameters: Mapping[str, str]) -> bytes:
+    """Takes a while for a transaction."""
+    return urlencode(parameters).encode()

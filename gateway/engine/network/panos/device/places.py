@@ -6,6 +6,7 @@ Whatever stands in an xpath was compared with a list of harmless characters befo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, NamedTuple
 
 from gateway.config_devices import Panos
@@ -15,7 +16,7 @@ _LOCALHOST: Final = "/config/devices/entry[@name='localhost.localdomain']"
 _WHOLE: Final = re.compile(r"(/(?!entry/|entry\Z)[a-z][a-z0-9-]*(\[@name='[^']*'\])?)+\Z")
 _STEP: Final = re.compile(r"/([^/\[]*)((?:\[[^\]]*\])*)")
 _NAMED: Final = re.compile(r"\[@name='[^']*'\]\Z")
-_HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,126}\Z")
+HARMLESS: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,126}\Z")
 
 
 class Place(NamedTuple):
@@ -41,7 +42,7 @@ def vsys_base(vsys: str) -> str:
 
 def entry(name: str) -> str:
     """Raises `Rejected` for a name that no xpath may hold."""
-    if not _HARMLESS.match(name):
+    if not HARMLESS.match(name):
         raise Rejected(f"`{name[:80]}` may stand in no xpath: give it letters, digits, spaces, `.`, `_` and `-`")
     return f"entry[@name='{name}']"
 
@@ -51,6 +52,27 @@ def touches(one: str, other: str) -> bool:
     if _WHOLE.match(one) and _WHOLE.match(other):
         return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
     return any(_may_touch(each, other) for each in one.split("|"))
+
+
+def touching(ours: Collection[str]) -> Callable[[str], bool]:
+    """Whether an xpath `touches` any of these, for many of both. Ours say every name, none with a `/`."""
+    holders = {own.rpartition("/")[0] for own in ours}
+    above = {each for holder in holders for each in _ways_to(holder)}
+    known = frozenset(ours)
+
+    def is_touching(xpath: str) -> bool:
+        if _WHOLE.match(xpath):
+            return xpath in above or any(each in known for each in _ways_to(xpath))
+        return any(touches(xpath, own) for own in known)
+
+    return is_touching
+
+
+def _ways_to(xpath: str) -> Iterator[str]:
+    """It, and what it lies in."""
+    while xpath:
+        yield xpath
+        xpath = xpath.rpartition("/")[0]
 
 
 def _may_touch(one: str, other: str) -> bool:

@@ -15,7 +15,17 @@ from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.state import Availability, availability_of
 from gateway.engine.network.patience import Limits, Time
 
+OTHERS_S: Final = 5.0  # that the other unit of a pair has for an answer, where nothing is written
 LIMITS: Final = Limits(call=60.0, task=1200.0)  # commits take minutes
+
+
+class Divided(Busy):
+    """More than one unit says that it is active: which of them traffic passes is not known."""
+
+    def __init__(self, clients: tuple[Client, ...]) -> None:
+        names = " and ".join(client.where for client in clients)
+        super().__init__(f"{names} both say that they are active: nothing is given or changed before one does not")
+        self.clients = clients
 
 
 class Units:
@@ -54,8 +64,7 @@ class Units:
         if len(serving) == 1:
             return serving[0]
         if serving:
-            names = " and ".join(client.where for client, _ in serving)
-            raise Busy(f"{names} both say that they are active: nothing is written before one does not")
+            raise Divided(tuple(client for client, _ in serving))
         if faults:
             raise faults[0]
         raise Unreachable(f"no unit of `{self.device.name}` is active: {', '.join(others)}")

@@ -1,8 +1,9 @@
 """Configuration read and written: the candidate, what runs, one strict transaction, commits and their undoing.
 
 Several edits go out as one transaction, which the device takes whole or not at all; strict means that it first drops
-whatever our own administrator has left uncommitted, and refuses while a commit is under way. Commits, validations and
-undoing are of our own administrator's edits, never of anybody else's.
+whatever our own administrator has left uncommitted, and refuses while a commit is under way. Edits that are more than a
+device takes at once go out as several: the first is strict, the others add to it, and nothing of them runs before the
+commit of all. Commits, validations and undoing are of our own administrator's edits, never of anybody else's.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from gateway.engine.network.faults import Rejected
 from gateway.engine.network.panos.device.answers import Answer
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import asked
+from gateway.engine.network.panos.device.sifting import Sieve
 
-BODY_MOST: Final = 5 * 1024 * 1024  # that a device takes
+PART_BYTES: Final = 4 * 1024 * 1024  # of a request: a device takes 5 MB
+PARTS_MOST: Final = 16  # of one change
+_SMALLER: Final = "give it fewer environments, or fewer systems, at a time"
 DESCRIPTION_MOST: Final = 512
 COMMENT_MOST: Final = 256
 
@@ -37,48 +41,64 @@ class Edit(NamedTuple):
     dst: str = ""
 
 
-async def get(client: Client, xpath: str, target: str = "") -> Answer:
+async def get(client: Client, xpath: str, target: str = "", sieve: Sieve | None = None) -> Answer:
     """The candidate; `NOTHING` is an answer. Raises `DeviceFault`."""
-    return await _read(client, "get", xpath, target)
+    return await _read(client, "get", xpath, target, sieve)
 
 
-async def show(client: Client, xpath: str, target: str = "") -> Answer:
+async def show(client: Client, xpath: str, target: str = "", sieve: Sieve | None = None) -> Answer:
     """What runs; `NOTHING` is an answer. Raises `DeviceFault`."""
-    return await _read(client, "show", xpath, target)
+    return await _read(client, "show", xpath, target, sieve)
 
 
-async def _read(client: Client, action: str, xpath: str, target: str) -> Answer:
+async def _read(client: Client, action: str, xpath: str, target: str, sieve: Sieve | None) -> Answer:
     said = {"type": "config", "action": action, "xpath": xpath, "target": target}
-    return await client.read({name: value for name, value in said.items() if value})
+    return await client.read({name: value for name, value in said.items() if value}, sieve)
 
 
 async def multi_config(client: Client, edits: Iterable[Edit]) -> None:
-    """All of them in the candidate, or none. Raises `DeviceFault`."""
-    text = await asyncio.to_thread(_transaction, tuple(edits))
-    if len(quote_plus(text)) > BODY_MOST:
-        raise Rejected(
-            f"{client.where} takes at most {BODY_MOST // 1024 // 1024} MB at once, and this change has more: give it "
-            "fewer environments, or fewer systems, at a time"
-        )
-    said = {"type": "config", "action": "multi-config", "strict-transactional": "yes", "element": text}
-    try:
-        await client.write(said)
-    except Rejected as refusal:
-        if "multi-config" not in str(refusal):
-            raise
-        how = "switch transactions on (`request multi-config enabled`); edits are not sent one by one"
-        raise Rejected(f"{refusal}: {how}") from None
+    """All of them in the candidate. Raises `DeviceFault`; where there is more than one request can hold, some of them
+    may be there then."""
+    for number, text in enumerate(await asyncio.to_thread(transactions, client.where, tuple(edits))):
+        # Strict drops what our administrator has not committed: a dead process' leavings, and any part before.
+        strict = {} if number else {"strict-transactional": "yes"}
+        try:
+            await client.write({"type": "config", "action": "multi-config", **strict, "element": text})
+        except Rejected as refusal:
+            if "multi-config" not in str(refusal):
+                raise
+            how = "switch transactions on (`request multi-config enabled`); edits are not sent one by one"
+            raise Rejected(f"{refusal}: {how}") from None
 
 
-def _transaction(edits: tuple[Edit, ...]) -> str:
-    """Takes a while for many."""
-    root = Element("multi-config")
+def transactions(where: str, edits: tuple[Edit, ...]) -> list[str]:
+    """The requests that hold them, in order. Takes a while for many. Raises `Rejected` for more than are ever sent."""
+    parts: list[list[str]] = []
+    room = 0
     for number, edit in enumerate(edits, 1):
-        named = {"id": str(number), "xpath": edit.xpath, "where": edit.where, "dst": edit.dst}
-        step = SubElement(root, edit.action, {name: value for name, value in named.items() if value})
-        if edit.element:
-            step.append(fromstring(edit.element, forbid_dtd=True))
-    return tostring(root, encoding="unicode")
+        text = _step(number, edit)
+        size = len(quote_plus(text))
+        if size > room:
+            parts.append([])
+            room = PART_BYTES
+        if size > room or len(parts) > PARTS_MOST:
+            raise Rejected(f"{where} takes at most {_mib(PART_BYTES)} at once and gets at most "
+                           f"{_mib(PARTS_MOST * PART_BYTES)} in one change, and this one has more: {_SMALLER}")
+        parts[-1].append(text)
+        room -= size
+    return [f"<multi-config>{''.join(part)}</multi-config>" for part in parts]
+
+
+def _mib(size: int) -> str:
+    return f"{size // 1024 // 1024} MiB"
+
+
+def _step(number: int, edit: Edit) -> str:
+    named = {"id": str(number), "xpath": edit.xpath, "where": edit.where, "dst": edit.dst}
+    step = Element(edit.action, {name: value for name, value in named.items() if value})
+    if edit.element:
+        step.append(fromstring(edit.element, forbid_dtd=True))
+    return tostring(step, encoding="unicode")
 
 
 async def comment(client: Client, xpath: str, text: str) -> None:

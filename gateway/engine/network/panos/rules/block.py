@@ -9,23 +9,22 @@ missing or in disorder nothing is written, because a rule in a wrong place is an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
-from xml.etree.ElementTree import Element
 
 from gateway.config_devices import Panos
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.commit.change import Change
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.places import Place, place_of_rules
-from gateway.engine.network.panos.device.writes import get, show
 from gateway.engine.network.panos.rules.changing import change_between
-from gateway.engine.network.panos.rules.codec import ASTRAY, HOLDERS, RULES, fields_of
+from gateway.engine.network.panos.rules.codec import ASTRAY, HOLDERS, RULES
 from gateway.engine.network.panos.rules.content import MARK_TAG, Content, empty
+from gateway.engine.network.panos.rules.entries import Entries, Lists, Tree
 
-Tree = Literal["candidate", "running"]
 Fault = tuple[str, str]  # why, and what to do about it
 _BLOCK: Final = "sd-block-"  # how the tags of all environments begin
 
@@ -33,7 +32,8 @@ _BLOCK: Final = "sd-block-"  # how the tags of all environments begin
 @dataclass(frozen=True, slots=True)
 class Sighted:
     """One tree. ``order``: all rules of the rulebase. ``extra``: not ours, amid ours. ``astray``: ours, not between the
-    anchors, which their fields say, too. ``alike``: with a name of ours, and not our tags. ``foreign``: the others."""
+    anchors, which their fields say, too. ``alike``: with a name of ours, and not our tags. ``foreign``: the others, if
+    they were asked for."""
 
     content: Content
     order: tuple[str, ...]
@@ -60,6 +60,7 @@ class Block:
         self.nothing = empty(device, environment)
         self._anchors = self.nothing["place"]["anchors"]
         self.tag = names.block_tag(environment)
+        self._lists = Lists()
 
     async def read(self, client: Client, of: Tree) -> Content:
         """Raises `DeviceFault`."""
@@ -68,56 +69,58 @@ class Block:
     def change(self, before: Any, after: Any) -> Change:
         return change_between(self.place, before or self.nothing, after or self.nothing)
 
-    async def sighted(self, client: Client, of: Tree) -> Sighted:
-        """Raises `DeviceFault`."""
+    async def sighted(self, client: Client, of: Tree, *, foreign: bool = False) -> Sighted:
+        """``foreign``: with what the rules of others say. Raises `DeviceFault`."""
         held = {}
         for kind, holder in HOLDERS.items():
-            held[kind] = await self._entries(client, of, f"{self.place.base}/{holder}")
-        rules = await self._entries(client, of, self.place.rules)
+            xpath = f"{self.place.base}/{holder}"
+            held[kind] = await self._lists.read(client, of, xpath, kind, partial(self._may_be_ours, kind))
+        wants = _everything if foreign else partial(self._may_be_ours, RULES)
+        rules = await self._lists.read(client, of, self.place.rules, RULES, wants, whole=foreign)
         return await asyncio.to_thread(self._sorted, held, rules)
 
-    async def _entries(self, client: Client, of: Tree, xpath: str) -> list[Element]:
-        answer = await (show if of == "running" else get)(client, xpath)
-        found = None if answer.result is None else answer.result.find(xpath.rpartition("/")[2])
-        return [] if found is None else found.findall("entry")
+    def _may_be_ours(self, kind: str, name: str) -> bool:
+        """By its name alone."""
+        if kind == "tags":
+            return name.casefold() == names.MARK or name == self.tag
+        return names.is_ours(name) or (kind == RULES and name in self._anchors)
 
     # === whose is what ===
 
-    def _sorted(self, held: Mapping[str, Iterable[Element]], rules: Iterable[Element]) -> Sighted:
+    def _sorted(self, held: Mapping[str, Entries], rules: Entries) -> Sighted:
         content, alike = deepcopy(self.nothing), []
         for kind, entries in held.items():
-            for entry in entries:
-                name = entry.get("name", "")
-                whose = self._whose_tag(name) if kind == "tags" else self._whose(name, fields_of(kind, entry)["tag"])
+            for name, fields in entries.fields.items():
+                whose = "ours" if kind == "tags" else self._whose(name, fields["tag"])
                 if name.casefold() == names.MARK and kind == "tags":  # a colour of it is nobody's harm
                     content[kind][names.MARK] = MARK_TAG
                 elif whose == "ours":
-                    content[kind][name] = fields_of(kind, entry)
+                    content[kind][name] = fields
                 elif whose == "alike":
                     alike.append(name)
         if self.tag not in content["tags"]:
             content["tags"].clear()  # the mark of others of ours
         content.update({kind: dict(sorted(content[kind].items())) for kind in held})
-        return self._placed(content, alike, [(entry, fields_of(RULES, entry)) for entry in rules])
+        return self._placed(content, alike, rules)
 
-    def _placed(self, content: Content, alike: list[str], rules: list[tuple[Element, dict[str, Any]]]) -> Sighted:
-        order = tuple(rule["name"] for _, rule in rules)
-        whose = {rule["name"]: self._whose(rule["name"], rule["tag"]) for _, rule in rules}
-        content["rules"] = [rule for _, rule in rules if whose[rule["name"]] == "ours"]
-        within, faults = self._within(order, [rule["name"] for rule in content["rules"]])
+    def _placed(self, content: Content, alike: list[str], rules: Entries) -> Sighted:
+        whose = {name: self._whose(name, rule["tag"]) for name, rule in rules.fields.items()}
+        content["rules"] = [rule for name, rule in rules.fields.items() if whose[name] == "ours"]
+        within, faults = self._within(rules.order, {rule["name"] for rule in content["rules"]})
+        inside = set(within)
         for rule in content["rules"]:
-            if not faults and rule["name"] not in within:
+            if not faults and rule["name"] not in inside:
                 rule[ASTRAY] = True
         return Sighted(
             content=content,
-            order=order,
-            uuids={rule["name"]: entry.get("uuid", "") for entry, rule in rules if whose[rule["name"]] == "ours"},
-            extra=tuple(name for name in within if whose[name] in ("foreign", "alike")),
+            order=tuple(rules.order),
+            uuids={rule["name"]: rules.uuids[rule["name"]] for rule in content["rules"]},
+            extra=tuple(name for name in within if whose.get(name, "foreign") in ("foreign", "alike")),
             astray=tuple(rule["name"] for rule in content["rules"] if ASTRAY in rule),
-            alike=(*alike, *(name for name in order if whose[name] == "alike")),
+            alike=(*alike, *(name for name in rules.fields if whose[name] == "alike")),
             faults=faults,
-            awake=tuple(rule["name"] for _, rule in rules if self._is_awake(rule)),
-            foreign=tuple(rule for _, rule in rules if whose[rule["name"]] == "foreign"),
+            awake=tuple(rule["name"] for rule in rules.fields.values() if self._is_awake(rule)),
+            foreign=tuple(rule for name, rule in rules.fields.items() if whose[name] == "foreign"),
         )
 
     def _whose(self, name: str, tags: Iterable[str]) -> Literal["ours", "kin", "alike", "foreign"]:
@@ -130,23 +133,24 @@ class Block:
             return "alike"
         return "ours" if self.tag in held else "kin"
 
-    def _whose_tag(self, name: str) -> Literal["ours", "foreign"]:
-        return "ours" if name == self.tag else "foreign"
-
     def _is_awake(self, rule: Mapping[str, Any]) -> bool:
         """One rule that the operator named is a rule of theirs; the two that only mark a place are to be disabled."""
         return len(self._anchors) == 2 and rule["name"] in self._anchors and not rule["disabled"]
 
-    def _within(self, order: tuple[str, ...], ours: list[str]) -> tuple[tuple[str, ...], tuple[Fault, ...]]:
+    def _within(self, order: list[str], ours: Collection[str]) -> tuple[list[str], tuple[Fault, ...]]:
         """The rules of the block, and what is wrong with its anchors."""
         missing = [name for name in self._anchors if name not in order]
         if missing:
-            return (), tuple((f"the rule `{name}`, which ours lie by, is not there", "make it") for name in missing)
+            return [], tuple((f"the rule `{name}`, which ours lie by, is not there", "make it") for name in missing)
         last = order.index(self._anchors[-1])
         if len(self._anchors) == 1:
-            first = min((position for position, name in enumerate(order[:last]) if name in ours), default=last)
+            first = next((position for position, name in enumerate(order[:last]) if name in ours), last)
             return order[first:last], ()
         first = order.index(self._anchors[0]) + 1
         if first > last:
-            return (), ((f"the rule `{self._anchors[0]}` stands below `{self._anchors[-1]}`", "put it above"),)
+            return [], ((f"the rule `{self._anchors[0]}` stands below `{self._anchors[-1]}`", "put it above"),)
         return order[first:last], ()
+
+
+def _everything(name: str) -> bool:
+    return True

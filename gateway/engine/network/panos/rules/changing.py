@@ -19,7 +19,8 @@ from gateway.engine.network.panos.rules.codec import ASTRAY, HOLDERS, RULES, ele
 from gateway.engine.network.panos.rules.content import Content
 from gateway.engine.network.panos.rules.wording import comment_of
 
-_MADE: Final = ("tags", "services", "address_groups", "user_groups")  # in this order, and taken away the other way
+# In this order, and taken away the other way.
+_MADE: Final = ("tags", "services", "addresses", "address_groups", "user_groups")
 
 
 def change_between(place: Place, here: Content, there: Content) -> Change:

@@ -23,7 +23,8 @@ _TAKEN: Final = {
 
 # By the key in a content: the node that holds them.
 HOLDERS: Final = {
-    "tags": "tag", "services": "service", "address_groups": "address-group", "user_groups": "dynamic-user-group",
+    "tags": "tag", "services": "service", "addresses": "address", "address_groups": "address-group",
+    "user_groups": "dynamic-user-group",
 }  # fmt: skip
 RULES: Final = "rules"
 ASTRAY: Final = "astray"  # what is said of a rule that does not lie where ours do; nothing that is written
@@ -47,6 +48,11 @@ def fields_of(kind: str, entry: Element) -> Fields:
 
 def _write_tag(entry: Element, fields: Mapping[str, Any]) -> None:
     _text(entry, "comments", fields["comments"])
+
+
+def _write_address(entry: Element, fields: Mapping[str, Any]) -> None:
+    _text(entry, "ip-netmask", fields["network"])
+    _about(entry, fields)
 
 
 def _write_address_group(entry: Element, fields: Mapping[str, Any]) -> None:
@@ -101,6 +107,11 @@ def _members(holder: Element, name: str, members: list[str]) -> None:
 
 def _read_tag(entry: Element) -> Fields:
     return {"comments": _said(entry, "comments"), **_others(entry, ("comments",))}
+
+
+def _read_address(entry: Element) -> Fields:
+    known = ("ip-netmask", "description", "tag")
+    return {"network": _said(entry, "ip-netmask"), **_told(entry), **_others(entry, known)}
 
 
 def _read_address_group(entry: Element) -> Fields:
@@ -193,10 +204,10 @@ def _yes(value: bool) -> str:
 
 
 _WRITERS: Final[Mapping[str, Callable[[Element, Mapping[str, Any]], None]]] = {
-    "tags": _write_tag, "services": _write_service, "address_groups": _write_address_group,
-    "user_groups": _write_user_group, RULES: _write_rule,
+    "tags": _write_tag, "services": _write_service, "addresses": _write_address,
+    "address_groups": _write_address_group, "user_groups": _write_user_group, RULES: _write_rule,
 }  # fmt: skip
 _READERS: Final[Mapping[str, Callable[[Element], Fields]]] = {
-    "tags": _read_tag, "services": _read_service, "address_groups": _read_address_group,
-    "user_groups": _read_user_group, RULES: _read_rule,
+    "tags": _read_tag, "services": _read_service, "addresses": _read_address,
+    "address_groups": _read_address_group, "user_groups": _read_user_group, RULES: _read_rule,
 }  # fmt: skip

@@ -35,7 +35,7 @@ def empty(device: Panos, environment: str) -> Content:
     """``place`` names existing rules: ours lie before the last of them."""
     anchors = [device.anchor] if device.anchor else [names.FIRST, names.LAST]
     place = {"vsys": device.vsys, "device_group": device.device_group, "anchors": anchors}
-    kinds: Content = {"tags": {}, "services": {}, "address_groups": {}, "user_groups": {}}
+    kinds: Content = {"tags": {}, "services": {}, "addresses": {}, "address_groups": {}, "user_groups": {}}
     return {"environment": environment, "place": place, **kinds, "rules": []}
 
 
@@ -46,6 +46,7 @@ def content_of(desired: Desired, device: Panos, environment: PanosEnvironment, f
     if not drawn:
         return empty(device, name)
     ports = {port for each in drawn for port in each.ports}
+    networks = {network for each in drawn for network in each.networks}
     groups = {group for each in drawn for group in each.addresses}
     users = {group for each in drawn for group in each.users}
     tag = names.block_tag(name)
@@ -53,6 +54,7 @@ def content_of(desired: Desired, device: Panos, environment: PanosEnvironment, f
         **empty(device, name),
         "tags": {names.MARK: MARK_TAG, tag: {"comments": f"Rules and objects of {name}, kept by Stagedoor."}},
         "services": _sorted((names.service_name(port, name), _service(port, name)) for port in ports),
+        "addresses": _sorted((network.tag, _network(network, name)) for network in networks),
         "address_groups": _sorted((group.tag, _group(group, name)) for group in groups),
         "user_groups": _sorted((names.group_name(group.tag, name), _group(group, name)) for group in users),
         "rules": [_rule(each, environment) for each in drawn],
@@ -68,7 +70,7 @@ def _drawn(desired: Desired, environment: PanosEnvironment, fronts: Sequence[Fro
         yield from direct_rules(desired, environment.direct, environment.directs)
     if environment.back is not None:
         yield from back_rules(desired, environment.back)
-        yield closing_rule(desired.environment, environment.back)
+        yield closing_rule(environment, environment.back)
 
 
 def remarks_on(desired: Desired, environment: PanosEnvironment, fronts: Sequence[Front]) -> Iterator[str]:
@@ -116,6 +118,10 @@ def _group(group: Tagged, environment: str) -> Fields:
     return {"filter": f"'{group.tag}'", "description": sentence(group.told), "tag": _kept(environment)}
 
 
+def _network(network: Tagged, environment: str) -> Fields:
+    return {"network": network.told, "description": f"A network of {environment}.", "tag": _kept(environment)}
+
+
 def _service(port: str, environment: str) -> Fields:
     protocol, _, number = port.partition("/")
     return {"protocol": protocol, "port": number, "description": "", "tag": _kept(environment)}
@@ -129,7 +135,7 @@ def _rule(drawn: Drawn, environment: PanosEnvironment) -> Fields:
         "to": sorted(drawn.leg.to_zones) or ["any"],
         "source": [drawn.source.tag] if drawn.source is not None else ["any"],
         "source_user": sorted(names.group_name(user.tag, name) for user in drawn.users) or ["any"],
-        "destination": [drawn.destination.tag],
+        "destination": drawn.where,
         "application": ["any"],
         "service": sorted(names.service_name(port, name) for port in drawn.ports) or ["any"],
         "action": "allow" if drawn.allows else "deny",

@@ -19,7 +19,7 @@ from gateway.engine.network.plan import Difference, Drift, Observed
 def drifts(environment: str, wanted: Any, applied: Any, observed: Observed) -> Iterator[Drift]:
     """``wanted``: the content that the catalog asks for; ``applied``: what was applied last, None if never."""
     yield from _of_device(environment, observed.parts)
-    last = applied if isinstance(applied, dict) and {"rules", *HOLDERS} <= applied.keys() else None
+    last = applied if isinstance(applied, dict) and {"rules", "place"} <= applied.keys() else None
     if last is None:  # never, or by another vendor's device of this name
         return
     if observed.content is None:
@@ -75,9 +75,12 @@ def _of_order(environment: str, last: Mapping[str, Any], there: Mapping[str, Any
 
 def _flat(content: Any) -> dict[str, Any]:
     """Every rule and object by where it is. The mark is not ours alone."""
-    said = content or {**dict.fromkeys(HOLDERS, {}), "rules": []}
+    said = content or {"rules": []}
     objects = {
-        f"{kind} {name}": fields for kind in HOLDERS for name, fields in said[kind].items() if name != names.MARK
+        f"{kind} {name}": fields
+        for kind in HOLDERS
+        for name, fields in said.get(kind, {}).items()  # one that was written before there was this kind has none
+        if name != names.MARK
     }
     return {**objects, **{f"rules {rule['name']}": _placeless(rule) for rule in said["rules"]}}
 

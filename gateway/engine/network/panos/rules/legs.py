@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.config_devices import Direct, Leg
+from gateway.config_devices import Direct, Leg, PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.meeting import Meeting
@@ -26,27 +26,33 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Tagged(NamedTuple):
-    """Whoever or whatever carries a tag, in words."""
+    """Whoever or whatever carries a tag, in words; of a network the name of its object."""
 
     tag: str
     told: str
 
 
 class Drawn(NamedTuple):
-    """A rule by what it is about. ``users`` () = whoever; ``ports`` () = all; ``source`` None = anywhere."""
+    """A rule by what it is about. ``users`` () = whoever; ``ports`` () = all; ``source`` None = anywhere;
+    ``destination`` None = ``networks``, whatever is in them."""
 
     name: str
     leg: Leg
-    destination: Tagged
+    destination: Tagged | None
     description: str
     source: Tagged | None = None
+    networks: tuple[Tagged, ...] = ()
     users: tuple[Tagged, ...] = ()
     ports: tuple[str, ...] = ()
     allows: bool = True
 
     @property
+    def where(self) -> list[str]:
+        return [each.tag for each in self.networks] if self.destination is None else [self.destination.tag]
+
+    @property
     def addresses(self) -> tuple[Tagged, ...]:
-        return (self.destination,) if self.source is None else (self.source, self.destination)
+        return tuple(each for each in (self.source, self.destination) if each is not None)
 
 
 def front_rules(desired: Desired, leg: Leg, meeting: Meeting) -> Iterator[Drawn]:
@@ -81,11 +87,12 @@ def direct_rules(desired: Desired, leg: Leg, directs: Iterable[Direct]) -> Itera
         if not ports:
             continue
         users, who = _people([scope], can_be_anyone=False)
+        environment, whole = desired.environment, scope.ref if scope.ref != ref else ""
         yield Drawn(
-            name=names.rule_name("direct", ref, desired.environment),
+            name=names.rule_name("direct", ref, environment),
             leg=leg,
-            destination=Tagged(direct_tag(ref, desired.environment), f"Services of {ref} ({desired.environment})"),
-            description=description_of("direct", ref, desired.environment, scope.owner, who, ports),
+            destination=Tagged(direct_tag(ref, environment), f"Services of {ref} ({environment})"),
+            description=description_of("direct", ref, environment, scope.owner, who, ports, whole),
             users=users,
             ports=ports,
         )
@@ -131,15 +138,25 @@ def back_rules(desired: Desired, leg: Leg) -> Iterator[Drawn]:
             )
 
 
-def closing_rule(environment: str, leg: Leg) -> Drawn:
-    """From every zone: who comes from elsewhere goes round the doors, too."""
+def closing_rule(settings: PanosEnvironment, leg: Leg) -> Drawn:
+    """From every zone: who comes from elsewhere goes round the doors, too. Networks are closed though the firewall has
+    lost all its tags."""
+    environment, networks = settings.environment, networks_of(settings)
+    services = Tagged(names.environment_tag(environment), f"All services of {environment}")
     return Drawn(
         name=names.rule_name("closing", "", environment),
         leg=Leg((), leg.to_zones),
-        destination=Tagged(names.environment_tag(environment), f"All services of {environment}"),
-        description=description_of("closing", "", environment, "", (), ()),
+        destination=None if networks else services,
+        description=description_of("closing", "", environment, "", settings.closed_networks, ()),
+        networks=networks,
         allows=False,
     )
+
+
+def networks_of(settings: PanosEnvironment) -> tuple[Tagged, ...]:
+    """Those that are closed whole."""
+    environment = settings.environment
+    return tuple(sorted(Tagged(names.network_name(text, environment), text) for text in settings.closed_networks))
 
 
 def _people(scopes: Sequence[Scope], *, can_be_anyone: bool = True) -> tuple[tuple[Tagged, ...], tuple[str, ...]]:

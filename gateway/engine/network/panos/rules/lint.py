@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any, Final
 
 from gateway.config_devices import Panos
@@ -29,6 +30,7 @@ _TEXT: Final = re.compile(r"[ -~]*\Z")
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "tags": frozenset(("comments",)),
     "services": frozenset(("protocol", "port", "description", "tag")),
+    "addresses": frozenset(("network", "description", "tag")),
     "address_groups": frozenset(("filter", "description", "tag")),
     "user_groups": frozenset(("filter", "description", "tag")),
 }
@@ -82,6 +84,8 @@ def _of_object(kind: str, fields: Mapping[str, Any], environment: str) -> Iterat
         yield f"its filter must be one tag of ours in quotes, of up to {FILTER_MOST} characters"
     if kind == "services" and not (fields["protocol"] in ("tcp", "udp") and _is_port(fields["port"])):
         yield "it must have tcp or udp, and a port or a range of ports"
+    if kind == "addresses" and not _is_network(fields["network"]):
+        yield "it must be a network as it is written, `10.30.0.0/16`"
 
 
 def _of_name(kind: str, name: str, fields: Mapping[str, Any], environment: str) -> Iterator[str]:
@@ -94,6 +98,8 @@ def _of_name(kind: str, name: str, fields: Mapping[str, Any], environment: str) 
             meant = names.group_name(tag, environment)
         case "services":
             meant = names.service_name(f"{fields['protocol']}/{fields['port']}", environment)
+        case "addresses":
+            meant = names.network_name(fields["network"], environment)
     if meant != name:
         yield f"it holds what belongs to `{meant}`"
 
@@ -105,6 +111,13 @@ def _is_filter(text: Any) -> bool:
 def _is_port(text: Any) -> bool:
     found = _PORT.match(text) if isinstance(text, str) else None
     return found is not None and 0 < int(found[1]) <= int(found[2] or found[1]) <= 65535
+
+
+def _is_network(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and str(ip_network(text)) == text
+    except ValueError:
+        return False
 
 
 # === rules ===
@@ -166,10 +179,11 @@ def _of_places(rule: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_references(rule: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[str]:
-    held = {"source": "address_groups", "destination": "address_groups", "source_user": "user_groups",
-            "service": "services"}  # fmt: skip
-    for key, kind in held.items():
-        lost = [name for name in rule[key] if name != "any" and name not in content[kind]]
+    groups = content["address_groups"]
+    held = {"source": groups, "destination": {**groups, **content["addresses"]}, "source_user": content["user_groups"],
+            "service": content["services"]}  # fmt: skip
+    for key, made in held.items():
+        lost = [name for name in rule[key] if name != "any" and name not in made]
         if lost:
             yield f"its {key} names what is not made here: {', '.join(each[:80] for each in lost[:3])}"
     if rule["application"] != _ANY:
@@ -196,10 +210,8 @@ def _is_shaped(rule: Mapping[str, Any], environment: str) -> bool:
         case "back":
             return said == ("allow", [names.doors_tag(environment)], True) and _leads(rule, "s")
         case "closing":
-            everything = rule["from"] == rule["service"] == _ANY and rule["destination"] == [
-                names.environment_tag(environment)
-            ]
-            return said == ("deny", _ANY, True) and everything
+            is_where = rule["destination"] == [names.environment_tag(environment)] or _leads(rule, "net")
+            return said == ("deny", _ANY, True) and rule["from"] == rule["service"] == _ANY and is_where
     return False
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.engine.network.ledger import Applied, Ledger
 from gateway.engine.network.panos.commit.change import of_others
@@ -52,17 +52,17 @@ class Look(NamedTuple):
     sighted: Sighted
 
 
-async def look_at(client: Client, availability: Availability, block: Block, memory: Memory) -> Look:
-    """Nothing is written. Raises `DeviceFault`."""
-    sighted = await block.sighted(client, "running")
+async def look_at(
+    client: Client, availability: Availability, block: Block, memory: Memory, *, foreign: bool = False
+) -> Look:
+    """Nothing is written. ``foreign``: with what the rules of others say. Raises `DeviceFault`."""
+    sighted = await block.sighted(client, "running", foreign=foreign)
     known = await asyncio.to_thread(memory.read)
     unknown = [name for name, uuid in sighted.uuids.items() if known.get(name, None) not in ("", uuid)]
     work = await _at_work(client, block, sighted)
     lag = await lag_of(client, block.device, block.tag, sighted.content["rules"])
     content = None if sighted.is_empty else sighted.content
     mark = await asyncio.to_thread(_fingerprint, sighted, unknown, lag.behind) if content or lag.behind else ""
-    rules = sighted.content["rules"]
-    environment = sighted.content["environment"]
     return Look(
         Observed(
             fingerprint=mark,
@@ -72,7 +72,7 @@ async def look_at(client: Client, availability: Availability, block: Block, memo
             sync=availability.sync,
             remarks=tuple(_remarks(sighted, lag.away)),
             stops=(*sighted.faults, *_doubts(sighted.alike), *work.locks, *work.edits),
-            entities=tuple(sorted({told.ref for rule in rules if (told := about(rule, environment)).ref})),
+            entities=await asyncio.to_thread(_entities, sighted),
             parts={
                 "unknown": unknown,
                 "alike": sighted.alike,
@@ -119,6 +119,8 @@ def _doubts(alike: Iterable[str]) -> list[Fault]:
     found = tuple(alike)
     if not found:
         return []
+    if len(found) > 1:
+        return [(f"{some(found)} have names of ours and not our tags", "give them the tags back, or other names")]
     return [(f"{some(found)} has a name of ours and not our tags", "give it the tags back, or another name")]
 
 
@@ -135,5 +137,19 @@ def _remarks(sighted: Sighted, away: tuple[str, ...]) -> Iterable[str]:
 
 
 def _fingerprint(sighted: Sighted, unknown: list[str], behind: Iterable[str]) -> str:
-    said = [sighted.content, sighted.uuids, unknown, *behind]
-    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    digest = sha256()
+    for said in (*_pieces(sighted.content), sighted.uuids, unknown, *behind):
+        digest.update(json.dumps(said, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _pieces(content: Mapping[str, Any]) -> Iterator[Any]:
+    """A text of all at once would hold up everybody else meanwhile."""
+    for kind, said in sorted(content.items()):
+        yield kind
+        yield from said.items() if isinstance(said, dict) else said
+
+
+def _entities(sighted: Sighted) -> tuple[str, ...]:
+    told = (about(rule, sighted.content["environment"]).ref for rule in sighted.content["rules"])
+    return tuple(sorted(set(filter(None, told))))

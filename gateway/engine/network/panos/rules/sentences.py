@@ -1,8 +1,8 @@
 """Whether a rule does what its sentence says: whoever approves a plan reads sentences, and a file can be edited.
 
 Who passes is told from the groups of users that the rule names, each of which has to be the group that it is said to
-be; the ports from its services; zones, logging and inspection are those of the settings. Where a sentence had to be cut
-off, its end says nothing.
+be; the ports from its services; zones, logging, inspection and what is closed are those of the settings. Where a
+sentence had to be cut off, its end says nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from typing import Any, Final
 
 from gateway.config_devices import Leg, Panos, PanosEnvironment
 from gateway.engine.network.panos import names
-from gateway.engine.network.panos.rules.legs import ANYONE, EVERYONE, GRANTED, KNOWN, PERSON, TEAM, WITH_GRANT
+from gateway.engine.network.panos.rules.legs import (
+    ANYONE,
+    EVERYONE,
+    GRANTED,
+    KNOWN,
+    PERSON,
+    TEAM,
+    WITH_GRANT,
+    closing_rule,
+)
 from gateway.engine.network.panos.rules.wording import DESCRIPTION_MOST, listed
 
 _DOORS: Final = "the doors"
@@ -32,6 +41,10 @@ def lies_of(rule: Mapping[str, Any], content: Mapping[str, Any], device: Panos, 
     settings = next((each for each in device.environments if each.environment == environment), None)
     if settings is not None and not _is_as_set(rule, settings):
         yield "its zones, log setting or profile group are not those of the settings now"
+    if settings is not None and settings.back is not None and names.kind_of(rule["name"]) == "closing":
+        wanted = closing_rule(settings, settings.back)
+        if (rule["destination"], rule["description"]) != (wanted.where, wanted.description):
+            yield f"what it closes, or says that it closes, is not what `closes: {settings.closes}` is about now"
 
 
 def _who(rule: Mapping[str, Any], content: Mapping[str, Any], environment: str) -> Any:

@@ -77,6 +77,8 @@ class _Script:
                 yield f"{begin} comments {_word(fields['comments'])}"
             case "services":
                 yield f"{begin} protocol {fields['protocol']} port {fields['port']}"
+            case "addresses":
+                yield f"{begin} ip-netmask {fields['network']}"
             case "address_groups":
                 yield f"{begin} dynamic filter {_word(fields['filter'])}"
             case "user_groups":

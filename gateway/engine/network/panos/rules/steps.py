@@ -18,9 +18,11 @@ from gateway.engine.network.panos.rules.wording import About, about
 from gateway.engine.network.phrases import clean, count, some, word_of
 from gateway.engine.network.plan import Kind, Step
 
-_OBJECTS: Final = ("tags", "services", "address_groups", "user_groups")
+_OBJECTS: Final = ("tags", "services", "addresses", "address_groups", "user_groups")
 _ANY: Final = ["any"]
 _ORDER: Final = tuple(Kind)
+_EVERYBODY: Final = "whoever came to anything in these networks, the doors too at other ports than those of services,"
+_OPENS: Final = "what is closed no more is open to whomever the rules below it let there"
 
 
 def steps_between(here: Content, there: Content, unknown: Iterable[str] = ()) -> tuple[Step, ...]:
@@ -80,7 +82,8 @@ def _added(environment: str, rule: Mapping[str, Any]) -> Step:
 
 def _caution(rule: Mapping[str, Any]) -> str:
     if rule["action"] != "allow":
-        return "whoever came to these services by another way is stopped, unless a rule further up lets them"
+        whom = "whoever came to these services by another way"
+        return f"{_EVERYBODY if _is_of_networks(rule) else whom} is stopped, unless a rule further up lets them"
     if rule["source"] == _ANY and rule["source_user"] == _ANY:
         return "anybody comes near, known or not"
     return ""
@@ -104,10 +107,30 @@ def _changed(
         yield Step(Kind.CHANGE, f"{_at(environment, will['name'])} order", said, entities)
     keys = [key for key in sorted({*was, *will} - {"source_user", ASTRAY}) if was.get(key) != will.get(key)]
     if keys:
-        changes = "; ".join(f"{key} from {word_of(was.get(key))} to {word_of(will.get(key))}" for key in keys)
-        said = clean(f"Changes the rule `{name}`: {changes}.")
-        before, after = ({key: each.get(key) for key in keys} for each in (was, will))
-        yield Step(Kind.CHANGE, _at(environment, will["name"]), said, entities, before=before, after=after)
+        yield _otherwise(environment, was, will, keys, labels)
+
+
+def _otherwise(
+    environment: str, was: Mapping[str, Any], will: Mapping[str, Any], keys: list[str], labels: Mapping[str, str]
+) -> Step:
+    """Of a closing rule what is closed from then on, and what no more, is said in words."""
+    caution, told = "", ""
+    if "destination" in keys and names.kind_of(will["name"]) == "closing":
+        closes = _lost(will["destination"], was["destination"])
+        opens = _lost(was["destination"], will["destination"]) if _is_of_networks(was) else []  # services lie in these
+        told = f", which closes {_told(closes, labels) if closes else 'nothing new'}"
+        told += f", and {_told(opens, labels)} no more" if opens else ""
+        caution = _OPENS if opens else _caution(will)
+    said = [key for key in keys if not told or key not in ("destination", "description")]
+    changes = "; ".join(f"{key} from {word_of(was.get(key))} to {word_of(will.get(key))}" for key in said)
+    sentence = clean(f"Changes the rule `{_name(will)}`{told}{': ' if changes else ''}{changes}.")
+    before, after = ({key: each.get(key) for key in keys} for each in (was, will))
+    return Step(Kind.CHANGE, _at(environment, will["name"]), sentence, _entities(about(will, environment)),
+                before=before, after=after, caution=caution)  # fmt: skip
+
+
+def _is_of_networks(rule: Mapping[str, Any]) -> bool:
+    return any(names.kind_of(name) == "net" for name in rule["destination"])
 
 
 def _lost(before: list[str], after: list[str]) -> list[str]:
@@ -161,8 +184,10 @@ def _put_back(path: str, name: str, was: Mapping[str, Any], will: Mapping[str, A
 
 
 def _labels(content: Mapping[str, Any]) -> dict[str, str]:
-    """User groups in words."""
-    return {name: fields["description"].removesuffix(".") for name, fields in content["user_groups"].items()}
+    """Groups in words, networks as they are."""
+    groups = {**content["user_groups"], **content["address_groups"]}
+    told = {name: fields["description"].removesuffix(".") for name, fields in groups.items()}
+    return told | {name: fields["network"] for name, fields in content["addresses"].items()}
 
 
 def _told(groups: list[str], labels: Mapping[str, str]) -> str:

@@ -33,17 +33,29 @@ class About(NamedTuple):
     owner: str
 
 
-def description_of(leg: Leg, ref: str, environment: str, owner: str, who: Sequence[str], ports: Sequence[str]) -> str:
-    """``who``: refs of subjects, or words. ``ref`` is "" for what all scopes of an environment have together."""
+def description_of(
+    leg: Leg, ref: str, environment: str, owner: str, who: Sequence[str], ports: Sequence[str], scope: str = ""
+) -> str:  # fmt: skip
+    """``who``: refs of subjects, or words; networks where these are closed. ``ref`` is "" for what all scopes of an
+    environment have together. ``scope``: whose people they are, where that is more than ``ref``."""
     where = _clean(ref) or "all shared virtual addresses"
     told = {
         "front": f"Lets {listed(who)} come near {where} ({environment}) on {listed(ports)}",
-        "direct": f"Lets {listed(who)} reach {where} ({environment}) without a door, on {listed(ports)}",
+        "direct": f"Lets {listed(who)} reach {where} ({environment}) without a door{_as_people_of(scope)}, on "
+        f"{listed(ports)}",
         "back": f"Lets the doors reach {where} ({environment}) on {listed(ports)}",
-        "closing": f"Keeps everybody else from services of {environment}: the way leads through the doors",
+        "closing": f"Keeps everybody else from {_closed(environment, who)}: the way leads through the doors",
     }[leg]
     tail = f"; owner {_clean(owner) or _NOBODY}; catalog {_clean(ref) or environment}."
     return _clean(told, DESCRIPTION_MOST - len(tail)) + tail
+
+
+def _as_people_of(scope: str) -> str:
+    return f", because they may reach something of {_clean(scope)}" if scope else ""
+
+
+def _closed(environment: str, networks: Sequence[str]) -> str:
+    return f"all of {listed(networks)}, networks of {environment}" if networks else f"services of {environment}"
 
 
 def about(rule: Mapping[str, Any], environment: str) -> About:

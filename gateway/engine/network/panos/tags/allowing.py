@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gateway.config_devices import Panos
-from gateway.engine.network.guards import NAMED, Basis, Consent, Hindrance, Taken
+from gateway.engine.network.guards import NAMED, Basis, Consent, Hindrance, Taken, are_many
 from gateway.engine.network.panos.device.userid import NEVER, Entry, What
 from gateway.engine.network.panos.membership import Key
 from gateway.engine.network.panos.tags.delta import Delta, Tables
@@ -65,7 +65,7 @@ def _of_losses(
         held, before = len(tables[what].tags), lately[what]
         most = max(held, before.held)
         within = {*before.names, *lost}
-        is_many = len(lost) > device.removed_most or (len(lost) > 1 and len(lost) > device.removed_share * held)
+        is_many = are_many(len(lost), held, device)
         is_bleeding = bool(before.names) and len(within) > max(device.removed_most, device.removed_share * most)
         if lost and (is_many or is_bleeding):
             why = f"{len(lost)} of {held} {WORDS[what]} with tags of ours would lose some ({some(lost)})"

@@ -14,10 +14,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.engine.network.panos.device.client import Client
+from gateway.engine.network.panos.device.turns import together
 from gateway.engine.network.panos.device.userid import NEVER, Entry, Message, What, Who, tell
 from gateway.engine.network.panos.membership import Key
 from gateway.engine.network.panos.tags.delta import Wish
-from gateway.engine.network.panos.tags.reading import PAGE, Table, read_one, read_table, together
+from gateway.engine.network.panos.tags.reading import PAGE, Table, read_one, read_table
 
 CHUNK: Final = 500  # entries of a message
 MISSED: Final = 20  # that are asked for once more, one by one
@@ -67,6 +68,12 @@ class Mirror:
     def is_unsure(self) -> bool:
         """Whether something was told that was not answered: nothing can be compared with that."""
         return any(doubt.why is None for doubt in self.doubts.values())
+
+    def has(self, who: str, tag: str) -> bool | None:
+        """None where nobody knows."""
+        if not self.is_read:
+            return None
+        return any(tag in table.tags.get(who.lower(), ()) for table in self.tables.values())
 
     # === reading ===
 

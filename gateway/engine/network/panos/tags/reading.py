@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from xml.etree.ElementTree import Element, SubElement
 
 from gateway.engine.network.faults import Busy, Rejected
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.state import page_of
+from gateway.engine.network.panos.device.turns import together
 from gateway.engine.network.panos.device.userid import What, Who
 
 PAGE: Final = 500
@@ -97,18 +98,6 @@ async def _pages(client: Client, at_once: int, commands: Iterator[Element], seen
     if short and furthest > min(short):
         raise Busy(f"{client.where} gave a part of a page of its tables: they moved meanwhile, or it leaves some out")
     return ended.is_set()
-
-
-async def together(doing: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """All of them, or none any more where one fails: its fault is raised."""
-    loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(each) for each in doing]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def read_one(client: Client, who: Who) -> frozenset[str]:

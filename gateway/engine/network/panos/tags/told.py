@@ -19,7 +19,7 @@ from gateway.engine.network.panos.tags.capacity import capacity_of, capacity_rem
 from gateway.engine.network.panos.tags.delta import Delta, Wish, strangers
 from gateway.engine.network.panos.tags.mapped import Met
 from gateway.engine.network.panos.tags.mirror import Mirror
-from gateway.engine.network.plan import Kind, Plan, Step
+from gateway.engine.network.plan import Kind, Outcome, Plan, Step
 from gateway.engine.network.standing import REMARKS, short, some_of
 
 _SINGULAR: Final[Mapping[What, str]] = {What.ADDRESS: "address", What.USER: "user"}
@@ -33,6 +33,13 @@ class Sight(NamedTuple):
     delta: Delta = Delta()
     remarks: tuple[str, ...] = ()
 
+    def judged(self, now_s: float, delta: Delta, remarks: tuple[str, ...]) -> Sight:
+        return Sight(now_s, now_s if delta.is_empty else self.synced_s, delta, remarks)
+
+    def state(self, *, is_newest: bool) -> str:
+        """``is_newest``: whether it was the newest wish that was compared."""
+        return "unread" if self.judged_s is None else "in-step" if self.delta.is_empty and is_newest else "waiting"
+
 
 def plan_of(device: Panos, version: str, delta: Delta, made: str, remarks: tuple[str, ...]) -> Plan:
     """For all environments of the device together: its ``environment`` is ""."""
@@ -42,6 +49,12 @@ def plan_of(device: Panos, version: str, delta: Delta, made: str, remarks: tuple
         *_steps(Kind.ADD, "Gives", "to", delta.gains),
     )
     return Plan(device.name, "", made, version, fingerprint_of(delta), steps, remarks=remarks)
+
+
+def outcome_of(device: str, rest: Delta) -> Outcome:
+    """``rest``: what differs afterwards."""
+    found = "all of it was taken" if rest.is_empty else "not all of it was taken, its standing names what"
+    return Outcome(rest.is_empty, True, f"{device}: {found}", fingerprint=fingerprint_of(rest))
 
 
 def fingerprint_of(delta: Delta) -> str:
@@ -81,6 +94,14 @@ def remarks_of(wanted: Membership | None, wish: Wish, mirror: Mirror, model: str
     if not addresses.is_whole:
         yield "it has more addresses than can be listed: tags that nobody wants any more may stay there"
     yield from wanted.remarks if wanted is not None else ()
+
+
+def counted(device: Panos, delta: Delta, mirror: Mirror) -> dict[str, Any]:
+    """For the log: what was told, how many of each."""
+    return {
+        "device": device.name, "revoked": len(delta.revoked), "lost": len(delta.losses),
+        "renewed": len(delta.renewed), "given": len(delta.gains), "refused": len(mirror.refused),
+    }  # fmt: skip
 
 
 def facts_of(mirror: Mirror, sight: Sight, met: Met, now_s: float) -> dict[str, Any]:

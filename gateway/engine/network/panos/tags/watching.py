@@ -88,6 +88,10 @@ class Watch:
         self._counted_due = self._clock() + self._rhythm.counted_s
         return True
 
+    def divide(self) -> None:
+        """Whoever is active next has tables that nobody knows."""
+        self.client = None
+
     def look_whole(self) -> None:
         """The next refresh reads everything."""
         self._whole_due = 0.0

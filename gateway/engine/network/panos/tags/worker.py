@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from random import Random
 from typing import Any, Final
 
@@ -20,15 +21,17 @@ from gateway.engine.network.faults import DeviceFault, Outdated
 from gateway.engine.network.group import pause_after
 from gateway.engine.network.guards import ENGINE, Basis, Consent, Hindrance
 from gateway.engine.network.panos.device.client import Client
-from gateway.engine.network.panos.device.units import Units
+from gateway.engine.network.panos.device.turns import urgently
+from gateway.engine.network.panos.device.units import Divided, Units
 from gateway.engine.network.panos.device.userid import What
 from gateway.engine.network.panos.membership import Membership
+from gateway.engine.network.panos.tags import told
 from gateway.engine.network.panos.tags.delta import Delta, Wish, wish_of
 from gateway.engine.network.panos.tags.judging import Judge, Judgement
 from gateway.engine.network.panos.tags.mapped import Met
 from gateway.engine.network.panos.tags.mirror import Enough, Mirror, chunks, never
+from gateway.engine.network.panos.tags.narrowing import Narrowing
 from gateway.engine.network.panos.tags.noting import Notes
-from gateway.engine.network.panos.tags.told import Sight, facts_of, fingerprint_of, plan_of, remarks_of
 from gateway.engine.network.panos.tags.watching import USUAL, Rhythm, Watch, with_interludes
 from gateway.engine.network.plan import Outcome, Plan
 from gateway.engine.network.reconcile import NotNow
@@ -55,8 +58,9 @@ class TagWorker:
         self.notes = Notes(units.device.name)
         self._watch = Watch(units, self._mirror, rhythm, now)
         self._judge = Judge(units.device, basis, self._mirror, now)
+        self._narrowing = Narrowing(self._judge, self._mirror, self.notes, now)
         self._wish: tuple[Membership | None, Wish] = (None, Wish())
-        self._sight = Sight()
+        self._sight = told.Sight()
         self._met = Met()
         self._is_new = asyncio.Event()
         self._leads = True
@@ -64,7 +68,6 @@ class TagWorker:
         self._failures = 0
         self._lock = asyncio.Lock()
         self._following: asyncio.Task[None] | None = None
-        self._testing: asyncio.Task[None] | None = None
 
     # === told by the controller ===
 
@@ -73,10 +76,10 @@ class TagWorker:
 
     async def close(self) -> None:
         """What is under way ends at once: whoever looks next finds what became of it."""
-        tasks = [task for task in (self._following, self._testing) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        await self._met.close()
 
     def want(self, membership: Membership) -> None:
         """The latest wins."""
@@ -112,9 +115,7 @@ class TagWorker:
 
     def has(self, who: str, tag: str) -> bool | None:
         """Whether an address or user carries a tag of ours, as was read and written last; None before that."""
-        if not self._mirror.is_read:
-            return None
-        return any(tag in table.tags.get(who.lower(), ()) for table in self._mirror.tables.values())
+        return self._mirror.has(who, tag)
 
     async def look(self) -> Plan:
         """What would be told now, whether it may or not. Raises `DeviceFault`."""
@@ -122,7 +123,7 @@ class TagWorker:
             self.reread()
             await self._looked(await self._watch.active())
             made = timestamp(int(self._now() * 1000))
-            return plan_of(self.device, self._wish[1].version, self._sight.delta, made, self._sight.remarks)
+            return told.plan_of(self.device, self._wish[1].version, self._sight.delta, made, self._sight.remarks)
 
     async def apply(self, consent: Consent, fingerprint: str) -> Outcome:
         """What a person has seen (`Plan.fingerprint`), many losses with ``consent.removals``. Raises `DeviceFault`:
@@ -130,7 +131,7 @@ class TagWorker:
         async with self._lock:
             client = await self._watch.active()
             await self._looked(client)
-            if fingerprint_of(self._sight.delta) != fingerprint:
+            if told.fingerprint_of(self._sight.delta) != fingerprint:
                 raise Outdated(f"{self.device.name}: there is something else to do than what you saw: plan again")
             judged = await self._judge.judge(await self._newest(), consent)
             if self._judge.waits:
@@ -140,23 +141,21 @@ class TagWorker:
             await self._confirm(client)
             self._judge.forget()
             rest = (await self._judged()).whole
-            found = "all of it was taken" if rest.is_empty else "not all of it was taken, its standing names what"
-            return Outcome(rest.is_empty, True, f"{self.device.name}: {found}", fingerprint=fingerprint_of(rest))
+            return told.outcome_of(self.device.name, rest)
 
     def standing(self) -> dict[str, Any]:
         """JSON values; every key is always there."""
-        client, delta = self._watch.client, self._sight.delta
+        client = self._watch.client
         state = (
             "standby" if not self._leads else "fault" if self.fault else "no-wish" if self.wanted is None
-            else "unread" if self._sight.judged_s is None
-            else "in-step" if delta.is_empty and self._wish[0] is self.wanted else "waiting"
+            else self._sight.state(is_newest=self._wish[0] is self.wanted)
         )  # fmt: skip
         return {
             "device": self.device.name, "mode": self.device.tags, "state": state, "version": self._wish[1].version,
             "unit": client.unit if client is not None else "", "fault": short(self.fault),
             "waits": [short(str(each)) for each in self.waits], "wholes": self._watch.wholes,
             "requests": sum(client.https.requests for client in self._units.clients),
-            **facts_of(self._mirror, self._sight, self._met, self._now()),
+            **told.facts_of(self._mirror, self._sight, self._met, self._now()),
         }  # fmt: skip
 
     # === by ourselves ===
@@ -198,13 +197,10 @@ class TagWorker:
             await self._turn()
 
     async def _turn(self) -> None:
-        client = await self._watch.active()
         if self.device.tags != "enforce":
-            await self._looked(client)
+            await self._looked(await self._watch.active())
             return
-        await self._watch.beat(client)
-        if self._wish[0] is not self.wanted and self._mirror.is_read:
-            await self._lose(client)
+        client = await self._begun()
         judged = await self._looked(client)
         if not judged.delta.is_empty:
             self._judge.note(judged.delta)
@@ -212,6 +208,22 @@ class TagWorker:
         if self._mirror.doubts and not self._is_new.is_set():
             await self._confirm(client)
             await self._judged()
+
+    async def _begun(self) -> Client:
+        """The active unit, which has lost by then what it is to lose."""
+        is_new = self._wish[0] is not self.wanted and self._mirror.is_read
+        with urgently() if is_new else nullcontext():
+            try:
+                client = await self._watch.active()
+            except Divided as divided:
+                self._watch.divide()
+                await self._narrowing.narrow(divided.clients, await self._newest())
+                raise
+            self._narrowing.over()
+            await self._watch.beat(client)
+        if is_new:
+            await self._lose(client)
+        return client
 
     async def _lose(self, client: Client) -> None:
         """Only what is to be taken away, by the picture that there is."""
@@ -223,8 +235,9 @@ class TagWorker:
     async def _take_away(self, client: Client, delta: Delta, is_enough: Enough) -> None:
         """Revocations by themselves, in messages as small as they are."""
         try:
-            await self._mirror.take_away(client, delta.revoked, never)
-            await self._mirror.take_away(client, (*delta.gone, *delta.removed), is_enough)
+            with urgently():
+                await self._mirror.take_away(client, delta.revoked, never)
+                await self._mirror.take_away(client, (*delta.gone, *delta.removed), is_enough)
         finally:
             await self.notes.taken(client, self._wish[1].version, delta)
 
@@ -244,8 +257,8 @@ class TagWorker:
             await self._lose(client)
 
     async def _confirm(self, client: Client) -> None:
-        reading = self._mirror.confirm(client, await self._newest())
-        await with_interludes(reading, self._is_new, lambda: self._interlude(client))
+        wish = await self._newest()
+        await with_interludes(self._mirror.confirm(client, wish), self._is_new, lambda: self._interlude(client))
 
     async def _looked(self, client: Client) -> Judgement:
         if self.wanted is None:
@@ -253,45 +266,34 @@ class TagWorker:
             raise DeviceFault(f"{self.device.name}: {why}")
         wish = await self._newest()
         if await self._watch.refresh(client, wish, self._is_new, lambda: self._interlude(client)):
-            self._test(client)
+            self._met.ask_beside(client, list(self._mirror.tables[What.USER].tags))
         return await self._judged()
 
     async def _judged(self) -> Judgement:
         wish = await self._newest()
         judged, now_s = await self._judge.judge(wish, _OURSELVES), self._now()
-        about = (self.wanted, wish, self._mirror, self._watch.model, self.device)
-        remarks = await asyncio.to_thread(lambda: tuple(remarks_of(*about)))
-        synced_s = now_s if judged.whole.is_empty else self._sight.synced_s
-        self._sight = Sight(now_s, synced_s, judged.whole, remarks)
+        about = self.wanted, wish, self._mirror, self._watch.model, self.device
+        remarks = await asyncio.to_thread(lambda: tuple(told.remarks_of(*about)))
+        self._sight = self._sight.judged(now_s, judged.whole, remarks)
         return judged
 
     async def _tell(self, client: Client, delta: Delta, is_enough: Enough) -> None:
         """Losses first, and alone."""
-        mirror, gains = self._mirror, delta.gains
         await self._take_away(client, delta, is_enough)
         if not await is_enough():
-            await mirror.renew(client, delta.renewed, is_enough)
+            await self._mirror.renew(client, delta.renewed, is_enough)
             await self.notes.given(client, self._wish[1].version, renewed=delta.renewed)
-        for some in chunks(gains, ASKED_EACH):
+        for some in chunks(delta.gains, ASKED_EACH):
             if await is_enough() or await self._watch.active() is not client:
                 self._due = 0.0
                 break
             await self._watch.beat(client)
             await self.notes.given(client, self._wish[1].version, given=some)
-            await mirror.give(client, some, is_enough)
-        telemetry.log(
-            "device_tags", device=self.device.name, unit=client.unit, revoked=len(delta.revoked),
-            lost=len(delta.losses), renewed=len(delta.renewed), given=len(gains), refused=len(mirror.refused),
-        )  # fmt: skip
+            await self._mirror.give(client, some, is_enough)
+        telemetry.log("device_tags", unit=client.unit, **told.counted(self.device, delta, self._mirror))
 
     async def _newest(self) -> Wish:
         wanted = self.wanted
         if wanted is not None and self._wish[0] is not wanted:
             self._wish = wanted, await asyncio.to_thread(wish_of, wanted)
         return self._wish[1]
-
-    def _test(self, client: Client) -> None:
-        """Beside everything else: its answer may be long, and nothing depends on it."""
-        tagged = list(self._mirror.tables[What.USER].tags)
-        if tagged and (self._testing is None or self._testing.done()):
-            self._testing = asyncio.get_running_loop().create_task(self._met.ask(client, tagged))

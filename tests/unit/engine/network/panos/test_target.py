@@ -14,11 +14,22 @@ import pytest
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.panos import names
+from gateway.engine.network.panos.device import writes
 from gateway.engine.network.panos.device.units import Units
+from gateway.engine.network.panos.rules import entries
 from gateway.engine.network.panos.target import PanosTarget
 from gateway.engine.network.plan import Difference, Kind, Observed, Plan
 from tests.support.panos import RULES, VSYS1, Api, RunningFirewall, rule
-from tests.support.panos_rules import DESIRED, ENVIRONMENT, SCOPES, Standing, serving_firewall, standing, with_scopes
+from tests.support.panos_rules import (
+    CLOSED,
+    DESIRED,
+    ENVIRONMENT,
+    SCOPES,
+    Standing,
+    serving_firewall,
+    standing,
+    with_scopes,
+)
 from tests.support.scripted_device import FakeTime
 
 MADE = "2026-01-01T00:00:00Z"
@@ -40,7 +51,7 @@ def told(at: Standing, folder: Path, scene: Callable[[PanosTarget], Coroutine[An
     async def run() -> Any:
         units = Units(at.device, FakeTime().time())
         try:
-            return await scene(PanosTarget(units, ENVIRONMENT, lambda desired: (), folder))
+            return await scene(PanosTarget(units, at.device.environments[0], lambda desired: (), folder))
         finally:
             await units.close()
 
@@ -82,6 +93,43 @@ def test_a_scope_that_is_gone_loses_its_rules_first(at: Standing, tmp_path: Path
     assert kinds == sorted(kinds, key=list(Kind).index) and kinds[0] is Kind.REMOVE
     assert ("system:default/payments",) in [step.entities for step in plan.steps if step.kind is Kind.REMOVE]
     assert seen(at, tmp_path, FEWER)[1].steps == ()
+
+
+def test_networks_are_closed_and_opened_again_and_nothing_stays(
+    serving: RunningFirewall, tmp_path: Path
+) -> None:  # fmt: skip
+    at = standing(serving, tmp_path)
+    usual = applied(at, tmp_path)
+    closed = at._replace(device=replace(at.device, environments=(CLOSED,)))
+    plan = applied(closed, tmp_path)
+    observed, again = seen(closed, tmp_path)
+    assert (observed.content, again.steps, len(plan.content["addresses"])) == (plan.content, (), 2)
+    applied(at, tmp_path)
+    assert seen(at, tmp_path)[0].content == usual.content
+    assert at.api.config("show", f"{VSYS1}/address").xml.findall("result/address/entry") == []
+
+
+def test_with_long_lists_and_a_change_in_parts_all_ends_as_with_short_ones(
+    at: Standing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "MANY", 0)
+    monkeypatch.setattr(entries, "NAMED", 2)
+    monkeypatch.setattr(writes, "PART_BYTES", 4_000)
+
+    async def scene(target: PanosTarget) -> None:
+        for desired in (DESIRED, FEWER, DESIRED):
+            await target.observe()
+            plan = target.plan(desired, await target.observe(), MADE)
+            outcome = await target.apply(plan)
+            observed = await target.observe()
+            assert outcome.done and observed.content == plan.content, outcome
+            assert target.plan(desired, observed, MADE).steps == ()
+
+    before = len(at.firewall.front.calls)
+    told(at, tmp_path, scene)
+    sent = [call for call in at.firewall.front.calls[before:] if call.action == "multi-config"]
+    assert len(sent) > 3
+    assert at.names()[:2] == ["allow-dns", "sd-begin"] and at.names()[-2:] == ["sd-end", "deny-rest"]
 
 
 # === what another hand does ===
@@ -129,6 +177,60 @@ def test_a_rule_that_was_opened_is_told_and_put_back(at: Standing, tmp_path: Pat
     found = applied(at, tmp_path)
     assert any("schedule" in step.sentence for step in found.steps)
     assert seen(at, tmp_path)[0].content == plan.content
+
+
+def test_a_network_that_another_hand_made_smaller_is_told_and_put_back(
+    serving: RunningFirewall, tmp_path: Path
+) -> None:  # fmt: skip
+    at = standing(serving, tmp_path, environments=(CLOSED,))
+    plan = applied(at, tmp_path)
+    name = names.network_name("192.0.2.0/24", "prod")
+    network = f"{VSYS1}/address/entry[@name='{name}']"
+    at.api.written(f"{network}/ip-netmask", "<ip-netmask>192.0.2.0/30</ip-netmask>", "edit")
+    at.api.committed()
+    assert drifts(at, tmp_path, plan) == {Difference.EDITED: [f"prod addresses {name}"]}
+    assert [step.sentence for step in applied(at, tmp_path).steps] == [
+        f"Changes `{name}`: network from `192.0.2.0/30` to `192.0.2.0/24`."
+    ]
+    assert drifts(at, tmp_path, plan) == {}
+
+
+def test_a_network_that_was_taken_out_of_the_rule_and_away_is_told_and_comes_back(
+    serving: RunningFirewall, tmp_path: Path
+) -> None:  # fmt: skip
+    at = standing(serving, tmp_path, environments=(CLOSED,))
+    plan = applied(at, tmp_path)
+    name, other = plan.content["rules"][-1]["destination"]
+    kept = f"<destination><member>{other}</member></destination>"
+    at.api.written(f"{at_rule(CLOSING)}/destination", kept, "edit")
+    at.api.config("delete", f"{VSYS1}/address/entry[@name='{name}']")
+    at.api.committed()
+    assert drifts(at, tmp_path, plan) == {
+        Difference.MISSING: [f"prod addresses {name}"], Difference.EDITED: [f"prod rules {CLOSING}"],
+    }  # fmt: skip
+    applied(at, tmp_path)
+    assert drifts(at, tmp_path, plan) == {}
+
+
+def test_an_address_with_a_name_of_ours_and_not_our_tags_stops_us(serving: RunningFirewall, tmp_path: Path) -> None:
+    at = standing(serving, tmp_path, environments=(CLOSED,))
+    name = names.network_name("192.0.2.0/24", "prod")
+    at.api.written(f"{VSYS1}/address", f"<entry name='{name}'><ip-netmask>10.0.0.0/8</ip-netmask></entry>")
+    at.api.committed()
+    observed, _ = seen(at, tmp_path)
+    assert observed.parts["alike"] == (name,)
+    assert observed.stops and "has a name of ours and not our tags" in observed.stops[0][0]
+
+
+def test_a_plan_from_before_the_setting_was_another_is_not_applied(at: Standing, tmp_path: Path) -> None:
+    _, plan = seen(at, tmp_path)
+    closed = at._replace(device=replace(at.device, environments=(CLOSED,)))
+
+    async def scene(target: PanosTarget) -> None:
+        with pytest.raises(Rejected, match="is not what `closes: networks` is about now"):
+            await target.apply(plan)
+
+    told(closed, tmp_path, scene)
 
 
 def test_a_group_that_was_widened_is_told_and_put_back(at: Standing, tmp_path: Path) -> None:

@@ -106,10 +106,20 @@ def test_a_virtual_address_of_a_big_ip_is_no_services() -> None:
     assert "a door or a virtual address" in found.remarks[0]
 
 
-def test_a_name_that_dns_does_not_answer_is_said() -> None:
+@pytest.mark.parametrize(
+    ("field", "what"),
+    [
+        ("gone", "DNS says do not exist; what was answered before stays for an hour"),
+        ("unanswered", "nobody answers for; what was answered before stays for a day"),
+        ("unlisted", "this machine knows and DNS does not"),
+    ],
+)
+def test_what_is_to_be_said_of_names_is_said(field: str, what: str) -> None:
     said = facts(PEOPLE, [PAY], {"pay": ("192.0.2.1",)})
-    known = replace(said.known["prod"], unanswered=frozenset({component("pay")}))
-    assert "1 services have names that DNS does not answer" in told(replace(said, known={"prod": known})).remarks[0]
+    known = replace(said.known["prod"], **{field: frozenset({component("pay")})})
+    remark = told(replace(said, known={"prod": known})).remarks[0]
+    assert f"1 services have names that {what}" in remark
+    assert component("pay") in remark
 
 
 def test_a_service_without_an_address_is_said() -> None:

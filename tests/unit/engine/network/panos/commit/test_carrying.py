@@ -52,10 +52,23 @@ def test_a_change_is_committed_and_nothing_is_left_behind(tmp_path: Path) -> Non
             assert await scene.rules.read(scene.units.clients[0], "running") == WANTED
             names = scene.named(scene.device.configuration.running)
             assert names == ["sd-begin", *WANTED["rules"], "sd-end", *WANTED["tags"]]
-            assert [text.text for _, text in scene.device.comment_history] == [
-                f"why {name} is there" for name in WANTED["rules"]
-            ]
+            said = [str(text.text).partition("; ")[0] for _, text in scene.device.comment_history]
+            assert said == [f"why {name} is there" for name in WANTED["rules"]]
             clean(scene)
+
+    run(main)
+
+
+def test_the_device_remembers_who_wanted_it_and_why(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with alone(tmp_path) as scene:
+            device, by = scene.units.device, "jane (uid 1000), ticket CHG-1042"
+            await carry_out(scene.units, scene.rules, NOTHING, WANTED, plan_of(device, WANTED), by)
+            sent = [call["cmd"] for call in scene.calls if call["type"] == "commit"]
+            assert [f", applied by {by} (plan " in each for each in sent] == [True]
+            said = [str(text.text) for _, text in scene.device.comment_history]
+            assert len(said) == len(WANTED["rules"])
+            assert all(f"; by {by}, plan " in each for each in said), said
 
     run(main)
 

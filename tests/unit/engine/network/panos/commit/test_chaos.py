@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from gateway.engine.network.faults import DeviceFault
+from gateway.engine.network.faults import DeviceFault, Rejected
+from gateway.engine.network.panos.commit import change as changes
 from gateway.engine.network.panos.commit.carrying import carry_out
+from gateway.engine.network.panos.device import writes
+from gateway.engine.network.panos.device.places import entry, place_of_rules
 from gateway.lab.panos.faults import Upset
 from gateway.lab.panos.tree import Change
 from tests.support.panos import VSYS1, Clock, running_firewall
-from tests.support.panos_change import ME, NOTHING, WANTED, Scene, plan_of, scene_of
+from tests.support.panos_change import ME, NOTHING, WANTED, Rules, Scene, plan_of, scene_of
 
 End = Literal["told", "before", "after", "body", "dead", "dead after"]
 ELSEWHERE = "<entry name='elsewhere'><ip-netmask>192.0.2.1</ip-netmask></entry>"
@@ -27,6 +31,7 @@ FIRST: dict[str, Any] = {
     "rules": ["sd-front-old-00000009"],
 }  # what is there before: one rule goes, two come
 MOST_CALLS = 60
+PART_BYTES = {1: writes.PART_BYTES, 2: 2000, 3: 1200}  # by how many parts the change has then
 
 
 async def attempt(scene: Scene, before: Any, after: Any) -> str:
@@ -107,10 +112,13 @@ def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("parts", [1, 2, 3], ids=["one part", "two parts", "three parts"])
 @pytest.mark.parametrize("end", ["told", "before", "after", "body", "dead", "dead after"])
 def test_wherever_a_change_is_cut_off_nothing_of_others_is_committed_and_the_next_ends_well(
-    tmp_path: Path, end: End
+    tmp_path: Path, end: End, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writes, "PART_BYTES", PART_BYTES[parts])
+
     async def main() -> None:
         for number in range(1, MOST_CALLS):
             clock = Clock()
@@ -120,6 +128,7 @@ def test_wherever_a_change_is_cut_off_nothing_of_others_is_committed_and_the_nex
             ):
                 await prepared(scene)
                 said, reached = await run_cut(scene, number, end)
+                sent = sum(call.get("action") == "multi-config" for call in scene.calls)
                 clock.passes(60.0)
                 scene.device.settle()
                 running = await scene.rules.read(scene.units.clients[0], "running")
@@ -127,7 +136,44 @@ def test_wherever_a_change_is_cut_off_nothing_of_others_is_committed_and_the_nex
                 await settled(scene, running)
             if not reached:
                 assert number > 15, "the change took fewer calls than it has steps"
+                assert sent == parts
                 return
         raise AssertionError(f"more than {MOST_CALLS} calls")
+
+    run(main)
+
+
+@dataclass(frozen=True)
+class Seeded(Rules):
+    """With a step at ``position`` that no firewall takes."""
+
+    position: int = 0
+
+    def change(self, before: Any, after: Any) -> changes.Change:
+        change, place = super().change(before, after), place_of_rules(self.device)
+        bad = changes.Edit("edit", f"{place.base}/tag/{entry('sd-bad')}", "<entry name='sd-bad'><nonsense/></entry>")
+        edits = (*change.edits[: self.position], bad, *change.edits[self.position :])
+        return replace(change, edits=edits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parts", [1, 2, 3], ids=["one part", "two parts", "three parts"])
+def test_a_bad_step_wherever_it_is_leaves_nothing_of_the_parts_before_it(
+    tmp_path: Path, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writes, "PART_BYTES", PART_BYTES[parts])
+
+    async def main() -> None:
+        clock = Clock()
+        async with running_firewall(tmp_path, clock=clock) as firewall, scene_of(tmp_path, clock, firewall) as scene:
+            await prepared(scene)
+            device = scene.units.device
+            for position in range(len(scene.rules.change(FIRST, WANTED).edits) + 1):
+                seeded = Seeded(device, position=position)
+                with pytest.raises(Rejected, match="nonsense unexpected here"):
+                    await carry_out(scene.units, seeded, FIRST, WANTED, plan_of(device, WANTED))
+                judge(scene, "", "told", await scene.rules.read(scene.units.clients[0], "running"))
+                assert scene.pending_of(ME) == []
+            await settled(scene, FIRST)
 
     run(main)

@@ -14,53 +14,17 @@ import pytest
 from gateway.engine.network.faults import Busy, Rejected
 from gateway.engine.network.panos.commit.carrying import carry_out
 from gateway.engine.network.panos.ruleless import RulelessTarget
-from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.plan import Outcome, Plan
-from gateway.lab.panos.device import Device
+from gateway.engine.network.plan import Outcome
 from gateway.lab.panos.pairs import Pair
 from gateway.lab.panos.tree import Change
-from tests.support.panos import LOCALHOST, VSYS1, Clock, RunningFirewall, running_pair, running_panorama
+from tests.support.panos import VSYS1, Clock, RunningFirewall, running_pair
 from tests.support.panos_change import ANCHORS, ME, NOTHING, WANTED, Scene, plan_of, scene_of
+from tests.support.panos_panorama import applied, panorama, pushed, targeted
 from tests.support.panos_rules import DESIRED, ENVIRONMENT
-
-GROUP = f"{LOCALHOST}/device-group/entry[@name='branches']"
-
-
-@asynccontextmanager
-async def panorama(folder: Path, **how: Any) -> AsyncIterator[tuple[Scene, tuple[RunningFirewall, ...]]]:
-    """Two firewalls in the group `branches`, nothing of ours yet."""
-    clock = Clock()
-    async with running_panorama(folder, 2, clock=clock, **how) as (first, *firewalls):
-        inside = "".join(f"<entry name='{each.device.serial}'/>" for each in firewalls)
-        written(first.device, GROUP, f"<devices>{inside}</devices>")
-        for name in ANCHORS:
-            written(first.device, f"{GROUP}/pre-rulebase/security/rules", anchor(name))
-        async with scene_of(folder, clock, first, device_group="branches") as scene:
-            yield scene, tuple(firewalls)
-
-
-def written(device: Device, path: str, element: str) -> None:
-    device.configuration.write("admin", [Change("set", path, element)])
-    staged = device.configuration.staged()
-    device.configuration.land(staged, device.configuration.built(staged))
-
-
-def anchor(name: str) -> str:
-    lists = "".join(
-        f"<{tag}><member>any</member></{tag}>"
-        for tag in ("from", "to", "source", "destination", "application", "service")
-    )
-    return f"<entry name='{name}'>{lists}<action>deny</action><disabled>yes</disabled></entry>"
 
 
 async def carried(scene: Scene, before: Any = NOTHING, after: Any = WANTED) -> Outcome:
     return await carry_out(scene.units, scene.rules, before, after, plan_of(scene.units.device, after))
-
-
-def pushed(firewall: RunningFirewall) -> list[str]:
-    holder = firewall.device.configuration.running.find("./panorama")
-    rules = [] if holder is None else holder.findall(".//pre-rulebase/security/rules/entry")
-    return [rule.get("name", "") for rule in rules]
 
 
 def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -198,18 +162,6 @@ def test_an_older_panorama_is_not_asked_for_what_it_commits_only_for_everybody(t
             assert not any(call["type"] == "commit" for call in scene.calls)
 
     run(main)
-
-
-@asynccontextmanager
-async def targeted(folder: Path) -> AsyncIterator[tuple[Scene, PanosTarget, tuple[RunningFirewall, ...]]]:
-    """The same Panorama as the reconciler sees it."""
-    async with panorama(folder) as (scene, firewalls):
-        yield scene, PanosTarget(scene.units, ENVIRONMENT, lambda desired: (), folder), firewalls
-
-
-async def applied(target: PanosTarget) -> tuple[Plan, Outcome]:
-    plan = target.plan(DESIRED, await target.observe(), "2027-01-15T08:00:00Z")
-    return plan, await target.apply(plan)
 
 
 @pytest.mark.parametrize("end", ["dead", "told"])

@@ -39,6 +39,27 @@ def says(status: str, code: str = "", line: str = "") -> str:
         (200, "", "DOUBT", ()),
         (200, "<config/>", "DOUBT", None),
         (200, '<response code="19"><result/></response>', "NO", None),  # a status that nobody sent is no success
+        (200, says("error", "14", "A commit is in progress"), "LATER", None),
+        (200, says("error", "15", "Operation is not allowed on a passive device"), "NO", None),
+        (200, says("error", "13", "007051000000001 not connected"), "NO", ("007051000000001 not connected",)),
+        (200, says("error", "14", "Config for scope shared is currently locked by jane"), "NO", None),
+        (200, says("error", "14", "You already own a config lock for scope shared"), "NO", None),
+        (200, says("error", "14", "Commit is not currently locked for scope shared"), "NO", None),
+        (200, says("error", "14", "Local commit jobs are queued. Revert operation is not allowed."), "NO", None),
+        (200, says("error", "14", "Partial revert is not allowed. Full system commit must be completed."), "NO", None),
+        (200, says("error", "10", " x cannot be deleted because of references from: vsys -&gt; vsys1"), "NO", None),
+        (
+            200, '<response status="error" code="13"><response status="error" code="12" id="2"><msg><line><![CDATA[ x '
+            "unexpected here]]></line></msg></response></response>", "NO", ("x unexpected here",),
+        ),
+        (
+            200, '<response status="success" code="19"><msg>There are no changes to commit.</msg></response>',
+            "GOOD", ("There are no changes to commit.",),
+        ),
+        (
+            200, '<response status="success"><result><job><id>2</id><details><line>Commit failed</line></details></job>'
+            "</result></response>", "GOOD", ("Commit failed",),
+        ),
         (200, "<html><body>GlobalProtect</body></html>", "NO", ()),
         (502, "<html><body>Bad gateway</body></html>", "DOUBT", ()),
     ],

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.config_devices import Panos
 from gateway.engine.network import https
-from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unreachable
-from gateway.engine.network.panos.device.client import ANSWER_BYTES, Client
+from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
+from gateway.engine.network.panos.device.client import ANSWER_BYTES, SLOW_BYTES, Client
 from gateway.engine.network.panos.device.state import (
     Availability,
     System,
@@ -24,6 +25,7 @@ from gateway.engine.network.panos.device.state import (
 )
 from gateway.engine.network.patience import Limits
 from tests.support.certificates import make
+from tests.support.panos import running_firewall
 from tests.support.scripted_device import FakeTime
 from tests.support.scripted_firewall import (
     KEY,
@@ -275,6 +277,26 @@ def test_an_answer_without_end_is_left(tmp_path: Path) -> None:
         async with asked(tmp_path, lambda _: huge) as (_, client):
             with pytest.raises(Unreachable, match="more than 8 MiB"):
                 await client.op(INFO)
+
+    run(scene)
+
+
+def test_a_transaction_of_megabytes_may_take_longer_than_a_call(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running_firewall(tmp_path) as firewall:
+            key = tmp_path / "key"
+            key.write_text(firewall.device.admins.keygen("stagedoor", "lab"))
+            settings = Panos("edge", (firewall.url,), (str(key),), str(firewall.ca))
+            client = Client(settings, firewall.url, FakeTime().time(), Limits(call=0.5, connect=20.0))
+            firewall.knobs.slow_s = 1.0
+            said = {"type": "config", "action": "multi-config", "element": "<multi-config/>"}
+            try:
+                with pytest.raises(Unknown, match="no whole answer within 0.5 s"):
+                    await client.write(said)
+                long = f"<multi-config>{' ' * SLOW_BYTES}</multi-config>"
+                assert (await client.write({**said, "element": long})).code == "20"
+            finally:
+                await client.close()
 
     run(scene)
 

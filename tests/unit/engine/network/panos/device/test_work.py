@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
+from defusedxml.ElementTree import fromstring
+from hypothesis import given
+from hypothesis.strategies import integers, lists, sampled_from
 
 from gateway.engine.network.faults import Busy, Rejected, Unknown
-from gateway.engine.network.panos.device import jobs, locks
+from gateway.engine.network.panos.device import jobs, locks, writes
 from gateway.engine.network.panos.device.answers import answer_of
 from gateway.engine.network.panos.device.client import Client
-from gateway.engine.network.panos.device.places import entry, place_of_rules, touches
-from gateway.engine.network.panos.device.writes import BODY_MOST, Edit, multi_config
+from gateway.engine.network.panos.device.places import entry, place_of_rules, touches, touching
+from gateway.engine.network.panos.device.writes import PARTS_MOST, Edit, multi_config, transactions
 from gateway.engine.network.patience import Limits
 from tests.support.scripted_device import FakeTime
 from tests.support.scripted_firewall import Said, ScriptedFirewall, firewall_settings, scripted_firewall, well
@@ -99,11 +103,43 @@ def test_a_missing_right_is_named(tmp_path: Path) -> None:
     run(main)
 
 
-def test_a_change_that_is_larger_than_a_firewall_takes_is_not_sent(tmp_path: Path) -> None:
+def test_what_one_request_cannot_hold_goes_out_as_several_of_which_the_first_alone_is_strict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strict takes back what our administrator has not committed: the part before, too."""
+
+    async def main() -> None:
+        async with asked(tmp_path, lambda _: Said(200, WELL)) as (firewall, client, _):
+            monkeypatch.setattr(writes, "PART_BYTES", 5_000)
+            edits = [Edit("edit", f"{XPATH}-{number}", f"<entry name='{'x' * 1_000}'/>") for number in range(9)]
+            await multi_config(client, edits)
+            assert [call.said.get("strict-transactional") for call in firewall.calls] == ["yes", None, None]
+            sent = [step for call in firewall.calls for step in fromstring(call.said["element"])]
+            assert [step.get("xpath") for step in sent] == [edit.xpath for edit in edits]
+            assert [step.get("id") for step in sent] == [str(number) for number in range(1, 10)]
+
+    run(main)
+
+
+@given(sizes=lists(integers(1, 3_000), min_size=1, max_size=PARTS_MOST // 2))
+def test_each_part_is_one_that_a_firewall_takes_and_together_they_are_everything_in_order(sizes: list[int]) -> None:
+    edits = tuple(Edit("set", f"{XPATH}-{number}", f"<e>{'x' * size}</e>") for number, size in enumerate(sizes))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writes, "PART_BYTES", 4_000)
+        parts = transactions("fw", edits)
+    assert all(len(quote_plus(part)) <= 4_000 + 100 for part in parts)
+    assert [step.get("xpath") for part in parts for step in fromstring(part)] == [edit.xpath for edit in edits]
+
+
+@pytest.mark.parametrize("sizes", [[100_000], [60_000] * (PARTS_MOST + 1)], ids=["one edit", "all"])
+def test_a_change_that_is_larger_than_a_firewall_gets_is_not_begun(
+    tmp_path: Path, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         async with asked(tmp_path) as (firewall, client, _):
-            with pytest.raises(Rejected, match="takes at most 5 MB at once"):
-                await multi_config(client, [Edit("edit", XPATH, f"<entry name='{'x' * BODY_MOST}'/>")])
+            monkeypatch.setattr(writes, "PART_BYTES", 100_000)
+            with pytest.raises(Rejected, match="and this one has more: give it fewer"):
+                await multi_config(client, [Edit("edit", XPATH, f"<e>{'x' * size}</e>") for size in sizes])
             assert not firewall.calls
 
     run(main)
@@ -313,3 +349,16 @@ RULE_XPATH = "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@n
 )
 def test_an_edit_that_names_only_part_of_where_it_is_may_be_on_what_is_ours(edited: str, is_ours: bool) -> None:
     assert touches(edited, f"{RULE_XPATH}/entry[@name='sd-x']") is is_ours
+    assert touching((f"{RULE_XPATH}/entry[@name='sd-x']",))(edited) is is_ours
+
+
+STEPS = ["config", "rules", "entry", "entry[@name='sd-x']", "entry[@name='a/b']", "tag"]
+
+
+@given(
+    edited=lists(sampled_from([*STEPS, "*", "", "entry[@name='a' or @name='sd-x']"]), min_size=1, max_size=5),
+    ours=lists(lists(sampled_from(["config", "rules", "entry[@name='sd-x']", "tag"]), min_size=1, max_size=5)),
+)
+def test_of_many_the_same_is_touched_as_of_each(edited: list[str], ours: list[list[str]]) -> None:
+    xpath, own = f"/{'/'.join(edited)}", [f"/{'/'.join(each)}" for each in ours]
+    assert touching(own)(xpath) is any(touches(xpath, each) for each in own)

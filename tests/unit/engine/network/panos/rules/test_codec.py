@@ -12,12 +12,13 @@ from gateway.engine.network.panos.device.places import place_of_rules
 from gateway.engine.network.panos.rules.changing import change_between
 from gateway.engine.network.panos.rules.codec import HOLDERS, RULES, element_of, fields_of
 from gateway.engine.network.panos.rules.content import content_of, empty
-from tests.support.panos_rules import DESIRED, EDGE, ENVIRONMENT, SCOPES, with_scopes
+from tests.support.panos_rules import CLOSED, DESIRED, EDGE, ENVIRONMENT, SCOPES, with_scopes
 
 GOLDEN = Path(__file__).parents[5] / "golden" / "panos"
 STRICT = replace(ENVIRONMENT, log_setting="to-siem", profile_group="strict")
 WANTED = content_of(DESIRED, EDGE, STRICT, ())
 FEWER = content_of(with_scopes(SCOPES[0]), EDGE, STRICT, ())
+STATIC = content_of(DESIRED, EDGE, replace(STRICT, closes="networks", networks=CLOSED.networks), ())
 TAKEN_FOR_GRANTED = (
     "<negate-source>no</negate-source>",
     "<rule-type>universal</rule-type>",
@@ -29,6 +30,7 @@ GROUP = replace(EDGE, device_group="edge-firewalls")
 CASES = {
     "first": (EDGE, empty(EDGE, "prod"), WANTED),
     "fewer": (EDGE, WANTED, FEWER),
+    "networks": (EDGE, WANTED, STATIC),
     "device-group": (GROUP, empty(GROUP, "prod"), content_of(DESIRED, GROUP, STRICT, ())),
 }
 
@@ -53,7 +55,7 @@ def test_edits_are_written_as_they_were_agreed(case: str) -> None:
 
 def test_what_was_written_is_read_back_the_same() -> None:
     for kind in HOLDERS:
-        for name, fields in WANTED[kind].items():
+        for name, fields in {**WANTED[kind], **STATIC[kind]}.items():
             assert fields_of(kind, element_of(kind, name, fields)) == fields
     for rule in WANTED["rules"]:
         assert fields_of(RULES, element_of(RULES, rule["name"], rule)) == rule
@@ -103,11 +105,13 @@ def test_what_changes_a_rule_makes_a_difference(added: str) -> None:
         ("services", "<protocol><tcp><port>443</port></tcp><udp><port>443</port></udp></protocol>"),
         ("address_groups", "<static><member>all</member></static>"),
         ("user_groups", "<filter>'a' or 'b'</filter>"),
+        ("addresses", "<ip-range>192.0.2.0-192.0.2.9</ip-range>"),
+        ("addresses", "<ip-netmask>192.0.2.0/24</ip-netmask><fqdn>a.example</fqdn>"),
     ],
 )
 def test_what_widens_an_object_makes_a_difference(kind: str, body: str) -> None:
     found = fields_of(kind, fromstring(f"<entry name='x'>{body}<tag><member>stagedoor</member></tag></entry>"))
-    assert found not in WANTED[kind].values()
+    assert found not in ({**each, "description": "", "tag": ["stagedoor"]} for each in STATIC[kind].values())
     assert "other" in found or found["filter"] == "'a' or 'b'"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config_devices import Direct, Leg, PanosEnvironment
+from gateway.config_devices import Closes, Direct, Leg, PanosEnvironment
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos import names
@@ -21,6 +21,7 @@ from policy.coarse import Scope
 from tests.support.panos_rules import (
     AUDIT,
     BACK,
+    CLOSED,
     DATABASE,
     DESIRED,
     EDGE,
@@ -127,6 +128,23 @@ def test_what_is_left_on_the_way_to_services_is_closed_from_every_zone() -> None
     assert (rule["source"], rule["destination"]) == (["any"], [names.environment_tag("prod")])
 
 
+def test_networks_are_closed_whole_by_objects_that_need_no_tag_and_all_else_stays() -> None:
+    content, usual = (content_of(DESIRED, EDGE, each, ()) for each in (CLOSED, ENVIRONMENT))
+    assert {name: each["network"] for name, each in content["addresses"].items()} == {
+        names.network_name(text, "prod"): text for text in CLOSED.networks
+    }
+    assert usual["addresses"] == {}
+    assert content["rules"][-1]["destination"] == list(content["addresses"])
+    assert names.environment_tag("prod") not in content["address_groups"]
+    assert content["rules"][:-1] == usual["rules"][:-1]
+    assert all(content[kind] == usual[kind] for kind in ("tags", "services", "user_groups"))
+
+
+def test_what_a_firewall_without_back_closes_is_nothing() -> None:
+    content = content_of(DESIRED, EDGE, replace(CLOSED, back=None), ())
+    assert content["addresses"] == {} and content["rules"][-1]["action"] == "allow"
+
+
 def test_nobody_goes_round_the_door_by_a_direct_rule() -> None:
     ports = ("tcp/5432", "tcp/443", "tcp/400-500", "udp/443")
     environment = replace(ENVIRONMENT, directs=(Direct((DATABASE,), ports),))
@@ -135,6 +153,16 @@ def test_nobody_goes_round_the_door_by_a_direct_rule() -> None:
     assert "no rule lets people reach tcp/400-500, tcp/443 of component:default/payments-db directly" in " ".join(
         remarks_on(DESIRED, environment, ())
     )
+
+
+def test_a_direct_rule_to_one_component_says_whose_people_come_there() -> None:
+    """Those of its whole system, which is all that a firewall is told apart by."""
+    said = rules()[names.rule_name("direct", DATABASE, "prod")]["description"]
+    assert f"without a door, because they may reach something of {PAYMENTS}, on tcp/5432; owner" in said
+    environment = replace(ENVIRONMENT, directs=(Direct((PAYMENTS, LEDGER), ("tcp/5432",)),))
+    found = rules(environment=environment)
+    for ref in (PAYMENTS, LEDGER):
+        assert "without a door, on tcp/5432" in found[names.rule_name("direct", ref, "prod")]["description"]
 
 
 def test_a_direct_rule_of_what_is_not_published_is_none_and_the_plan_says_so() -> None:
@@ -147,17 +175,18 @@ def test_a_direct_rule_of_what_is_not_published_is_none_and_the_plan_says_so() -
 
 def test_two_environments_have_nothing_in_common_but_the_mark() -> None:
     other = replace(DESIRED, environment="test", scopes=tuple(replace(each, environment="test") for each in SCOPES))
-    one = content_of(DESIRED, EDGE, ENVIRONMENT, ())
-    two = content_of(other, EDGE, replace(ENVIRONMENT, environment="test"), ())
-    for kind in ("services", "address_groups", "user_groups"):
+    one = content_of(DESIRED, EDGE, CLOSED, ())
+    two = content_of(other, EDGE, replace(CLOSED, environment="test"), ())
+    for kind in ("services", "addresses", "address_groups", "user_groups"):
         assert not one[kind].keys() & two[kind].keys()
     assert one["tags"].keys() & two["tags"].keys() == {names.MARK}
 
 
 def test_no_filter_of_ours_asks_for_a_tag_that_objects_carry() -> None:
-    """Else a group could hold another group."""
-    content = content_of(DESIRED, EDGE, ENVIRONMENT, ())
-    carried = {tag for kind in ("address_groups", "services") for each in content[kind].values() for tag in each["tag"]}
+    """Else a group could hold another group, or a whole network."""
+    content = content_of(DESIRED, EDGE, CLOSED, ())
+    kinds = ("addresses", "address_groups", "services")
+    carried = {tag for kind in kinds for each in content[kind].values() for tag in each["tag"]}
     assert not {each["filter"].strip("'") for each in content["address_groups"].values()} & carried
 
 
@@ -169,9 +198,9 @@ service = st.tuples(teams, st.booleans(), st.booleans(), st.lists(ports, max_siz
 services = st.fixed_dictionaries({}, optional={f"component:default/{one}": service for one in "abcdefgh"})
 
 
-@given(services, st.booleans(), st.booleans(), st.randoms())
+@given(services, st.booleans(), st.booleans(), st.sampled_from(["addresses", "networks"]), st.randoms())
 def test_whatever_the_catalog_says_the_content_may_be_written(
-    found: dict[str, Any], sees_front: bool, is_shared: bool, random: Random
+    found: dict[str, Any], sees_front: bool, is_shared: bool, closes: Closes, random: Random
 ) -> None:
     scopes = [
         Scope(ref, "prod", "", (ref,), tuple(held), (), everyone, anyone, ())
@@ -183,6 +212,7 @@ def test_whatever_the_catalog_says_the_content_may_be_written(
         "prod", front=FRONT if sees_front else None, back=BACK, direct=Leg(), doors=("192.0.2.9",),
         directs=(Direct(("component:default/a", "component:default/b"), ("tcp/22", "tcp/8000-9000")),),
         virtual_addresses=("192.0.2.3",) if is_shared else (), networks=("192.0.2.0/24",),
+        closes=closes,
     )  # fmt: skip
     content = content_of(Desired("prod", "v", tuple(places), tuple(sorted(scopes, key=lambda x: x.ref))), EDGE,
                          environment, fronts)  # fmt: skip

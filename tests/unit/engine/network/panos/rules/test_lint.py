@@ -12,7 +12,7 @@ import pytest
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.content import content_of, empty
 from gateway.engine.network.panos.rules.lint import faults_of
-from tests.support.panos_rules import DESIRED, EDGE, ENVIRONMENT, LEDGER, TEAM
+from tests.support.panos_rules import CLOSED, DESIRED, EDGE, ENVIRONMENT, LEDGER, TEAM
 
 WANTED = content_of(DESIRED, EDGE, ENVIRONMENT, ())
 FRONT, DIRECT, BACK, CLOSING = 0, 1, 2, -1
@@ -126,6 +126,48 @@ def test_only_front_rules_may_be_open_to_anybody() -> None:
     assert faults_of(content, EDGE, "prod") == ()
     content["rules"][FRONT]["destination"] = [names.environment_tag("prod")]
     assert faults_of(content, EDGE, "prod")
+
+
+NETWORKS = replace(EDGE, environments=(CLOSED,))
+STATIC = content_of(DESIRED, NETWORKS, CLOSED, ())
+
+
+def network(**fields: Any) -> Edit:
+    return lambda content: group(content, "addresses").update(fields)
+
+
+CLOSED_BADLY: dict[str, Edit] = {
+    "it holds what belongs to `sd-net-prod-192-0-2-0-25-": network(network="192.0.2.0/25"),
+    "a network as it is written": network(network="192.0.2.1/24"),
+    "it must be a network": network(network="any"),
+    "must hold description, network, tag": network(fqdn="a.example"),
+    "of addresses has no name of ours": lambda content: content["addresses"].update({"site": {}}),
+    "its tags must be": network(tag=["stagedoor"]),
+    "is not what `closes: networks` is about now": rule(CLOSING, destination=[next(iter(STATIC["addresses"]))]),
+    "what it closes, or says that it closes": rule(
+        CLOSING, description=STATIC["rules"][CLOSING]["description"].replace("192.0.2.0/24", "192.0.2.0/23")
+    ),
+    "from where or to where is not": rule(FRONT, destination=[next(iter(STATIC["addresses"]))]),
+    "or to where is not what its name says": rule(CLOSING, destination=[names.services_tag(LEDGER, "prod")]),
+    "where is not what its name says": rule(DIRECT, destination=list(STATIC["addresses"])),
+    "names what is not made here": lambda content: content["addresses"].popitem(),
+    "source names what is not made here": rule(BACK, source=[next(iter(STATIC["addresses"]))]),
+    "must be the last rule": lambda content: content["rules"].insert(1, content["rules"].pop()),
+    "says nothing about where to": rule(CLOSING, destination=["any"]),
+}
+
+
+@pytest.mark.parametrize("fault", CLOSED_BADLY)
+def test_a_seeded_fault_is_found_where_networks_are_closed(fault: str) -> None:
+    content = deepcopy(STATIC)
+    assert faults_of(content, NETWORKS, "prod") == ()
+    CLOSED_BADLY[fault](content)
+    assert fault in " ".join(faults_of(content, NETWORKS, "prod"))
+
+
+def test_a_plan_from_before_the_setting_was_another_is_refused() -> None:
+    assert "is not what `closes: addresses` is about now" in faults_of(STATIC, EDGE, "prod")[0]
+    assert "is not what `closes: networks` is about now" in faults_of(WANTED, NETWORKS, "prod")[0]
 
 
 def test_a_plan_of_another_vsys_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.block import Block
 from gateway.engine.network.panos.rules.content import content_of
-from gateway.engine.network.panos.rules.review import Finding, Hits, Matter, findings, hits_command, hits_in
+from gateway.engine.network.panos.rules.hits import Count, Hits, hits_command, hits_in
+from gateway.engine.network.panos.rules.review import Finding, Matter, findings
 from tests.support.panos import RULES, RunningFirewall, rule
 from tests.support.panos_rules import DESIRED, EDGE, ENVIRONMENT, PAYMENTS, Standing, serving_firewall, standing
 
@@ -39,8 +41,9 @@ def at(serving: RunningFirewall, tmp_path: Path) -> Standing:
 
 def reviewed(at: Standing, *hits: Mapping[str, Hits]) -> list[Finding]:
     block = Block(at.device, "prod")
-    sighted: Any = at.asked(lambda client: block.sighted(client, "running"))
-    return list(findings(sighted, hits, NOW))
+    sighted: Any = at.asked(lambda client: block.sighted(client, "running", foreign=True))
+    counts = [Count(f"unit {number}", each) for number, each in enumerate(hits, 1)]
+    return list(findings(sighted, counts, NOW))
 
 
 def above(at: Standing, name: str, **fields: str) -> None:
@@ -110,6 +113,30 @@ def test_a_narrower_rule_decides_before_none_of_ours(at: Standing) -> None:
     above(at, "odd", negate_source="yes")
     found = reviewed(at)
     assert Matter.BEFORE not in {*about(found, "dns"), *about(found, "odd")}
+
+
+@pytest.mark.parametrize(
+    ("destination", "is_before"),
+    [("10.0.0.0/8,2001:db8::/32", True), ("10.30.0.0/16", False), ("10.30.0.0/24,2001:db8::/32", False)],
+)
+def test_a_rule_of_others_takes_all_of_the_networks_that_are_closed(
+    serving: RunningFirewall, tmp_path: Path, destination: str, is_before: bool
+) -> None:  # fmt: skip
+    """As far as it writes networks out."""
+    closing = replace(ENVIRONMENT, closes="networks", networks=("10.30.0.0/16", "2001:db8:30::/48"))
+    at = standing(serving, tmp_path)
+    at.commits(Block(at.device, "prod"), None, content_of(DESIRED, EDGE, closing, ()))
+    above(at, "all-sites", destination=destination)
+    told = about(reviewed(at), "all-sites").get(Matter.BEFORE, [])
+    assert len(told) == is_before
+    assert all(f"decides before ours, `{CLOSING}`, and people go round the doors" in each for each in told)
+
+
+def test_networks_of_ours_are_not_told_as_wide(serving: RunningFirewall, tmp_path: Path) -> None:
+    closing = replace(ENVIRONMENT, closes="networks", networks=("10.0.0.0/8",))
+    at = standing(serving, tmp_path)
+    at.commits(Block(at.device, "prod"), None, content_of(DESIRED, EDGE, closing, ()))
+    assert about(reviewed(at), CLOSING) == {}
 
 
 @pytest.mark.parametrize(("network", "is_wide"), [("10.0.0.0/8", True), ("10.1.0.0/16", False), ("2001::/16", True)])

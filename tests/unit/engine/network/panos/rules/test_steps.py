@@ -16,7 +16,18 @@ from gateway.engine.network.panos.rules.set_format import script_of
 from gateway.engine.network.panos.rules.steps import steps_between
 from gateway.engine.network.plan import Kind, Plan, Step
 from gateway.engine.network.plan_file import as_json
-from tests.support.panos_rules import AUDIT, DATABASE, DESIRED, EDGE, ENVIRONMENT, LEDGER, PAYMENTS, SCOPES, with_scopes
+from tests.support.panos_rules import (
+    AUDIT,
+    CLOSED,
+    DATABASE,
+    DESIRED,
+    EDGE,
+    ENVIRONMENT,
+    LEDGER,
+    PAYMENTS,
+    SCOPES,
+    with_scopes,
+)
 
 NOTHING = empty(EDGE, "prod")
 DIRECT = names.rule_name("direct", DATABASE, "prod")
@@ -108,7 +119,63 @@ def test_steps_are_none_only_where_nothing_differs(found: list[tuple[int, str]])
     assert bool(steps_between(before, WANTED)) == (before != WANTED)
 
 
+# === what is closed ===
+
+STATIC = content_of(DESIRED, EDGE, CLOSED, ())
+CLOSING = names.rule_name("closing", "", "prod")
+
+
+def closing(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str]:
+    """Sentence and caution."""
+    (step,) = (each for each in steps_between(before, after) if each.object == f"prod rules {CLOSING}")
+    assert (step.kind, step.before["destination"], step.after["destination"]) == (
+        Kind.CHANGE, before["rules"][-1]["destination"], after["rules"][-1]["destination"],
+    )  # fmt: skip
+    return step.sentence, step.caution
+
+
+def test_closing_networks_in_place_of_services_says_who_is_stopped() -> None:
+    said, caution = closing(WANTED, STATIC)
+    assert said == f"Changes the rule `{CLOSING}`, which closes `192.0.2.0/24`, `2001:db8:30::/48`."
+    assert caution.startswith("whoever came to anything in these networks, the doors too at other ports")
+
+
+def test_what_is_closed_no_more_is_named_and_a_caution() -> None:
+    said, caution = closing(STATIC, WANTED)
+    assert said.endswith("which closes `All services of prod`, and `192.0.2.0/24`, `2001:db8:30::/48` no more.")
+    assert caution == "what is closed no more is open to whomever the rules below it let there"
+    fewer = content_of(DESIRED, EDGE, replace(CLOSED, networks=CLOSED.networks[:1]), ())
+    said, caution = closing(STATIC, fewer)
+    assert said.endswith("which closes nothing new, and `2001:db8:30::/48` no more.")
+    assert caution == "what is closed no more is open to whomever the rules below it let there"
+    assert closing(fewer, STATIC)[0].endswith("which closes `2001:db8:30::/48`.")
+
+
+def test_what_else_of_a_closing_rule_changes_is_said_too() -> None:
+    elsewhere = content_of(DESIRED, EDGE, replace(CLOSED, log_setting="siem"), ())
+    assert closing(WANTED, elsewhere)[0].endswith("`2001:db8:30::/48`: log_setting from nothing to `siem`.")
+
+
+def test_the_first_plan_that_closes_networks_warns_of_all_that_is_in_them() -> None:
+    steps = steps_between(NOTHING, STATIC)
+    (caution,) = (step.caution for step in steps if step.caution)
+    assert caution.startswith("whoever came to anything in these networks")
+    assert "Keeps everybody else from all of 192.0.2.0/24, 2001:db8:30::/48, networks of prod" in steps[-2].sentence
+
+
 # === as the command line takes it ===
+
+
+def test_networks_are_made_before_the_rule_that_names_them_and_go_after_it() -> None:
+    network = names.network_name("2001:db8:30::/48", "prod")
+    lines = script(WANTED, STATIC)
+    made = lines.index(f"set address {network} ip-netmask 2001:db8:30::/48")
+    deleted = lines.index(f"delete rulebase security rules {CLOSING} destination")
+    named = next(at for at, line in enumerate(lines) if line.startswith(f"set rulebase security rules {CLOSING} dest"))
+    assert made < deleted < named and network in lines[named]
+    assert lines[-1] == f"delete address-group {names.environment_tag('prod')}"
+    back = script(STATIC, WANTED)
+    assert back[-1].startswith("delete address ") and back[-1] in script(STATIC, NOTHING)
 
 
 def test_a_new_rule_is_set_and_moved_into_the_block() -> None:

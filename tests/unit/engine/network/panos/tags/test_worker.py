@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
+from gateway.engine.network.faults import DeviceFault, Outdated, Rejected, Unreachable
 from gateway.engine.network.guards import Basis, Consent
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.userid import What
 from gateway.engine.network.reconcile import NotNow
+from gateway.engine.network.tag_requests import planned
 from gateway.lab.panos.faults import Upset
 from gateway.lab.panos.pairs import Pair
 from tests.support.panos import Clock, running_pair
@@ -480,5 +481,17 @@ def test_a_large_wish_is_left_for_a_cut_after_the_next_messages(tmp_path: Path) 
         worked.firewall.knobs.slow_s = 0.0
         await worked.until(lambda: worked.worker.standing()["state"] == "in-step")
         assert worked.tags("p4999") == {PAY, MARK}
+
+    alone(scene, tmp_path)
+
+
+def test_a_person_who_asks_a_silent_firewall_about_tags_is_told_soon(tmp_path: Path) -> None:
+    async def scene(worked: Worked) -> None:
+        await worked.settled(wish({"ann": {PAY}}))
+        worked.firewall.knobs.slow_s = 1.0
+        with pytest.raises(Unreachable, match="`edge` does not answer, or is being read: no answer within 0.3 s"):
+            await planned(worked.worker, 0.3)
+        worked.firewall.knobs.slow_s = 0.1  # each answer, of more than three: slow is not silent
+        assert (await planned(worked.worker, 0.3))["plan"]["steps"] == []
 
     alone(scene, tmp_path)
