@@ -336,6 +336,7 @@ def test_who_goes_back_to_the_middle_of_a_sign_in_is_told_that_it_was_finished(p
 # === each page ===
 
 # Who looks, "" = nobody; at which host; what; what is said there.
+OWN = "/portal/services/component:default"
 EVERY = {
     "picker": ("", "echo.test", "/", "choose where you have an account"),
     "signed out": ("", "localhost", "/.stagedoor/signed-out", "You are signed out"),
@@ -354,7 +355,11 @@ EVERY = {
     "a service from right to left": ("jane", "localhost", "/portal/services/component:default/hebrew", "支払い"),
     "no such service": ("jane", "localhost", "/portal/services/component:default/nothing", "No service of yours"),
     "a way": ("jane", "localhost", "/portal/path?url=https://wide.test/things/1", "leads wide.test nowhere"),
-    "no link": ("jane", "localhost", "/portal/path?url=https://[", "This is no link"),
+    "no link": ("jane", "localhost", "/portal/path?url=https://[", "is no URL"),
+    "a long link": ("jane", "localhost", f"/portal/path?url=https://{'a' * 300}.test/", "is no host that a door"),
+    "what was made of it": ("jane", "localhost", f"{OWN}/wide/inventory", "nobody lags behind"),
+    "made from right to left": ("jane", "localhost", f"{OWN}/hebrew/inventory", "Whom the doors let in"),
+    "nothing made": ("jane", "localhost", f"{OWN}/nothing/inventory", "No service of yours"),
     "my sessions": ("jane", "localhost", "/portal/sessions", "this browser"),
     "no such page": ("jane", "localhost", "/nothing", "has no such page"),
     "refused": ("joe", "wide.test", "/things/1", "No rule gives you"),

@@ -92,7 +92,7 @@ def test_an_edit_of_the_catalog_is_in_the_next_answers(central: CentralNode) -> 
     before = file.read_text()
     try:
         file.write_text(before.replace("host: ledger.test", "host: ledger.elsewhere"))
-        until(lambda: central.ask(LEDGER, "olga").json["state"] == "held", 10)
+        until(lambda: central.ask(LEDGER, "olga").json["state"] == "held")
         said = central.ask(LEDGER, "olga").json
         (note,) = said["exposures"][0]["notes"]
         assert "ledger.elsewhere" in note["says"]
@@ -102,4 +102,4 @@ def test_an_edit_of_the_catalog_is_in_the_next_answers(central: CentralNode) -> 
         ]  # fmt: skip
     finally:
         file.write_text(before)
-    until(lambda: central.ask(LEDGER, "olga").json["state"] == "published", 10)
+    until(lambda: central.ask(LEDGER, "olga").json["state"] == "published")

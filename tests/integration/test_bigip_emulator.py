@@ -101,7 +101,7 @@ def _spoilt(declaration: Any, path: tuple[Any, ...], value: Any) -> Any:
 PLACES = tuple(_places(_ours()))
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(path=st.sampled_from(PLACES), value=st.sampled_from(NONSENSE))
 def test_a_spoilt_declaration_is_answered_and_leaves_the_device_whole(
     caller: Caller, path: tuple[Any, ...], value: Any

@@ -16,13 +16,13 @@ import yaml
 
 from tests.support.door import until
 from tests.support.fake_catalog import FakeCatalog, fake_catalog
+from tests.support.processors import slowdown
 from tests.support.whole_node import WholeNode, whole_node
 from tests.support.wire import Client
 
 pytestmark = pytest.mark.slow
 
 POLL_S = 1.0
-IN_FORCE_S = POLL_S + 1.0
 
 
 class Followed:
@@ -92,13 +92,13 @@ def test_a_change_of_the_catalog_is_enforced_at_the_door_within_a_poll_and_a_sec
     for change, person, expected in steps:
         change()
         changed = time.monotonic()
-        until(lambda: followed.status(person) == expected, 10)  # noqa: B023 - waited for here
-        assert time.monotonic() - changed < IN_FORCE_S
+        until(lambda: followed.status(person) == expected)  # noqa: B023 - waited for here
+        assert time.monotonic() - changed < POLL_S + slowdown(), "one poll, and a second of an idle machine"
 
 
 def test_a_blind_token_changes_nothing_at_the_door_and_is_told(followed: Followed) -> None:
     followed.catalog.blind = True
-    until(lambda: followed.told("status")["catalog"]["held"], 10)
+    until(lambda: followed.told("status")["catalog"]["held"])
     said = followed.told("status")
     assert (followed.status("jane"), followed.status("joe")) == (200, 200)
     assert any("losses are held" in finding for finding in said["findings"])
@@ -118,16 +118,16 @@ def test_the_catalogs_own_delay_is_shown_apart(followed: Followed) -> None:
     """From the hint until the catalog shows the change is the catalog's; what follows is the node's."""
     assert followed.told("catalog", "sync") == {"catalogs": ["main"]}
     looks = len(followed.catalog.calls)
-    until(lambda: len(followed.catalog.calls) > looks + 1, 10)  # it has looked, and there was nothing yet
+    until(lambda: len(followed.catalog.calls) > looks + 1)  # it has looked, and there was nothing yet
     assert followed.told("status")["catalog"]["followed"][0]["delay_s"] is None
     followed.change("user:default/joe", memberOf=["team"])
-    until(lambda: "stagedoor_catalog_delay_seconds{" in followed.node.metrics(), 10)
+    until(lambda: "stagedoor_catalog_delay_seconds{" in followed.node.metrics())
     assert followed.told("status")["catalog"]["followed"][0]["delay_s"] > 0
 
 
 def test_the_token_reaches_no_log_and_no_frame(followed: Followed) -> None:
     followed.catalog.token = "another"
-    until(lambda: any("401" in str(event) for event in followed.node.events("catalog_away")), 10)
+    until(lambda: any("401" in str(event) for event in followed.node.events("catalog_away")))
     secret = (followed.node.folder / "token").read_text()
     for file in [followed.node.folder / "log", *(followed.node.folder / "state").rglob("*")]:
         if file.is_file():

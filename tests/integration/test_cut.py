@@ -54,7 +54,7 @@ def _nobody_left_cut(node: WholeNode) -> Iterator[None]:
 
 
 def test_a_person_is_refused_on_every_worker_at_once_and_with_old_tokens_ever_after(node: WholeNode) -> None:
-    until(lambda: status(node) == 200, 10)
+    until(lambda: status(node) == 200)
     old = node.request("jane")
     done = cut(node, "person", "jane", "--because", "a laptop is lost")
     began = time.monotonic()
@@ -92,7 +92,7 @@ def test_it_works_with_issuer_gone_and_after_a_restart_of_control(node: WholeNod
 
 @pytest.mark.parametrize(("kind", "ref"), [("service", "echo"), ("environment", "prod")])
 def test_a_service_or_an_environment_is_closed_to_everybody(node: WholeNode, kind: str, ref: str) -> None:
-    until(lambda: status(node, "joe") == 200, 10)
+    until(lambda: status(node, "joe") == 200)
     assert cut(node, kind, ref, "--because", "it leaks").returncode == 0
     assert status(node, "joe") == 403
     assert cut(node, "lift", kind, ref).returncode == 0

@@ -16,7 +16,7 @@ from tests.support.replacing import SERVED_S, replaced
 from tests.support.signing_in import signing_in
 from tests.support.whole_node import whole_node
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # of a machine that stands still now and then
 TRIALS = 12
 KILLS = 3
 

@@ -16,6 +16,7 @@ from gateway.config import ServiceSettings, Timeouts, UpstreamTls
 from gateway.door.downstream import Downstream
 from tests.integration.conftest import request, token
 from tests.support.door import RunningDoor, read_to_end, running_door, settings_for, until
+from tests.support.ports import free_port
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.tokens import ES256
 from tests.support.upstream import OK, Upstream
@@ -70,10 +71,7 @@ def busy(door: RunningDoor) -> list[int]:
 
 
 def refused_port() -> str:
-    dead = socket.create_server(("127.0.0.1", 0))
-    port = dead.getsockname()[1]
-    dead.close()
-    return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"

@@ -34,7 +34,7 @@ class Owner(Followed):
         return said
 
     def hears(self, state: str, ref: str = ECHO) -> Any:
-        until(lambda: self.entity(ref)["state"] == state, 10)
+        until(lambda: self.entity(ref)["state"] == state)
         return self.entity(ref)
 
 
@@ -83,8 +83,8 @@ def test_an_orphan_is_held_for_one_reading_and_then_counts_as_gone(owner: Owner)
     one = owner.catalog.entities["component:default/e2"]
     annotations = {**one["metadata"]["annotations"], "backstage.io/orphan": "true"}
     owner.catalog.put({**one, "metadata": {**one["metadata"], "annotations": annotations}})
-    until(lambda: "it is an orphan" in says(owner.entity("component:default/e2")["notes"]), 10)
-    until(lambda: owner.entity("component:default/e2")["exposures"] == [], 10)
+    until(lambda: "it is an orphan" in says(owner.entity("component:default/e2")["notes"]))
+    until(lambda: owner.entity("component:default/e2")["exposures"] == [])
 
 
 def test_how_old_an_answer_is_shows_when_the_catalog_is_away(owner: Owner) -> None:

@@ -32,7 +32,7 @@ from tests.support.central import Reply, said_on
 from tests.support.certificates import make
 from tests.support.client_authority import ClientAuthority, client_context, dns
 from tests.support.door import until
-from tests.support.node import free_port
+from tests.support.ports import free_port
 from tests.support.whole_node import WholeNode, whole_node
 
 pytestmark = pytest.mark.slow

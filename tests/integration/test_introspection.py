@@ -261,7 +261,7 @@ def test_a_node_asks_the_issuer_that_its_configuration_names(tmp_path: Path) -> 
         file.write_text(file.read_text().replace("audiences: [api],", f"audiences: [api], {asked},"))
         node.words[TOKEN] = json.loads(word(iss=node.issuer))
         node.process.send_signal(signal.SIGHUP)
-        until(lambda: len(node.events("settings_taken")) == 2, 10)
+        until(lambda: len(node.events("settings_taken")) == 2)
         for client in ask_node:
             assert client.send(bearing()).answer().status == 200
             assert client.send(bearing("made-up")).answer().code == "token_inactive"
@@ -270,9 +270,9 @@ def test_a_node_asks_the_issuer_that_its_configuration_names(tmp_path: Path) -> 
         assert len(node.asked) == 2, "one question for both workers"
 
         node.words[TOKEN] = {"active": False}
-        until(lambda: ask_node[0].send(bearing()).answer().status == 401, 10)
+        until(lambda: ask_node[0].send(bearing()).answer().status == 401)
         node.issuer_up = False
-        until(lambda: ask_node[0].send(bearing("another")).answer().code == "issuer_unavailable", 10)
+        until(lambda: ask_node[0].send(bearing("another")).answer().code == "issuer_unavailable")
         assert ask_node[0].send(node.request()).answer().status == 200, "signed tokens need no word"
         with urllib.request.urlopen(f"http://127.0.0.1:{node.admin}/readyz?verbose", timeout=5) as answer:
             assert b"[note] introspection idp: `" in answer.read()

@@ -28,8 +28,8 @@ from gateway.door.turns import TURN_REQUESTS
 from tests.integration.conftest import request
 from tests.support.door import UNHURRIED, RunningDoor, running_door, settings_for, until
 from tests.support.greedy import WITH_TLS
-from tests.support.node import free_port
 from tests.support.parties import DOOR_CORE, OTHERS_CORE, Party, keep_on
+from tests.support.ports import free_port
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.tokens import ES256
 from tests.support.upstream import OK, Seen, Upstream
@@ -775,7 +775,7 @@ def shared_node(tmp_path_factory: pytest.TempPathFactory, authority: Path) -> It
             settings.write(FAIR)
         node.process.send_signal(signal.SIGHUP)
         until(lambda: node.events("settings_taken"))
-        until(lambda: _served(node), 10)
+        until(lambda: _served(node))
         keep_on(DOOR_CORE, node.children("door")[0])
         yield node, f"tls:{port}"
 

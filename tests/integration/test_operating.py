@@ -16,7 +16,8 @@ import pytest
 
 from tests.support.commands import run, told
 from tests.support.door import until
-from tests.support.node import ROOT, free_port, is_alive
+from tests.support.node import ROOT, is_alive
+from tests.support.ports import free_port
 from tests.support.whole_node import WholeNode, whole_node
 from tests.support.wire import Client
 
@@ -36,8 +37,7 @@ def settled(node: WholeNode) -> Any:
     until(
         lambda: (
             not (said := status(node))["findings"] and all(each["heard_age_s"] is not None for each in said["workers"])
-        ),
-        15,
+        )
     )
     return status(node)
 
@@ -53,7 +53,7 @@ def asked(node: WholeNode) -> int:
 def test_status_shows_the_node_its_workers_issuers_and_catalog(node: WholeNode) -> None:
     with Client(node.port) as client:
         assert client.send(node.request()).answer().status == 200
-        until(lambda: sum(each["connections"] or 0 for each in settled(node)["workers"]) == 1, 10)
+        until(lambda: sum(each["connections"] or 0 for each in settled(node)["workers"]) == 1)
         said = status(node)
     assert (said["node"], said["wanted"], said["away"]) == ("up", 2, {})
     assert said["supervisor_pid"] == node.process.pid
@@ -120,7 +120,7 @@ def test_losses_are_held_shown_and_let_go_by_the_command_that_the_message_names(
         state = node.folder / "state"
         assert told("catalog", "accept-losses", "--state", state)["accepted"] == {}
         (node.folder / "catalog" / "all.yaml").unlink()
-        until(lambda: status(node)["catalog"]["held"], 10)
+        until(lambda: status(node)["catalog"]["held"])
         assert {lost["kind"]: lost["gone"] for lost in status(node)["catalog"]["held"]} == {
             "component": 1, "group": 1, "user": 2,
         }  # fmt: skip
@@ -135,7 +135,7 @@ def test_losses_are_held_shown_and_let_go_by_the_command_that_the_message_names(
         accepted = told("catalog", "accept-losses", "--yes", "--state", state)
         assert accepted["accepted"] == {"component": 1, "group": 1, "user": 2}
         assert accepted["held"] == {}
-        until(lambda: asked(node) == 404, 5)
+        until(lambda: asked(node) == 404)
         assert status(node)["catalog"]["base"] == accepted["base"]
         (event,) = node.events("losses_accepted")
         assert (event["peer_uid"], event["held"]) == (os.getuid(), {"component": 1, "group": 1, "user": 2})
@@ -169,7 +169,7 @@ def test_a_worker_that_hangs_and_an_issuer_that_is_away_are_findings(tmp_path: P
         pid = node.children("door")[0]
         os.kill(pid, signal.SIGSTOP)
         try:
-            until(lambda: any(f"(pid {pid}) has been silent" in each for each in status(node)["findings"]), 15)
+            until(lambda: any(f"(pid {pid}) has been silent" in each for each in status(node)["findings"]))
         finally:
             os.kill(pid, signal.SIGCONT)
 

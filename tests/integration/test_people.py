@@ -57,8 +57,8 @@ def configure(node: WholeNode) -> None:
     file.write_text(file.read_text().replace("match: {sub: metadata.name}", MATCH))
     before = len(node.events("settings_taken"))
     node.process.send_signal(signal.SIGHUP)
-    until(lambda: len(node.events("settings_taken")) >= before + len(node.children("door")), 15)
-    until(lambda: come(node, "first", uid="u-1", groups=[]) == 200, 15)
+    until(lambda: len(node.events("settings_taken")) >= before + len(node.children("door")))
+    until(lambda: come(node, "first", uid="u-1", groups=[]) == 200)
 
 
 def come(node: WholeNode, sub: str, **claims: Any) -> int:
@@ -80,7 +80,7 @@ def classes(issuer: Any) -> dict[str, tuple[str, str, str]]:
 
 def seen(node: WholeNode, *names: str) -> Any:
     """The issuer's report, once these are in it."""
-    until(lambda: set(names) <= classes(reported(node)).keys(), 10)
+    until(lambda: set(names) <= classes(reported(node)).keys())
     return reported(node)
 
 
@@ -180,7 +180,7 @@ def test_control_that_dies_and_a_node_that_ends_keep_them(tmp_path: Path) -> Non
         before = classes(seen(node, "first"))
         pid = node.children("control")[0]
         os.kill(pid, signal.SIGKILL)
-        until(lambda: node.children("control")[0] != pid and node.ready(), 15)
+        until(lambda: node.children("control")[0] != pid and node.ready())
         assert classes(reported(node)) == before
         assert come(node, "s-late", uid="u-late", groups=[]) == 403
         seen(node, "s-late")
@@ -202,6 +202,6 @@ def test_without_retention_nobody_is_remembered(tmp_path: Path) -> None:
         file = node.folder / "stagedoor.yaml"
         file.write_text(file.read_text().replace("state: {folder: state}", "state: {folder: state, sightings: 0s}"))
         node.process.send_signal(signal.SIGHUP)
-        until(lambda: not (node.folder / "state" / FILE).exists(), 15)
+        until(lambda: not (node.folder / "state" / FILE).exists())
         assert come(node, "s-late", uid="u-late", groups=[]) == 403
         assert classes(reported(node)) == {}

@@ -24,7 +24,7 @@ from gateway.child import DRAINING, FAILING, STARTING, UP
 from tests.integration.conftest import request
 from tests.support.client_authority import SERVER_AUTH, ClientAuthority, client_context, dns, uri
 from tests.support.door import LoopThread, RunningDoor, read_to_end, running_door, settings_for, until
-from tests.support.node import free_port
+from tests.support.ports import free_port
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import Upstream
 from tests.support.whole_node import whole_node

@@ -39,16 +39,16 @@ def told(node: WholeNode) -> list[str]:
 def test_what_breaks_an_invariant_is_held_at_the_door_while_all_else_is_in_force(tmp_path: Path) -> None:
     with whole_node(tmp_path, workers=1) as node:  # of two, one may follow a moment later
         node.publish("owners")
-        until(lambda: (status(node, "jane"), status(node, "joe")) == (200, 403), 10)
+        until(lambda: (status(node, "jane"), status(node, "joe")) == (200, 403))
         # Only now: said while everybody may, the invariant would take away from joe alone, and that looks the same.
         (tmp_path / "access.yaml").write_text(ACCESS + NEVER)
-        until(lambda: asked(node, "test", "--running", code=None)["counts"]["passed"] == 1, 10)
+        until(lambda: asked(node, "test", "--running", code=None)["counts"]["passed"] == 1)
         text = CATALOG.format(upstream=node.service, access="everyone").replace("memberOf: [team]", "memberOf: []")
         other = text[text.rindex("---") :].replace("echo", "other")
         draft = tmp_path / "draft"
         draft.write_text(text + other)
         draft.rename(tmp_path / "catalog" / "all.yaml")
-        until(lambda: status(node, "joe", "other.test") == 200, 10)
+        until(lambda: status(node, "joe", "other.test") == 200)
         assert status(node, "joe") == 403, "the change of echo is held"
         assert status(node, "jane") == 403, "jane left the team, and that is in force"
         (fault,) = told(node)
@@ -59,5 +59,5 @@ def test_what_breaks_an_invariant_is_held_at_the_door_while_all_else_is_in_force
         (broken,) = asked(node, "test", code=1)["results"]
         assert (broken["status"], broken["findings"][0]["exposure"]) == ("failed", "component:default/echo@prod")
         node.publish("owners")
-        until(lambda: (status(node, "jane"), status(node, "joe")) == (200, 403), 10)
-        until(lambda: not told(node), 10)
+        until(lambda: (status(node, "jane"), status(node, "joe")) == (200, 403))
+        until(lambda: not told(node))

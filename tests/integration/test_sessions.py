@@ -92,7 +92,8 @@ def test_what_we_did_not_seal_for_this_host_is_nobody(world: SessionWorld) -> No
     world.control.put(facts())
     good = world.control.cookie("echo.test")
     version, kid, text = good.split(".")
-    flipped = [f"{version}.{kid}.{text[:at]}{'A' if text[at] != 'A' else 'B'}{text[at + 1:]}" for at in (0, 20, 60, -1)]
+    places = (0, 20, 60, len(text) - 1)
+    flipped = [f"{version}.{kid}.{text[:at]}{'A' if text[at] != 'A' else 'B'}{text[at + 1:]}" for at in places]
     bad = [
         *flipped,
         f"2.{kid}.{text}", f"{version}.k2.{text}", f"{version}..{text}", f"{version}.{kid}.", f"{version}.{kid}.AAAA",

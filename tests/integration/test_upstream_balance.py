@@ -23,6 +23,7 @@ from tests.integration.conftest import request
 from tests.integration.test_upstream_faults import LATE, is_sent_more, then
 from tests.support.door import LoopThread, RunningDoor, running_door, settings_for, until
 from tests.support.faulty import Line, answer, faulty
+from tests.support.ports import free_port
 from tests.support.small_catalog import (
     NOWHERE,
     person,
@@ -41,7 +42,7 @@ BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"
 def refusing() -> tuple[socket.socket, str]:
     """A port that refuses connections, and stays ours: bound, not listening."""
     sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
+    sock.bind(("127.0.0.1", free_port()))
     return sock, f"http://127.0.0.1:{sock.getsockname()[1]}"
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from tests.support.bigip import Caller, RunningDevice, devices_in_thread
 from tests.support.central import CentralNode, central_node
 from tests.support.certificates import make
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 TENANT = "stagedoor_prod"
 PATIENCE_S = 60.0

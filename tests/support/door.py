@@ -143,7 +143,7 @@ class Control:
                 link.send(told)
 
 
-def until(holds: Callable[[], Any], timeout_s: float = 20.0) -> None:
+def until(holds: Callable[[], Any], timeout_s: float = 40.0) -> None:
     """Wait for something another thread or process does; fails when it does not happen in time. A promise has its own
     time; the default is for a machine that is busy with something else."""
     deadline = time.monotonic() + timeout_s

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 15.0
 ROLES = ("engine", "control", "door")
@@ -47,13 +49,6 @@ state: {{folder: {state}}}
 timeouts: {{drain: {{announce: {announce}, finish: {finish}}}}}
 log: {{format: json}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Node:

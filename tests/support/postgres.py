@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from tests.support.node import free_port
+from tests.support.ports import free_port
 
 USER = "stagedoor"
 PASSWORD = "a-Password%of/tests"

@@ -20,7 +20,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.support.node import ROOT, free_port
+from tests.support.node import ROOT
+from tests.support.ports import free_port
 
 RECIPE = ROOT.parent / "shared" / "backstage-real"
 READ, BLIND, ADMIN = (f"stagedoor-{name}-token-for-tests" for name in ("static", "blind", "admin"))

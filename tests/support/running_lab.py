@@ -19,18 +19,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gateway.lab.folder import LabFacts, LabFolder
+from tests.support.ports import free_ports
 
 PROJECT = Path(__file__).parents[2]
 READY_S = 90.0  # the promise is ten; a shared machine may be slower than a person's
 # The virtual servers', the provider's, those of the example applications, the admin listener's, the door's for the
 # BIG-IP and its monitors, and last where its two units and the firewall are managed. The door's past the BIG-IP is any.
 PORTS_IN_A_ROW = 16
-SAMPLE_S = 0.3  # of processor time
 
 
 class RunningLab:
@@ -164,14 +164,6 @@ class RunningLab:
             time.sleep(within_s)
 
 
-def slowdown() -> float:
-    """How much longer something takes now than if nobody else wanted the processors: 1.0 on an idle machine."""
-    began, spent = time.perf_counter(), time.process_time()
-    while time.process_time() - spent < SAMPLE_S:
-        pass
-    return max(1.0, (time.perf_counter() - began) / SAMPLE_S)
-
-
 @contextmanager
 def running_lab(folder: Path) -> Iterator[RunningLab]:
     shutil.copytree(PROJECT / "examples", folder, dirs_exist_ok=True)
@@ -181,19 +173,6 @@ def running_lab(folder: Path) -> Iterator[RunningLab]:
         yield lab
     finally:
         lab.close()
-
-
-def free_ports(count: int) -> int:
-    """The first of some ports in a row that nobody uses, below the range the kernel hands out."""
-    for first in range(20101 + os.getpid() % 89 * 100, 32000, 10):
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + count):
-                    held.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            return first
-    raise AssertionError("no free ports")
 
 
 def _take_terminal(descriptor: int) -> None:

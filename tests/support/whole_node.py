@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.door import LoopThread, until
-from tests.support.node import free_port
+from tests.support.ports import free_port
 from tests.support.tokens import RS256, Signer
 from tests.support.upstream import Upstream
 

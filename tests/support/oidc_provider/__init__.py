@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.node import ROOT, free_port
+from tests.support.node import ROOT
+from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
 FOLDER = ROOT / ".provider"
