@@ -137,6 +137,36 @@ def test_a_head_that_comes_with_much_of_its_body(door: RunningDoor, upstream: Up
     assert upstream.connections == 1
 
 
+def test_interim_answers_may_come_in_the_same_piece(door: RunningDoor, upstream: Upstream) -> None:
+    body = seeded(b"early", 300_000)
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+    with Client(door.port, 30) as client:
+        connection = held(door, upstream, client)
+        whole = hints + HEAD % len(body) + body
+        for piece in (whole[:199_000], whole[199_000:]):
+            door.thread.call(partial(connection.data_received, piece))
+        got = client.answer()
+        while got.status == 103:
+            got = client.answer()
+        assert got.body == body
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 300000\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"",
+     b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\nContent-Length: 300000\r\n\r\n"],
+    ids=["two lengths", "no status", "no head", "an empty one", "too large a head"],
+)  # fmt: skip
+def test_a_head_that_cannot_be_read_lets_nothing_of_its_body_pass(
+    door: RunningDoor, upstream: Upstream, head: bytes
+) -> None:
+    with Client(door.port, 30) as client:
+        connection = held(door, upstream, client)
+        door.thread.call(lambda: connection.data_received(head + b"x" * 200_000))
+        got = client.answer()
+        assert (got.status, got.code) == (502, "upstream_malformed")
+
+
 def test_an_answer_of_unknown_length_goes_through_the_parser(door: RunningDoor, upstream: Upstream) -> None:
     body = seeded(b"chunks", 200_000)
     with Client(door.port, 30) as client:
