@@ -24,7 +24,7 @@ from time import perf_counter
 from typing import Final, NamedTuple
 
 from gateway import config
-from gateway.config_devices import Bigip, BigipEnvironment, Devices
+from gateway.config.devices import Bigip, BigipEnvironment, Devices
 from gateway.engine.network.bigip.as3.assignment import Assignment
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.device.units import DeviceGroup

@@ -23,7 +23,7 @@ from time import monotonic, process_time
 from typing import Any, Final
 from xml.etree.ElementTree import fromstring
 
-from gateway.config_devices import Leg, Panos, PanosEnvironment
+from gateway.config.devices import Leg, Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos.device.units import Units

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from gateway.config_schema import DIALECT
+from gateway.config_load.schema import DIALECT
 from policy.paths import METHODS
 
 IDENTITY: Final = "https://stagedoor.dev/schemas/access-policy.json"

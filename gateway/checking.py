@@ -15,8 +15,8 @@ from typing import Final, Literal, NamedTuple
 
 from gateway import config, config_load
 from gateway.certificates import SOON_S, Certificate, read_certificate, uncovered
-from gateway.config_files import unusable_credentials
-from gateway.config_settings import Locate
+from gateway.config_load.files import unusable_credentials
+from gateway.documents import Locate
 from gateway.engine.access_files import AccessRead, read_access
 from gateway.engine.offline import Compilation, compile_offline
 from gateway.explain import OWN_SERVICE

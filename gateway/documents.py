@@ -13,7 +13,7 @@ here knows what the keys mean.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ import yaml
 
 from policy.facts import Source
 from policy.reading import Fault
+
+Locate = Callable[[Sequence[str | int]], Source]  # where a path of keys and indices lies in the file it was read from
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_NODES = 200_000

@@ -14,7 +14,7 @@ from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option,
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gateway.config_devices import Bigip, BigipEnvironment
+    from gateway.config.devices import Bigip, BigipEnvironment
     from gateway.engine.network.bigip.as3.rendering import Rendered
 
 Form = Literal["as3", "json", "tmsh"]

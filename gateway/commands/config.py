@@ -26,11 +26,11 @@ def schema(document: Literal["configuration", "access-policy", "apm-mapping"]) -
     For an editor: save it, and write `# yaml-language-server: $schema=FILE` into the first line of the YAML file.
     """
     if document == "configuration":
-        from gateway.config_schema import configuration_schema
+        from gateway.config_load.schema import configuration_schema
 
         write_json(configuration_schema())
     elif document == "apm-mapping":
-        from gateway.config_apm import mapping_schema
+        from gateway.config_load.devices.apm import mapping_schema
 
         write_json(mapping_schema())
     else:

@@ -71,7 +71,7 @@ def command(file: Path, force: bool, yes: bool, as_json: bool, **said: Any) -> N
 
 
 def _answers(file: Path, said: dict[str, Any], yes: bool) -> Answers:
-    from gateway.config_values import host_name, issuer_url, upstream_pattern
+    from gateway.config_load.values import host_name, issuer_url, upstream_pattern
     from gateway.first_files import Answers
 
     def networks(text: str) -> str:
@@ -141,7 +141,7 @@ def _is_address(catalog: str) -> bool:
 
 
 def _catalog(text: str) -> str:
-    from gateway.config_values import endpoint_address
+    from gateway.config_load.values import endpoint_address
 
     if not _is_address(text):
         return _text(text)

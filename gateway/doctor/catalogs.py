@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from gateway.config import Settings
-from gateway.config_sources import Backstage
+from gateway.config.sources import Backstage
 from gateway.doctor.lines import Line, fail, ok, warn
 from gateway.doctor.names import client_connector
 from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault, Page

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.config_devices import Panos, PanosEnvironment
+from gateway.config.devices import Panos, PanosEnvironment
 from gateway.doctor.firewalls import FIREWALL, LIMITS
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.engine.network.faults import Busy, DeviceFault, Unreachable

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.doctor.lines import Line, fail, ok, warn
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.panos.device.client import Client

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from gateway import config, telemetry
-from gateway.config_sources import FILES, Backstage
+from gateway.config.sources import FILES, Backstage
 from gateway.engine.sources.backstage import BackstageSource, Standing
 from gateway.engine.sources.entities import Entity
 from gateway.engine.sources.files import FileSource

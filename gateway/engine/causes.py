@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from gateway.config_sources import FILES
+from gateway.config.sources import FILES
 from gateway.engine.acceptance import group_of
 from gateway.engine.ground import Ground
 from gateway.engine.sources.annotations import UNLISTED

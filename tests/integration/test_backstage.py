@@ -23,7 +23,7 @@ import yaml
 from aiohttp.test_utils import TestServer
 
 from gateway import config
-from gateway.config_sources import Backstage, ClientCredentials
+from gateway.config.sources import Backstage, ClientCredentials
 from gateway.doctor import catalogs as doctor
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.backstage import BackstageSource

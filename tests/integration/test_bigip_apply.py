@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from bench import devices
-from gateway.config_devices import ApmEntry, Bigip, BigipEnvironment
+from gateway.config.devices import ApmEntry, Bigip, BigipEnvironment
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.as3.names import MOST_APPLICATIONS, application_name
 from gateway.engine.network.bigip.device.units import DeviceGroup

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from gateway import config
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.as3.declaration import PROXY_RULE, declaration_of
 from gateway.lab.bigip import requests
 from gateway.lab.bigip.archive import tenants_of

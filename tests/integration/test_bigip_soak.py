@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.config_devices import Bigip, Devices
+from gateway.config.devices import Bigip, Devices
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.target import BigipTarget

@@ -19,7 +19,7 @@ from click.testing import Result
 
 from gateway import look_ups
 from gateway.commands import adopt
-from gateway.config_devices import Bigip, BigipEnvironment, Devices, Mode
+from gateway.config.devices import Bigip, BigipEnvironment, Devices, Mode
 from gateway.link import Message
 from tests.support.bigip import RunningDevice, running_device
 from tests.support.catalogs import people, service, write

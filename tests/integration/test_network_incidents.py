@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from gateway import config
-from gateway.config_devices import Devices
+from gateway.config.devices import Devices
 from gateway.engine import sync
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller

@@ -17,7 +17,7 @@ from click.testing import Result
 
 from gateway import look_ups
 from gateway.commands import adopt
-from gateway.config_devices import Devices, Panos, PanosEnvironment
+from gateway.config.devices import Devices, Panos, PanosEnvironment
 from tests.support.catalogs import people, service, write
 from tests.support.commands import run as run_command
 from tests.support.network import applies_in

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from gateway.config_devices import Closes
+from gateway.config.devices import Closes
 from tests.support.panos_company import DOOR, PORT, group
 from tests.support.panos_oracle import BACK, DAY, HOUR, Scene, passes
 

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from gateway.config_devices import Closes
+from gateway.config.devices import Closes
 from gateway.engine.network.panos import names
 from gateway.lab.panos.device import Device
 from gateway.lab.panos.pairs import Pair

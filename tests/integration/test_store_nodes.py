@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_database import database_url
+from gateway.config_load.database import database_url
 from gateway.control.store import Leadership, Notice, Store, StoreUnavailable
 from tests.support import postgres as real
 from tests.support.authority import Authority

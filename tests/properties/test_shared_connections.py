@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import config
-from gateway.config_sign_in import Client as SignInClient
+from gateway.config.sign_in import Client as SignInClient
 from gateway.door.held_facts import SESSION_WAIT_S
 from policy.facts import Catalog
 from tests.integration.conftest import token

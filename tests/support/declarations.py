@@ -1,7 +1,7 @@
 """Golden files of BIG-IP declarations: a device, an environment and places in short form, ``----------``, the AS3
 declaration that comes of them.
 
-The given part is one YAML document: ``device`` and ``environment`` are fields of `gateway.config_devices`, beside
+The given part is one YAML document: ``device`` and ``environment`` are fields of `gateway.config.devices`, beside
 usual ones; ``places`` are lines `HOST/PATH ENTITY OWNER VERSION [ADDRESS]`, ``assigned`` addresses by name of a
 component; without, they are those that a node gives which remembers nothing. AS3's schema and F5's examples are read
 where they are and are no part of this project: what needs them is skipped without.
@@ -19,7 +19,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.documents import read_text
 from gateway.engine.network.bigip.as3.assignment import Assignment
 from gateway.engine.network.bigip.as3.declaration import declaration_of

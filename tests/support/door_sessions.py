@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from gateway import config
-from gateway.config_sign_in import Client, EnvironmentSessions
+from gateway.config.sign_in import Client, EnvironmentSessions
 from gateway.identity.session import (
     NONCE_BYTES,
     SessionCookie,

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.config_sources import Backstage
+from gateway.config.sources import Backstage
 
 TOKEN = "a-static-token"
 ORIGIN = "backstage.io/managed-by-origin-location"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.config_devices import Leg, Panos, PanosEnvironment
+from gateway.config.devices import Leg, Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos.wishing import Facts

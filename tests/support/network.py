@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from gateway.config_devices import Bigip, BigipEnvironment, Mode
+from gateway.config.devices import Bigip, BigipEnvironment, Mode
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.faults import DeviceFault, Outdated
 from gateway.engine.network.guards import Basis, Terms

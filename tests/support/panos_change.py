@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, tostring
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Unreachable
 from gateway.engine.network.panos.commit.change import Change, Comment, Edit
 from gateway.engine.network.panos.device.answers import Answer

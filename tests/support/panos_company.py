@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from gateway.config_devices import Direct, Leg, Panos, PanosEnvironment
+from gateway.config.devices import Direct, Leg, Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired, desired_of
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos.wishing import Facts

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.config_devices import Closes
+from gateway.config.devices import Closes
 from gateway.engine.network.guards import Basis
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.tags.worker import TagWorker

@@ -11,7 +11,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from gateway.config_devices import Closes, PanosEnvironment
+from gateway.config.devices import Closes, PanosEnvironment
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.rules.block import Block
 from gateway.engine.network.panos.rules.content import Content, content_of, empty

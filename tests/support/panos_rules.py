@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gateway.config_devices import Direct, Leg, Panos, PanosEnvironment
+from gateway.config.devices import Direct, Leg, Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos.device.client import Client

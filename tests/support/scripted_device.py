@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.patience import Limits, Time
 from tests.support.https_site import https_site

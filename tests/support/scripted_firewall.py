@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from tests.support.https_site import https_site
 
 KEY = "LUFRPT1yZWFsbHktbm90LWEta2V5"

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway import config
 from gateway.config import Groups, Issuer, MatchField
-from gateway.config_sign_in import Client, Sessions
+from gateway.config.sign_in import Client, Sessions
 from gateway.control.fetch import client_session, fetch_keys
 from gateway.control.signin.assembly import SignIn
 from gateway.control.signin.people import Keys

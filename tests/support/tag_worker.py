@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.group import Pace
 from gateway.engine.network.guards import Basis
 from gateway.engine.network.panos.device.units import Units

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from gateway import telemetry
 from gateway.config import Settings
-from gateway.config_devices import Bigip, Panos, Readers
+from gateway.config.devices import Bigip, Panos, Readers
 from gateway.control.api.callers import Callers
 from gateway.control.api.problems import Problem
 from gateway.control.feeds.memory import NAME, Given, Key, Memory, Stored, Withheld

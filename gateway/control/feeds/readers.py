@@ -17,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 from gateway.addresses import plain
-from gateway.config_devices import Readers
+from gateway.config.devices import Readers
 from gateway.secret_files import read_secret
 
 _BASIC: Final = "basic "

@@ -10,7 +10,7 @@ import re
 import secrets
 from typing import Final
 
-from gateway.config_sign_in import Sessions
+from gateway.config.sign_in import Sessions
 from gateway.control.sessions.kept_tokens import KeptTokens, sealed_tokens
 from gateway.control.sessions.renewal import next_refresh
 from gateway.control.sessions.sealing import Sealer

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway import telemetry
-from gateway.config_sign_in import Sessions
+from gateway.config.sign_in import Sessions
 from gateway.control.sessions.kept_tokens import KeptTokens, opened_tokens, sealed_tokens
 from gateway.control.sessions.sealing import Sealer
 from gateway.control.signin.exchange import Exchange, GrantRefused, ProviderAway, ProviderRefused, Tokens

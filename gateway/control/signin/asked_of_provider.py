@@ -10,7 +10,7 @@ from __future__ import annotations
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from gateway.config_sign_in import Client
+from gateway.config.sign_in import Client
 from gateway.control.signin.exchange import Exchange
 from gateway.control.signin.provider import Endpoints
 from gateway.control.signin.transactions import Transaction

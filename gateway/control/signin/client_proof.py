@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.config import Issuer
-from gateway.config_sign_in import Client
+from gateway.config.sign_in import Client
 from gateway.errors import StagedoorError
 from gateway.secret_files import read_secret
 

@@ -16,7 +16,7 @@ import aiohttp
 
 from gateway import telemetry
 from gateway.config import Issuer
-from gateway.config_sign_in import Client
+from gateway.config.sign_in import Client
 from gateway.control.fetch import FetchFault, bounded, is_allowed
 from gateway.control.signin.client_proof import ProofFault, proof
 from gateway.control.signin.provider import Provider

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.connection import Connection, Device, Surroundings
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gateway.config_devices import Bigip, Panos
+from gateway.config.devices import Bigip, Panos
 from gateway.engine.network.absent import AbsentTarget
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.documents import Recipe

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway import config, telemetry
-from gateway.config_devices import BigipEnvironment, Panos, PanosEnvironment
+from gateway.config.devices import BigipEnvironment, Panos, PanosEnvironment
 from gateway.engine.network.connection import Connection, Device, Surroundings, absent, management_of
 from gateway.engine.network.desired import Desired, Places
 from gateway.engine.network.documents import Recipe

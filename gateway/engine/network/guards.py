@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from gateway.config_devices import ChangeWindow, Mode
+from gateway.config.devices import ChangeWindow, Mode
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.plan import Difference, Drift, Kind, Observed, Plan, Step
 from gateway.engine.network.windows import is_open, next_begin

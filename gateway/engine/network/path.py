@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 
-from gateway.config_devices import Bigip, PanosEnvironment
+from gateway.config.devices import Bigip, PanosEnvironment
 from gateway.engine.network.absent import AbsentTarget
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import DeviceFault

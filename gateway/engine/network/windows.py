@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.config_devices import ChangeWindow
+from gateway.config.devices import ChangeWindow
 
 WEEK_MIN: Final = 7 * 24 * 60
 _EPOCH_MIN: Final = 3 * 24 * 60  # 1970-01-01 was a Thursday

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway import telemetry
-from gateway.config_sources import Backstage
+from gateway.config.sources import Backstage
 from gateway.engine.sources.backstage_api import REFS, CatalogApi, CatalogFault, jittered
 from gateway.engine.sources.backstage_definitions import Definitions, Wanted, pull_of, wanted_of
 from gateway.engine.sources.backstage_items import PROBED, READ, ItemReader, Record, Seen, seen

@@ -23,7 +23,7 @@ import aiohttp
 import orjson
 
 from gateway.config import UpstreamTls
-from gateway.config_sources import Backstage
+from gateway.config.sources import Backstage
 from gateway.engine.sources.credentials import NoToken, credentials_of
 from gateway.errors import StagedoorError
 from gateway.trust import TrustFault, made

@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 import aiohttp
 import orjson
 
-from gateway.config_sources import Backstage, ClientCredentials
+from gateway.config.sources import Backstage, ClientCredentials
 from gateway.secret_files import read_secret
 
 ANSWER_BYTES: Final = 64 * 1024

@@ -12,11 +12,12 @@ over all entities together. Links, labels, lifecycle and unknown kinds are not r
 from __future__ import annotations
 
 import marshal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
+from gateway.documents import Locate
 from gateway.engine.sources.openapi import Definition
 from gateway.engine.sources.refs import entity_ref, full_ref, namespace_of
 from policy.facts import Source
@@ -24,7 +25,6 @@ from policy.reading import Fault
 
 KINDS = frozenset(("component", "api", "user", "group", "system", "domain"))
 Relation = Literal["memberOf", "childOf", "ownedBy", "partOf", "providesApi", "consumesApi"]
-Locate = Callable[[Sequence[str | int]], Source]
 
 _TITLE_LENGTH = 200
 _NO_STATEMENT: Mapping[str, tuple[object, ...]] = {  # what would take away what a deny names, or a definition limits

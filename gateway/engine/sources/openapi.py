@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import marshal
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.documents import Locate
 from gateway.engine.sources.parsing import parsed
 from gateway.engine.sources.references import resolved
 from gateway.engine.sources.values import decoded_template
@@ -35,7 +36,6 @@ _SCOPED = ("oauth2", "openidconnect")
 _SCHEMES = (*_SCOPED, "apikey", "http", "basic", "mutualtls")  # OpenAPI 3.1, 4.8.27; Swagger 2.0
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 
-Locate = Callable[[Sequence[str | int]], Source]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.config_sources import FILES, Origins
+from gateway.config.sources import FILES, Origins
 from gateway.engine.sources.entities import Entity
 from policy.facts import Source
 from policy.reading import Fault

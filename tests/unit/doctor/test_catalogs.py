@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.config_sources import Backstage
+from gateway.config.sources import Backstage
 from gateway.doctor import catalogs
 from gateway.doctor.examination import examine
 from gateway.doctor.lines import Line

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_sign_in import Sessions
+from gateway.config.sign_in import Sessions
 from gateway.control.sessions.kept_tokens import KeptTokens, sealed_tokens
 from gateway.control.sessions.sealing import Sealer
 from gateway.control.store import Store

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.config_devices import Devices, Panos
+from gateway.config.devices import Devices, Panos
 from gateway.doctor import examination
 from gateway.doctor.examination import CHECKS, catalog_lines, examine
 from gateway.doctor.lines import Line

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_devices import Leg, Panos
+from gateway.config.devices import Leg, Panos
 from gateway.doctor import firewall_rules
 from gateway.doctor.firewall_rules import rules, with_rules
 from gateway.doctor.lines import Line

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import config, look_ups
-from gateway.config_devices import Devices
+from gateway.config.devices import Devices
 from gateway.doctor.examination import examine
 from gateway.doctor.fronts import certificate_lines, host_lines
 from gateway.doctor.lines import Line

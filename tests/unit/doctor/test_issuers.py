@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway import config
-from gateway.config_sign_in import Client
+from gateway.config.sign_in import Client
 from gateway.control.fetch import WELL_KNOWN
 from gateway.doctor import issuers
 from gateway.doctor.lines import Line

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway import config
-from gateway.config_devices import Bigip, Devices
+from gateway.config.devices import Bigip, Devices
 from gateway.doctor import monitors
 from gateway.doctor.lines import Line
 from gateway.doctor.monitors import ASKED, concerns

@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from gateway.config_sources import Origins
+from gateway.config.sources import Origins
 from gateway.engine.acceptance import Acceptance, Judgement
 from gateway.engine.sources.entities import Entity, read_entity
 from gateway.engine.sources.openapi import Definition, broken

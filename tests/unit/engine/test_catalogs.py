@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from gateway import config
-from gateway.config_sources import Backstage, Origins
+from gateway.config.sources import Backstage, Origins
 from gateway.engine.catalogs import Remembered, Sources
 from gateway.engine.journal import Journal
 from gateway.engine.offline import compile_offline

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_sources import Backstage
+from gateway.config.sources import Backstage
 from gateway.engine.causes import ADMINISTRATORS, OWNER, Note
 from gateway.engine.ground import Ground
 from gateway.engine.journal import Journal

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Groups, Issuer, MatchField
-from gateway.config_sign_in import Client, CommandLine
+from gateway.config.sign_in import Client, CommandLine
 from gateway.errors import Refused
 from gateway.identity.claims import (
     ACTORS_LIMIT,

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from gateway.config import Catalog, Environment, Issuer, Settings
-from gateway.config_sign_in import CommandLine
+from gateway.config.sign_in import CommandLine
 from gateway.control.api.command_line import command_line_document
 from gateway.errors import StagedoorError
 from gateway.laptop.places import Place, central_at, chosen, described, may_have_token, target_at

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.config_devices import BigipEnvironment
+from gateway.config.devices import BigipEnvironment
 from gateway.engine.network.bigip.as3.declaration import content_hash
 from gateway.engine.network.bigip.as3.names import MARK
 from gateway.engine.network.bigip.device.client import Client

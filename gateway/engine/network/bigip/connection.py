@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.engine.network.bigip.as3.assignment import Assignment
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.device.units import DeviceGroup

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.as3.lint import faults_of
 from gateway.engine.network.bigip.as3.names import SHARED, safe
 from gateway.engine.network.bigip.as3.records import records_in

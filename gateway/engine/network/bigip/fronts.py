@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.engine.network.bigip.as3 import names
 from gateway.engine.network.bigip.as3.declaration import own_addresses
 from gateway.engine.network.desired import Desired

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from gateway.config_devices import BigipEnvironment
+from gateway.config.devices import BigipEnvironment
 from gateway.engine.network.bigip.applying import Applying
 from gateway.engine.network.bigip.as3.apm import remarks_on
 from gateway.engine.network.bigip.as3.lint import APPLICATIONS, MANY, faults_of

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, NamedTuple
 
 from gateway.addresses import is_nobodys
-from gateway.config_devices import PanosEnvironment
+from gateway.config.devices import PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import some
 from gateway.engine.network.panos import names

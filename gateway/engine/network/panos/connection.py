@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.connection import Connection, Surroundings
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.panos.device.units import Units

@@ -23,7 +23,7 @@ from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from gateway.config_devices import Panos, PanosEnvironment
+from gateway.config.devices import Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.documents import Document, Recipe, lines_document
 from gateway.engine.network.fronts import Front

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple, Protocol
 
-from gateway.config_devices import Panos, PanosEnvironment
+from gateway.config.devices import Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.addresses import written

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import telemetry
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.guards import Basis

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.config_devices import Panos, PanosEnvironment
+from gateway.config.devices import Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import Front, some
 from gateway.engine.network.panos import names

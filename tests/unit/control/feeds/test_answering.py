@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.metrics_core import Metric
 
 from gateway import config
-from gateway.config_devices import Bigip, BigipEnvironment, Devices, Panos, PanosEnvironment, Readers
+from gateway.config.devices import Bigip, BigipEnvironment, Devices, Panos, PanosEnvironment, Readers
 from gateway.control.api.callers import Callers
 from gateway.control.feeds.answering import WHY, Feeds
 from gateway.control.feeds.gauges import feed_gauges

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_devices import Readers
+from gateway.config.devices import Readers
 from gateway.control.feeds.readers import Asker, Judgement, judged
 
 HERE = ("198.51.100.0/24", "2001:db8::/64")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_sign_in import Sessions
+from gateway.config.sign_in import Sessions
 from gateway.control.sessions.kept_tokens import LIMIT_BYTES, KeptTokens, opened_tokens, sealed_tokens
 from gateway.control.sessions.keys import FILE, ROTATE_S, KeyRing
 from gateway.control.sessions.sealing import Sealer

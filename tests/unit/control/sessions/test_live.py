@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_sign_in import EnvironmentSessions, Sessions
+from gateway.config.sign_in import EnvironmentSessions, Sessions
 from gateway.control.sessions.messages import SessionMessages
 from gateway.control.store import StoreUnavailable
 from gateway.identity.session import open_cookie, proof_of, read_facts

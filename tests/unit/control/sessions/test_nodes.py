@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_sign_in import Sessions
+from gateway.config.sign_in import Sessions
 from gateway.control.store import Notice
 from gateway.identity.session import open_cookie, proof_of
 from tests.support.scripted_provider import ScriptedProvider

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config_sign_in import Sessions
+from gateway.config.sign_in import Sessions
 from gateway.control.sessions.renewal import next_refresh
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.signing_control import Place, signing_control

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import Issuer
-from gateway.config_sign_in import Client
+from gateway.config.sign_in import Client
 from gateway.control.signin.choice import by_address, choices
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.config import Issuer
-from gateway.config_sign_in import Client
+from gateway.config.sign_in import Client
 from gateway.control.fetch import client_session
 from gateway.control.signin.client_proof import ProofFault, proof
 from gateway.control.signin.exchange import Exchange, GrantRefused, ProviderAway, ProviderRefused

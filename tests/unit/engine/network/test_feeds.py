@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_devices import Bigip, Devices
+from gateway.config.devices import Bigip, Devices
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired, desired_of

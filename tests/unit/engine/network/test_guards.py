@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.config_devices import ChangeWindow
+from gateway.config.devices import ChangeWindow
 from gateway.engine.network.guards import ENGINE, Basis, Consent, Terms, hindrances, present, removed
 from gateway.engine.network.plan import MOVED, Difference, Drift, Kind, Observed, Plan, Step
 from tests.support.network import FakeDevice, FakeTarget, wish

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from gateway.config_devices import Direct, Leg
+from gateway.config.devices import Direct, Leg
 from gateway.control.api.way_models import InventoryEnvironmentAnswer
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import DeviceFault

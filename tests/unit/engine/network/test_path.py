@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_devices import Devices, Leg, Panos, PanosEnvironment
+from gateway.config.devices import Devices, Leg, Panos, PanosEnvironment
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_devices import Devices
+from gateway.config.devices import Devices
 from gateway.control.api.device_models import DeviceAnswer
 from gateway.control.api.devices import standing_of
 from gateway.engine.network.connection import Connection, Device, Surroundings

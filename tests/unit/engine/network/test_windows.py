@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.config_devices import ChangeWindow
+from gateway.config.devices import ChangeWindow
 from gateway.engine.network.windows import WEEK_MIN, is_open, next_begin
 
 DAY = 24 * 60

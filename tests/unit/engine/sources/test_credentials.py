@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.config_sources import Backstage, ClientCredentials
+from gateway.config.sources import Backstage, ClientCredentials
 from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault
 from gateway.engine.sources.credentials import ANSWER_BYTES, ClientToken, FileToken, NoToken, credentials_of
 from tests.support.catalogs import entity

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config_sources import FILES, Origins
+from gateway.config.sources import FILES, Origins
 from gateway.engine.sources.entities import Entity, read_entity
 from gateway.engine.sources.pulls import Joined, Pull, file_of
 from policy.facts import Source

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
-from gateway.config_devices import ApmEntry, BigipEnvironment
+from gateway.config.devices import ApmEntry, BigipEnvironment
 from gateway.engine.network.desired import Desired, Place
 
 Claims = tuple[tuple[str, tuple[str, ...]], ...]

@@ -23,7 +23,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway import telemetry
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.engine.network.bigip.as3.names import MOST_APPLICATIONS, application_name
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault

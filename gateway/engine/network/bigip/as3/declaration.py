@@ -15,7 +15,7 @@ from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.engine.network.bigip.as3 import names
 from gateway.engine.network.bigip.as3.apm import Apm, apm_of, usual
 from gateway.engine.network.desired import Desired, Place

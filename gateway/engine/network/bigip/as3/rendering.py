@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gateway import config
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.engine.network.alone import trouble_of
 from gateway.engine.network.bigip.as3.apm import remarks_on
 from gateway.engine.network.bigip.as3.assignment import Assignment, namesakes_of

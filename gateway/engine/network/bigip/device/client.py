@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.answers import Answer, Meaning, answer_of, is_locked, meaning_of, message_of
 from gateway.engine.network.bigip.device.tokens import Tokens
 from gateway.engine.network.faults import Busy, Rejected, Unknown, Unreachable

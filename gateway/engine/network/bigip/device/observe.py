@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from gateway.config_devices import BigipEnvironment
+from gateway.config.devices import BigipEnvironment
 from gateway.engine.network.bigip.as3.names import MARK
 from gateway.engine.network.bigip.as3.records import entities_of
 from gateway.engine.network.bigip.device.answers import is_no_tenant

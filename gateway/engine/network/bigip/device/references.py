@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from gateway.config_devices import BigipEnvironment
+from gateway.config.devices import BigipEnvironment
 from gateway.engine.network.bigip.as3.apm import all_of
 from gateway.engine.network.bigip.device.apm import apm_parts
 from gateway.engine.network.bigip.device.client import Client

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.answers import Answer, has_too_many_tokens, message_of
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unreachable
 from gateway.engine.network.https import Lost

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from gateway.config_devices import Bigip
+from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.client import Client
 from gateway.engine.network.bigip.device.tasks import ran
 from gateway.engine.network.faults import Busy, DeviceFault, Unreachable

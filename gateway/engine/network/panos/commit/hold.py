@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from gateway import telemetry
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import NOUNS, Lock, locks_of, release, take

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.groups import firewalls_of

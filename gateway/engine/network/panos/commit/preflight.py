@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Busy, Rejected
 from gateway.engine.network.panos.commit.change import Change, of_others
 from gateway.engine.network.panos.device.client import Client

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import DeviceFault, Outdated, Rejected, Unknown, Unreachable
 from gateway.engine.network.panos.commit.change import Change, Owned
 from gateway.engine.network.panos.commit.hold import Hold, repeated

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, tostring
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Busy, DeviceFault, NotAllowed, Rejected, Unknown, Unreachable
 from gateway.engine.network.https import Https, Lost, Manner, Trusted, authorities, pinned, place_of
 from gateway.engine.network.panos.device.answers import Answer, Meaning, answer_of, meaning_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Rejected
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import asked

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Final, NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Rejected
 
 _LOCALHOST: Final = "/config/devices/entry[@name='localhost.localdomain']"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Busy, DeviceFault, Unreachable
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.state import Availability, availability_of

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from defusedxml.ElementTree import fromstring
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.faults import Rejected
 from gateway.engine.network.panos.device.answers import Answer
 from gateway.engine.network.panos.device.client import Client

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.commit.change import Change
 from gateway.engine.network.panos.device.client import Client

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from gateway.config_devices import Direct, Panos, PanosEnvironment
+from gateway.config.devices import Direct, Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import Front, some
 from gateway.engine.network.panos import names

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.config_devices import Direct, Leg, PanosEnvironment
+from gateway.config.devices import Direct, Leg, PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.meeting import Meeting

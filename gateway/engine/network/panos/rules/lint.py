@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any, Final
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.codec import HOLDERS
 from gateway.engine.network.panos.rules.content import empty

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gateway.config_devices import Leg, Panos, PanosEnvironment
+from gateway.config.devices import Leg, Panos, PanosEnvironment
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.legs import (
     ANYONE,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.guards import NAMED, Basis, Consent, Hindrance, Taken, are_many
 from gateway.engine.network.panos.device.userid import NEVER, Entry, What
 from gateway.engine.network.panos.membership import Key

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.guards import Basis, Consent, Hindrance, Lately
 from gateway.engine.network.panos.device.userid import What
 from gateway.engine.network.panos.tags.allowing import Allowed, allowed

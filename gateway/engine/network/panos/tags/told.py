@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.userid import Entry, What
 from gateway.engine.network.panos.membership import Membership

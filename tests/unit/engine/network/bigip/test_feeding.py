@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config_devices import Readers
+from gateway.config.devices import Readers
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.connection import connection_to_bigip
 from gateway.engine.network.bigip.feeding import documents_of, recipe_of

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.config_devices import Devices, Panos
+from gateway.config.devices import Devices, Panos
 from gateway.engine.network.connecting import connection_to
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.group import Pace

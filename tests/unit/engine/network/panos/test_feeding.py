@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config_devices import Leg, Panos, PanosEnvironment
+from gateway.config.devices import Leg, Panos, PanosEnvironment
 from gateway.control.feeds.memory import NAME
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.documents import Recipe

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config_devices import Leg as Zones
-from gateway.config_devices import Panos, PanosEnvironment
+from gateway.config.devices import Leg as Zones
+from gateway.config.devices import Panos, PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.firewall import Firewall, Leg, Person, back_hop, front_hop

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config_devices import Direct, Leg, PanosEnvironment
+from gateway.config.devices import Direct, Leg, PanosEnvironment
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.rules.content import content_of, empty
 from gateway.engine.network.panos.wishing import Wishing

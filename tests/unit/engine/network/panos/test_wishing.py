@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from gateway.config_devices import Direct, Leg, Panos, PanosEnvironment
+from gateway.config.devices import Direct, Leg, Panos, PanosEnvironment
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.membership import Membership

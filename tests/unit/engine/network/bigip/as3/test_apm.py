@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config_devices import ApmEntry
+from gateway.config.devices import ApmEntry
 from gateway.engine.network.bigip.as3.apm import apm_of, remarks_on
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.as3.lint import faults_of

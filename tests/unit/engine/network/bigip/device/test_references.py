@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config_devices import ApmEntry
+from gateway.config.devices import ApmEntry
 from gateway.engine.network.bigip.device.client import Client
 from gateway.engine.network.bigip.device.references import references_of, uncovered
 from tests.support.declarations import environment

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config_devices import Bigip, BigipEnvironment
+from gateway.config.devices import Bigip, BigipEnvironment
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.drains import without_drains
 from gateway.engine.network.bigip.review import cautions

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.config_devices import Panos
+from gateway.config.devices import Panos
 from gateway.engine.network import https
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
 from gateway.engine.network.panos.device.client import ANSWER_BYTES, SLOW_BYTES, Client

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config_devices import Closes, Direct, Leg, PanosEnvironment
+from gateway.config.devices import Closes, Direct, Leg, PanosEnvironment
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos import names

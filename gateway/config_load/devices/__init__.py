@@ -1,0 +1,1 @@
+"""Settings of network devices: their models, and what they mean together."""
