@@ -1,9 +1,11 @@
 """Where an upstream's name leads now: names to allowed addresses, for doors and for the engine's checks.
 
 Answers are kept for a short time, bounded in number. A name is asked once, however many wait for it. A look-up that
-fails or takes too long falls back to the last answer while that is not too old, and is not repeated at once; so a
-zone whose servers hang holds up nobody but its own service. Whether an address may be connected to is judged on
-every call (`gateway.addresses`): an answer that was harmless a moment ago says nothing about the next one.
+fails or takes too long falls back to the last answer while that is not too old, and is not repeated at once. One that
+takes long gives up its place among the others, and one that hangs has few places with its like from then on; so a
+zone whose servers hang, however many names lie in it, holds up nobody but its own services. Whether an address may be
+connected to is judged on every call (`gateway.addresses`): an answer that was harmless a moment ago says nothing
+about the next.
 
 Look-ups run in threads of their own, which a process does not wait for when it ends.
 """
@@ -27,7 +29,9 @@ STALE_S: Final = 300.0  # an answer older than this is not used, whatever happen
 FAILED_S: Final = 2.0  # a name that had no answer is not asked again this long
 LOOK_UP_S: Final = 2.0  # the longest that anybody waits for an answer; the look-up itself goes on
 NAMES: Final = 4096
-LOOK_UPS: Final = 16  # threads at a time
+LOOK_UPS: Final = 16  # at a time
+SLOW_LOOK_UPS: Final = 4  # at a time, of names that took longer than `LOOK_UP_S`
+PLACE_S: Final = 0.25  # the longest that any other keeps its place
 ADDRESSES: Final = 8  # of one name that are tried
 
 LookUp = Callable[[str], list[str]]
@@ -53,12 +57,13 @@ def is_local(address: Address) -> bool:
 class _Known:
     """What is known of one name."""
 
-    __slots__ = ("addresses", "asked_again_s", "at_s", "why")
+    __slots__ = ("addresses", "asked_again_s", "at_s", "is_slow", "why")
 
     def __init__(self) -> None:
         self.addresses: tuple[Address, ...] = ()
         self.at_s = float("-inf")  # of `addresses`
         self.asked_again_s = float("-inf")  # not before, after a failure
+        self.is_slow = False  # took longer than anybody waits when it was asked last
         self.why = ""
 
 
@@ -75,7 +80,8 @@ class Resolver:
         self._look_up = look_up
         self._known: LRUCache[str, _Known] = LRUCache(NAMES)
         self._flights: dict[str, asyncio.Task[tuple[Address, ...]]] = {}
-        self._threads = asyncio.Semaphore(LOOK_UPS)
+        self._places = asyncio.Semaphore(LOOK_UPS)
+        self._slow_places = asyncio.Semaphore(SLOW_LOOK_UPS)
 
     async def addresses(self, environment: str, host: str, port: int) -> list[str]:
         """Allowed addresses of ``host``, the preferred first. Raises `NotAllowed`, or `OSError` when the name has
@@ -130,8 +136,15 @@ class Resolver:
             flight.exception()  # seen by whoever waited, if anybody still did
 
     async def _fly(self, host: str, known: _Known) -> tuple[Address, ...]:
-        async with self._threads:
-            texts = await _in_a_thread(self._look_up, host)
+        loop = asyncio.get_running_loop()
+        async with self._slow_places if known.is_slow else self._places:
+            began_s = loop.time()
+            look_up = loop.create_task(_in_a_thread(self._look_up, host))
+            await asyncio.wait((look_up,), timeout=None if known.is_slow else PLACE_S)
+        try:
+            texts = await look_up
+        finally:
+            known.is_slow = loop.time() - began_s >= LOOK_UP_S
         known.addresses = tuple(dict.fromkeys(plain(ip_address(text)) for text in texts))
         known.at_s = self._clock()
         return known.addresses

@@ -15,7 +15,7 @@ import pytest
 from gateway import resolve
 from gateway.addresses import NotAllowed
 from gateway.config import Environment
-from gateway.resolve import ADDRESSES, FAILED_S, FRESH_S, NAMES, STALE_S, Resolver, is_local, system_look_up
+from gateway.resolve import ADDRESSES, FAILED_S, FRESH_S, LOOK_UPS, NAMES, STALE_S, Resolver, is_local, system_look_up
 from tests.support.catalogs import settings
 
 
@@ -166,6 +166,37 @@ def test_a_look_up_that_hangs_holds_up_nobody_for_long_and_no_other_name(
         zone.gate = None
         assert await resolver.addresses("prod", "db.internal", 80) == ["10.0.0.2"]
         gate.set()
+
+    play(scene)
+
+
+def test_a_zone_full_of_names_that_hang_holds_up_no_other(
+    play: Callable[[Scene], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither while they are asked for the first time, nor when they are asked again and again."""
+    monkeypatch.setattr(resolve, "LOOK_UP_S", 0.2)
+    monkeypatch.setattr(resolve, "PLACE_S", 0.01)
+    hanging = [f"{number}.hangs.internal" for number in range(LOOK_UPS * 2)]
+    over = threading.Event()
+
+    async def scene(resolver: Resolver, zone: Zone) -> None:
+        def look_up(host: str) -> list[str]:
+            if host in hanging:
+                zone.asked.append(host)
+                over.wait(10)
+            return ["10.1.2.3"]
+
+        resolver._look_up = look_up
+        for turn in range(3):
+            waiting = [asyncio.create_task(resolver.addresses("prod", host, 443)) for host in hanging]
+            found = await asyncio.wait_for(resolver.addresses("prod", f"{turn}.well.internal", 443), 5)
+            assert found == ["10.1.2.3"]
+            await asyncio.gather(*waiting, return_exceptions=True)
+            zone.now_s += FAILED_S
+        assert zone.asked == [*dict.fromkeys(zone.asked)], "one thread a name, however often it is asked for"
+        over.set()
+        zone.now_s += FAILED_S
+        assert await resolver.addresses("prod", hanging[0], 443) == ["10.1.2.3"], "it answers again"
 
     play(scene)
 
