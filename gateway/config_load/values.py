@@ -177,7 +177,8 @@ def _management_address(value: str) -> str:
         sound = False
     if not sound or parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError(f"`{value}` is no management address; write `https://192.0.2.10`, without path and user")
-    return value.rstrip("/").lower()
+    spelled = value.rstrip("/").lower()
+    return spelled.removesuffix(":443") if parts.port == 443 else spelled  # one address has one spelling
 
 
 def written(description: str, pattern: str, *examples: str) -> WithJsonSchema:

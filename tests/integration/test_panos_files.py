@@ -158,3 +158,20 @@ def test_an_upload_without_a_file_is_400(api: Api, body: str) -> None:
         "POST", "/api/?type=import&category=configuration", body, Content_Type="multipart/form-data; boundary=x"
     )
     assert came.status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("report", {"action": "get", "job-id": "9" * 5000}),
+        ("log", {"action": "get", "job-id": "9" * 5000}),
+        ("log", {"log-type": "config", "nlogs": "9" * 5000}),
+        ("op", {"cmd": f"<show><jobs><id>{'9' * 5000}</id></jobs></show>"}),
+        ("op", {"cmd": f"<show><config><audit><version>{'9' * 5000}</version></audit></config></show>"}),
+        ("op", {"cmd": f"<show><object><registered-ip><limit>{'9' * 5000}</limit></registered-ip></object></show>"}),
+        ("config", {"action": "get", "xpath": f"/config/devices/entry[{'9' * 5000}]"}),
+    ],
+    ids=["report", "search", "lines", "job", "version", "page", "place"],
+)
+def test_a_number_of_any_length_is_answered(api: Api, kind: str, said: dict[str, str]) -> None:
+    assert api(kind, **said).xml.get("status") in ("error", "success")

@@ -95,7 +95,7 @@ def test_whatever_a_device_holds_is_told_in_plain_words(rules: list[Any], object
     held |= {f"{PLACE.base}/{holder}": Element(holder) for holder in HOLDERS.values()}
     for said in {each[0]: each for each in rules}.values():
         held[PLACE.rules].append(_entry(said))
-    for said in objects:
+    for said in {each[0]: each for each in objects}.values():
         for holder in HOLDERS.values():
             held[f"{PLACE.base}/{holder}"].append(_entry(said))
     sighted = seen(held)

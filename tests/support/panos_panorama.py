@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.engine.network.panos.device.answers import Answer
+from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.target import PanosTarget
 from gateway.engine.network.plan import Outcome, Plan
 from gateway.lab.panos.device import Device
@@ -56,6 +59,18 @@ async def targeted(folder: Path) -> AsyncIterator[tuple[Scene, PanosTarget, tupl
     """The same Panorama as the reconciler sees it."""
     async with panorama(folder) as (scene, firewalls):
         yield scene, PanosTarget(scene.units, ENVIRONMENT, lambda desired: (), folder), firewalls
+
+
+def silent(client: Client, serial: str, word: str) -> Callable[..., Coroutine[Any, Any, Answer]]:
+    """``client.read``, for which the firewall of this serial says nothing to what has this word in it."""
+    read = client.read
+
+    async def read_or_wait(parameters: Mapping[str, str], *rest: Any) -> Answer:
+        if parameters.get("target") == serial and any(word in each for each in parameters.values()):
+            await asyncio.Event().wait()
+        return await read(parameters, *rest)
+
+    return read_or_wait
 
 
 async def applied(target: PanosTarget) -> tuple[Plan, Outcome]:

@@ -166,9 +166,9 @@ def _shuts_out(rule: Rule) -> bool:
 
 
 def named(news: News, rule: Rule, after: str) -> Message:
-    """Whom a rule means, a page of them; ``next`` is "" at their end. In a worker thread."""
+    """Whom a rule means, a page of them, past their end the first; ``next`` is "" at it. In a worker thread."""
     everybody = sorted(ref for ref in news.catalog.people if rule.subject in _subjects(news, ref))
-    begin = bisect_right(everybody, after)
+    begin = bisect_right(everybody, after) % max(len(everybody), 1)
     page = everybody[begin : begin + NAMED]
     is_last = begin + len(page) == len(everybody)
     told = {"rule": rule.id, "sentence": sentence_of(rule), "people": page, "total": len(everybody), "begin": begin}

@@ -23,7 +23,7 @@ from gateway.audit.record import timestamp
 from gateway.engine.network import plan_file
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.experience import Budget, Experience, Refused
-from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
+from gateway.engine.network.faults import DeviceFault, Outdated, Rejected
 from gateway.engine.network.fronts import Front, nowhere
 from gateway.engine.network.guards import (
     ENGINE,
@@ -183,10 +183,8 @@ class Lane:
         if not sight.plan.steps:
             return
         if not self.waits and not self._is_version_alone(sight):
-            if sight.is_mending:
-                self._experience.note_mended(self._means.now())
             self._lately.note(removed(sight.plan.steps), sight.held, self._means.now())
-            outcome = await self._apply(sight.plan, Consent(ENGINE), sight.places)
+            outcome = await self._apply(sight.plan, Consent(ENGINE), sight.places, is_mending=sight.is_mending)
             if outcome.done:
                 self._sent = (sight.places, self._means.now())
 
@@ -209,22 +207,21 @@ class Lane:
         outcome = await self._apply(plan, consent)
         return outcome, plan_file.digest_of(plan)
 
-    async def _apply(self, plan: Plan, consent: Consent, places: tuple[Place, ...] | None = None) -> Outcome:
+    async def _apply(
+        self, plan: Plan, consent: Consent, places: tuple[Place, ...] | None = None, *, is_mending: bool = False
+    ) -> Outcome:
         """``places``: of the wish, where the engine applies by itself."""
-        self.applying, began_s = consent.by, self._means.now()
+        self.applying = consent.by
         if consent.is_person:
             self._lately.forget()
         try:
-            outcome = await self._carry_out(plan, consent)
-        except (Busy, Outdated):  # nothing was changed: whoever stood in the way is waited for, and that costs no turn
-            began_s = float("-inf")
-            raise
+            with self._experience.changing(self._means.now(), is_mending=is_mending):
+                outcome = await self._carry_out(plan, consent)
         except Rejected as fault:
             self._experience.refused = Refused(_mark(plan.content), places, str(fault))
             raise
         finally:
             self.applying = ""
-            self._experience.budget.note(began_s)
         if not outcome.done:
             self._experience.refused = Refused(_mark(plan.content), places, outcome.sentence)
             self.fault = outcome.sentence

@@ -60,7 +60,10 @@ class Name:
     """What is known of one, and when it is to be asked for again (``due_s``, on the loop's clock). ``heard``: the
     servers' last answer, None before there was one."""
 
-    __slots__ = ("due_s", "heard", "heard_until_s", "host", "is_asked", "sightings", "silences", "since_s", "word")
+    __slots__ = (
+        "due_s", "hangs", "heard", "heard_until_s", "host", "is_asked", "sightings", "silences", "since_s",
+        "spared_until_s", "word",
+    )  # fmt: skip
 
     def __init__(self, host: str, sightings: Sightings) -> None:
         self.host = host
@@ -72,6 +75,8 @@ class Name:
         self.heard: Heard | None = None
         self.heard_until_s = 0.0
         self.silences = 0  # one after the other
+        self.hangs = 0  # look-ups of the system, one after the other
+        self.spared_until_s = 0.0  # the system
 
 
 class Asker:
@@ -85,7 +90,7 @@ class Asker:
 
     async def ask(self, name: Name) -> bool:
         """Whether it leads elsewhere now, or something else is to be said of it."""
-        word, was_crowded = name.word, name.sightings.is_crowded
+        before = _said_of(name)
         system = await self._hear(name)
         heard = name.heard or SILENCE
         found = (*sorted(system.addresses), *sorted(heard.addresses))  # first where doors connect
@@ -96,15 +101,15 @@ class Asker:
         name.word = _word_of(system, heard, silent)
         name.since_s, name.is_asked = None, False
         name.due_s = self._due_s(name)
-        return is_other or name.word is not word or name.sightings.is_crowded is not was_crowded
+        return is_other or _said_of(name) != before
 
     async def _hear(self, name: Name) -> Heard:
         """What the system answers; what the servers do is left in ``name``. The first time they are asked only for
         what the system does not know: of thousands of names each is known soon."""
         if name.heard is not None and asyncio.get_running_loop().time() >= name.heard_until_s:
-            system, _ = await asyncio.gather(self._of_system(name.host), self._of_servers(name))
+            system, _ = await asyncio.gather(self._of_system(name), self._of_servers(name))
             return system
-        system = await self._of_system(name.host)
+        system = await self._of_system(name)
         is_new = name.heard is None or not (system.addresses and system.addresses <= name.heard.addresses)
         if name.heard is None and system.addresses:
             name.heard = system
@@ -113,15 +118,25 @@ class Asker:
             await self._of_servers(name)
         return system
 
-    async def _of_system(self, host: str) -> Heard:
-        """Nobody says for how long. Whatever it meets but absence is silence: a machine without threads, too."""
+    async def _of_system(self, name: Name) -> Heard:
+        """Nobody says for how long. Whatever it meets but absence is silence: a machine without threads, too. A name
+        whose look-ups hang, each in one of few threads, leaves these to the others ever longer."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < name.spared_until_s:
+            return SILENCE
         try:
             async with asyncio.timeout(PATIENCE_S):
-                answered = await self._look_ups.addresses(host)
-            return Heard(frozenset(found for each in answered if (found := address_in(each))))
+                answered = await self._look_ups.addresses(name.host)
+            found = Heard(frozenset(text for each in answered if (text := address_in(each))))
+        except TimeoutError:
+            name.spared_until_s = loop.time() + self._soon_s() * (2.0**name.hangs - 1)
+            name.hangs = min(name.hangs + 1, MOST_SILENCES - 1)
+            return SILENCE
         except Exception as failure:
             is_none = isinstance(failure, UnicodeError) or getattr(failure, "errno", None) in _ABSENT
-            return NO_SUCH_NAME if is_none else SILENCE
+            found = NO_SUCH_NAME if is_none else SILENCE
+        name.hangs = 0
+        return found
 
     async def _of_servers(self, name: Name) -> None:
         try:
@@ -149,6 +164,11 @@ class Asker:
 
     def _shortest_s(self) -> float:
         return max(SHORTEST_TTL_S, self.names / MOST_PER_S)
+
+
+def _said_of(name: Name) -> tuple[Word, bool, bool]:
+    """What else there is to know of it than where it leads."""
+    return name.word, name.sightings.is_crowded, name.sightings.is_awaited
 
 
 def _word_of(system: Heard, heard: Heard, silent: Collection[int]) -> Word:

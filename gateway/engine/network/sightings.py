@@ -23,13 +23,15 @@ VERSIONS: Final = (4, 6)  # of IP: a server may be silent about one
 
 class Sightings:
     """``seen``: by address, when it was answered last, silences not counted (epoch seconds). ``is_crowded``: some
-    were left out within the last `KEEP_S`, being too many. Begins at ``now``."""
+    were left out within the last `KEEP_S`, being too many. ``is_awaited``: nothing was answered yet that would take
+    something. Begins at ``now``."""
 
-    __slots__ = ("_asked_at", "_crowded_at", "_heard_at", "is_crowded", "seen")
+    __slots__ = ("_asked_at", "_crowded_at", "_heard_at", "is_awaited", "is_crowded", "seen")
 
     def __init__(self, now: int, seen: Mapping[str, int] | None = None) -> None:
         self.seen = dict(seen or {})
         self.is_crowded = False
+        self.is_awaited = not self.seen
         self._asked_at = now
         self._crowded_at = now - KEEP_S
         self._heard_at = dict.fromkeys(VERSIONS, now)
@@ -43,6 +45,7 @@ class Sightings:
             if version not in silent:
                 self._heard_at[version] = now
         waits = {version for version in silent if now - self._heard_at[version] < AWAY_S}
+        self.is_awaited = self.is_awaited and bool(waits) and not answered
         seen = {text: at + away_s if version_of(text) in waits else at for text, at in self.seen.items()}
         rank = {text: position for position, text in enumerate(dict.fromkeys(answered))}
         seen.update(dict.fromkeys(rank, now))

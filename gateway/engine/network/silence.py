@@ -24,12 +24,17 @@ class Silent(Exception):
 
 
 class _Deadline:
-    def __init__(self, timeout: asyncio.Timeout, silent_s: float) -> None:
+    """``around``: that of who asked for this, and waits as long as something is heard here."""
+
+    def __init__(self, timeout: asyncio.Timeout, silent_s: float, around: _Deadline | None) -> None:
         self._timeout = timeout
         self._silent_s = silent_s
+        self._around = around
         self._is_over = False
 
     def put_off(self) -> None:
+        if self._around is not None:
+            self._around.put_off()
         if not self._is_over and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._silent_s)
 
@@ -48,7 +53,7 @@ async def answering(silent_s: float = SILENT_S) -> AsyncIterator[None]:
     timeout = asyncio.timeout(silent_s)
     try:
         async with timeout:
-            deadline = _Deadline(timeout, silent_s)
+            deadline = _Deadline(timeout, silent_s, _DEADLINE.get())
             token = _DEADLINE.set(deadline)
             try:
                 yield

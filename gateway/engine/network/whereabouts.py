@@ -30,6 +30,7 @@ from gateway.engine.network.sightings_file import SightingsFile
 from gateway.look_ups import ADDRESSES, Names
 
 GATHER_S: Final = 1.0  # answers of so long are told together
+REST: Final = 10  # times what it took to put them together
 SAVE_S: Final = 5.0  # between two writes of what changed
 REFRESH_S: Final = 600.0  # between two writes of what did not
 TURN_S: Final = 1.0
@@ -89,6 +90,7 @@ class Whereabouts:
         self._needed: frozenset[str] = frozenset()
         self._flights: set[asyncio.Task[None]] = set()
         self._telling: asyncio.TimerHandle | None = None
+        self._took_s = 0.0
         self._hint = asyncio.Event()
         self._save_at_s = self._loop.time() + REFRESH_S
         self._following = self._loop.create_task(self._follow()) if follows else None
@@ -138,6 +140,7 @@ class Whereabouts:
         found: dict[str, set[str]] = {}
         said: dict[Word, set[str]] = {word: set() for word in Word}
         crowded: set[str] = set()
+        awaited: set[str] = set()
         for place in wish.places:
             there = found.setdefault(place.entity, set())
             there.update(place.addresses or _literals_of(place))
@@ -148,8 +151,10 @@ class Whereabouts:
                         said[name.word].add(place.entity)
                     if name.sightings.is_crowded:
                         crowded.add(place.entity)
+                    if name.sightings.is_awaited:
+                        awaited.add(place.entity)
         unasked = said[Word.UNASKED]
-        for entity in unasked:
+        for entity in unasked | {each for each in awaited if not found[each]}:  # else it would be ever more
             found[entity].update(before.addresses.get(entity, ()))
         addresses = {entity: tuple(sorted(there)) for entity, there in sorted(found.items()) if there}
         after = Known(
@@ -165,11 +170,14 @@ class Whereabouts:
 
     def _tell_soon(self) -> None:
         if self._telling is None:
-            self._telling = self._loop.call_later(GATHER_S, self._tell)
+            self._telling = self._loop.call_later(max(GATHER_S, REST * self._took_s), self._tell)
 
     def _tell(self) -> None:
         self._telling = None
-        if self._learn():
+        begun_s = time.perf_counter()
+        is_other = self._learn()
+        self._took_s = time.perf_counter() - begun_s
+        if is_other:
             self._on_change()
 
     # === asking ===

@@ -18,6 +18,7 @@ from defusedxml.ElementTree import fromstring
 XML: Final = "application/xml"
 SUCCEEDED: Final = "command succeeded"
 DEEPEST: Final = 100
+DIGITS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,12 @@ def read_several(text: str) -> list[Element]:
 def at(node: Element, path: str) -> str:
     """The text at a path below, "" where there is none."""
     return (node.findtext(path) or "").strip()
+
+
+def nth(text: str, most: int) -> int:
+    """A number from 1 to ``most``, 0 for whatever is none of these."""
+    number = int(text) if text.isdecimal() and len(text) < DIGITS else 0
+    return number if number <= most else 0
 
 
 def texts(node: Element, path: str) -> list[str]:

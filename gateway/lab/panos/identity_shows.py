@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from gateway.lab.panos.answers import Answer, Declined, at, element, members, result, texts
+from gateway.lab.panos.answers import Answer, Declined, at, element, members, nth, result, texts
 from gateway.lab.panos.oracle import rules_in_order
 from gateway.lab.panos.shows import Asked
 from gateway.lab.panos.tags import BadEntry, Held, Table, address_key
@@ -66,11 +66,11 @@ def _found(table: Table, node: Element, key: str, paged: Element, furthest: int)
 def _page(node: Element, furthest: int) -> tuple[int, int]:
     """Where it starts, counted from 0, and how much it holds. Raises `Declined`."""
     limit, start = at(node, "limit") or str(PAGE), at(node, "start-point") or "1"
-    if not limit.isdecimal() or not 1 <= int(limit) <= PAGE:
+    if not (many := nth(limit, PAGE)):
         raise Declined(17, f"limit {limit} is not within 1..{PAGE}")
-    if not start.isdecimal() or not 1 <= int(start) <= furthest:
+    if not (first := nth(start, furthest)):
         raise Declined(17, f"start-point {start} is not within 1..{furthest}")
-    return int(start) - 1, int(limit)
+    return first - 1, many
 
 
 def _with_mask(key: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from gateway.lab.panos.answers import Declined, element
+from gateway.lab.panos.answers import Declined, element, nth
 
 
 @dataclass
@@ -112,7 +112,7 @@ class Jobs:
     def shown(self, number: str) -> Element:
         """Raises `Declined` (7)."""
         self.settle()
-        job = self._jobs.get(int(number)) if number.isdecimal() else None
+        job = self._jobs.get(nth(number, self._last))
         if job is None:
             raise Declined(7, f"job {number} not found")
         return self._written(job)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.lab.panos.admins import Admin
-from gateway.lab.panos.answers import Answer, Declined, WebDeclined, element, result
+from gateway.lab.panos.answers import DIGITS, Answer, Declined, WebDeclined, element, nth, result
 from gateway.lab.panos.device import Device, LogLine, Search
 
 TERM: Final = re.compile(r"\s*\(\s*([\w-]+)\s+(eq|contains)\s+('(?:[^'\\]|\\.)*'|[^\s()]+)\s*\)\s*(?:and|$)")
@@ -36,15 +36,15 @@ def answer(device: Device, _: Admin, parameters: Mapping[str, str]) -> Answer:
 
 def _number(parameters: Mapping[str, str], name: str, otherwise: int) -> int:
     text = parameters.get(name, "")
-    if text and not text.isdecimal():
+    if text and not (text.isdecimal() and len(text) < DIGITS):
         raise WebDeclined(400, f"{name} takes a number")
     return int(text) if text else otherwise
 
 
 def _found(device: Device, number: str) -> Answer:
-    if not number.isdecimal() or not 1 <= int(number) <= len(device.searches):
+    if not (place := nth(number, len(device.searches))):
         raise Declined(7, f"job {number} not found")
-    search = device.searches[int(number) - 1]
+    search = device.searches[place - 1]
     lines = device.log if search.forward else reversed(device.log)
     hits = [said for said in map(_said, lines) if _matches(said, search.query)][search.skip :][: search.most]
     entries = (element("entry", None, *(element(name, text) for name, text in said.items())) for said in hits)

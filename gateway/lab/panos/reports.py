@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.lab.panos.admins import Admin
-from gateway.lab.panos.answers import Answer, Declined, WebDeclined, element, result
+from gateway.lab.panos.answers import Answer, Declined, WebDeclined, element, nth, result
 from gateway.lab.panos.device import Device
 
 TITLES: Final = {
@@ -42,9 +42,9 @@ def answer(device: Device, _: Admin, parameters: Mapping[str, str]) -> Answer:
 
 
 def _made(device: Device, number: str) -> Answer:
-    if not number.isdecimal() or not 1 <= int(number) <= len(device.reports):
+    if not (place := nth(number, len(device.reports))):
         raise Declined(7, f"job {number} not found")
-    name, seconds, end = device.reports[int(number) - 1]
+    name, seconds, end = device.reports[place - 1]
     start = end - seconds + 1
     said = {"start": _day(start), "start-epoch": str(start), "end": _day(end), "end-epoch": str(end)}
     report = element("report", None, name=TITLES[name], logtype="appstat", **said)

@@ -13,7 +13,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, indent, tostring
 
 from gateway.lab.panos import tree
-from gateway.lab.panos.answers import Answer, Declined, at, element, read, result
+from gateway.lab.panos.answers import Answer, Declined, at, element, nth, read, result
 from gateway.lab.panos.device import Device, LogLine
 from gateway.lab.panos.shows import Asked
 
@@ -58,9 +58,9 @@ def _kept(device: Device, name: str) -> Element:
 def past(device: Device, number: str) -> Element:
     """A running configuration of the past, the first is 1. Raises `Declined`."""
     history = [*device.configuration.history, device.configuration.running]
-    if not number.isdecimal() or not 1 <= int(number) <= len(history):
+    if not (place := nth(number, len(history))):
         raise Declined(7, f"version {number} not found")
-    return history[int(number) - 1]
+    return history[place - 1]
 
 
 def audited(asked: Asked) -> Answer:

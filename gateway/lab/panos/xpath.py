@@ -38,7 +38,7 @@ class Test:
 
     def holds(self, node: Element, position: int) -> bool:
         if self.what.isdecimal():
-            return position == int(self.what)
+            return str(position) == self.what.lstrip("0")
         if self.what.startswith("@"):
             found = [node.get(self.what[1:])]
         elif self.what == "text()":

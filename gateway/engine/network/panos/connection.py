@@ -28,7 +28,7 @@ def connection_to_panos(device: Panos, around: Surroundings) -> Connection:
     tags = TagWorker(units, around.basis, around.now)
     targets = {
         each.environment: (PanosTarget if each.has_rules else RulelessTarget)(
-            committing, each, around.fronts, around.state_folder
+            committing, each, around.fronts, around.state_folder, tags.has
         )
         for each in device.environments
     }

@@ -20,7 +20,7 @@ from gateway.engine.network.guards import Basis
 from gateway.engine.network.news import News
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.tags.worker import TagWorker
-from gateway.engine.network.panos.wishing import Facts, Wishing, turn_after
+from gateway.engine.network.panos.wishing import Facts, Wishing, met_on, turn_after
 from gateway.engine.network.trail import DeviceTrail
 from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known, Whereabouts
 from gateway.engine.overheard import Overlay
@@ -46,6 +46,7 @@ class Firewalls:
         self._trouble = ""  # of the catalog, as the workers know it
         self._follows = follows
         self._wishing: dict[str, Wishing] = {}
+        self._met: dict[str, tuple[str, ...]] = {}  # by firewall
         self._whereabouts: Whereabouts | None = None
         self._turn: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -54,6 +55,7 @@ class Firewalls:
 
     def begin(self, device: Panos, worker: TagWorker, *, leads: bool) -> None:
         self._wishing[device.name], self.workers[device.name] = Wishing(device), worker
+        self._met[device.name] = tuple(met_on(device.environments))
         worker.notes.write = self._note
         if self._whereabouts is None:
             self._whereabouts = Whereabouts(
@@ -66,6 +68,7 @@ class Firewalls:
     def end(self, name: str) -> None:
         """Its worker ends at once, while a change of rules may go on: another one may follow with other settings."""
         self._wishing.pop(name, None)
+        self._met.pop(name, None)
         if (worker := self.workers.pop(name, None)) is not None:
             ending = asyncio.get_running_loop().create_task(worker.close())
             self._ending.add(ending)
@@ -84,7 +87,8 @@ class Firewalls:
         for each in desired.values():
             self._whereabouts.follow(each)
         known = {name: self.known(name) for name in desired}
-        facts = Facts(news.base, desired, fronts, known, news.catalog, news.directory, overlay)
+        met = tuple(sorted({text for texts in self._met.values() for text in texts}))
+        facts = Facts(news.base, desired, fronts, known, news.catalog, news.directory, overlay, met)
         now = int(self._now())
         for name, wishing in list(self._wishing.items()):
             membership = await self._membership(name, wishing, facts, now)

@@ -8,8 +8,9 @@ a file that people can edit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,11 @@ from gateway.config.devices import PanosEnvironment
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.fronts import Front
+from gateway.engine.network.panos import names
+from gateway.engine.network.panos.addresses import written
 from gateway.engine.network.panos.commit.carrying import carry_out, validated
 from gateway.engine.network.panos.device.units import OTHERS_S, Units
-from gateway.engine.network.panos.rules.block import Block
+from gateway.engine.network.panos.rules.block import Block, Fault
 from gateway.engine.network.panos.rules.content import Content, content_of, remarks_on
 from gateway.engine.network.panos.rules.drifting import drifts
 from gateway.engine.network.panos.rules.hits import counts_of
@@ -27,24 +30,31 @@ from gateway.engine.network.panos.rules.lint import faults_of
 from gateway.engine.network.panos.rules.observing import Look, Memory, look_at
 from gateway.engine.network.panos.rules.review import Finding, counted, findings
 from gateway.engine.network.panos.rules.steps import pushes, steps_between
+from gateway.engine.network.phrases import some
 from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
 from gateway.engine.network.silence import heard_all
 
 _TOLD_FAULTS: Final = 3
 
 
+def _everything(address: str, tag: str) -> bool:
+    return True
+
+
 class PanosTarget:
-    """``units``: of the administrator that commits. ``fronts``: where clients meet what is desired; may block."""
+    """``units``: of the administrator that commits. ``fronts``: where clients meet what is desired; may block. ``has``:
+    whether an address carries a tag there."""
 
     def __init__(
         self, units: Units, environment: PanosEnvironment, fronts: Callable[[Desired], Sequence[Front]],
-        state_folder: Path,
+        state_folder: Path, has: Callable[[str, str], bool | None] = _everything,
     ) -> None:  # fmt: skip
         self.device = units.device.name
         self.environment = environment.environment
         self._units = units
         self._settings = environment
         self._fronts = fronts
+        self._has = has
         self._block = Block(units.device, environment.environment)
         self._memory = Memory(state_folder, units.device.name, environment.environment)
         self._made: tuple[Desired, Sequence[Front], Content] | None = None
@@ -141,7 +151,20 @@ class PanosTarget:
 
     async def _look(self, *, foreign: bool = False) -> Look:
         client, availability = await self._units.active_with_state(OTHERS_S)
-        return await look_at(client, availability, self._block, self._memory, foreign=foreign)
+        look = await look_at(client, availability, self._block, self._memory, foreign=foreign)
+        stops = (*look.observed.stops, *self._untold(look.sighted.content))
+        return look._replace(observed=replace(look.observed, stops=stops))
+
+    def _untold(self, there: Content) -> Iterator[Fault]:
+        """Networks that are closed before the firewall knows the doors are closed to these, too."""
+        said = self._settings
+        are_closed = any(names.kind_of(each) == "net" for rule in there["rules"] for each in rule["destination"])
+        if said.back is None or not said.closed_networks or are_closed or self._units.device.device_group:
+            return
+        tag = names.doors_tag(self.environment)
+        if untold := [door for door in said.doors if not self._has(written(ip_network(door, strict=False)), tag)]:
+            why = f"`closes: networks` would stop the doors, too: {self.device} was not told of {some(untold)}"
+            yield why, f"tell it first, `stagedoor plan --device {self.device} --tags --out FILE`, `apply FILE`"
 
     def _check(self, plan: Plan) -> None:
         """Raises `Rejected` for a plan of somewhere else, or one whose content may not be written."""

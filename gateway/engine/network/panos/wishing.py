@@ -27,7 +27,8 @@ from policy.facts import Catalog
 
 @dataclass(frozen=True)
 class Facts:
-    """``desired``, ``fronts`` (of all devices that meet clients) and ``known`` are by environment."""
+    """``desired``, ``fronts`` (of all devices that meet clients) and ``known`` are by environment. ``met``: doors and
+    virtual addresses on all firewalls."""
 
     version: str  # the base id that the doors serve
     desired: Mapping[str, Desired]
@@ -36,6 +37,7 @@ class Facts:
     catalog: Catalog
     directory: Directory
     overlay: Overlay | None
+    met: tuple[str, ...] = ()
 
 
 class Wishing:
@@ -65,18 +67,15 @@ class Wishing:
 
     def _tagged_addresses(self, facts: Facts, shut: frozenset[str]) -> Tagged:
         """The very same objects as before while nothing that they are made of is another."""
-        made_of = facts.desired, facts.known, facts.fronts, shut
+        made_of = facts.desired, facts.known, facts.fronts, facts.met, shut
         if made_of != self._placed[0]:
             self._placed = made_of, self._place(facts, shut)
         return self._placed[1]
 
     def _place(self, facts: Facts, shut: frozenset[str]) -> Tagged:
         here = self._environments
-        barred = Barred(
-            text
-            for each in here
-            for text in (*each.doors, *each.virtual_addresses, *_met_at(facts.fronts.get(each.environment, ())))
-        )
+        fronts_here = (front.address for each in here for front in facts.fronts.get(each.environment, ()))
+        barred = Barred((*met_on(here), *facts.met, *fronts_here))
         parts: list[Tagged] = []
         for each in here:
             name = each.environment
@@ -110,8 +109,9 @@ def _with_users(here: Iterable[PanosEnvironment], facts: Facts) -> Iterator[Scop
                 yield replace(scope, everyone=True) if is_known else scope
 
 
-def _met_at(fronts: Iterable[Front]) -> Iterable[str]:
-    return (front.address for front in fronts)
+def met_on(environments: Iterable[PanosEnvironment]) -> Iterator[str]:
+    """Doors and virtual addresses: no service's, whoever says so."""
+    return (text for each in environments for text in (*each.doors, *each.virtual_addresses))
 
 
 def _joined(parts: Sequence[Tags]) -> Tags:

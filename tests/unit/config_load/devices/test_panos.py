@@ -69,6 +69,21 @@ def test_everything_can_be_said_and_reaches_the_roles_without_the_key(folder: Pa
     assert b"LUFRPT" not in frame
 
 
+@pytest.mark.parametrize(
+    ("said", "unit"),
+    [
+        ("HTTPS://192.0.2.30:443/", "https://192.0.2.30"),
+        ("'https://[2001:db8::443]:443'", "https://[2001:db8::443]"),
+        ("'https://[2001:db8::443]'", "https://[2001:db8::443]"),
+        ("https://192.0.2.30:8443", "https://192.0.2.30:8443"),
+    ],
+)
+def test_one_management_address_has_one_spelling(folder: Path, said: str, unit: str) -> None:
+    """All who speak to it share its few calls."""
+    (device,) = load(folder, MINIMAL + LEAST.replace("https://192.0.2.30", said)).devices.panos
+    assert device.units == (unit,)
+
+
 def test_two_installations_with_central_hosts_are_told_apart_unsaid(folder: Path) -> None:
     (device,) = load(folder, MINIMAL + "central_host: door.example.com\n" + LEAST).devices.panos
     (alone,) = load(folder, MINIMAL + LEAST).devices.panos

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.engine.network.experience import MENDED_MOST, Budget, Experience, Refused
+from gateway.engine.network.faults import Busy, Outdated, Rejected, Unknown, Unreachable
+from gateway.engine.network.trail import Untold
 from tests.support.network import place
 
 GAP_S = 900.0
@@ -52,6 +55,48 @@ def test_environments_of_one_device_share_its_budget() -> None:
     one, other = Experience(budget), Experience(budget)
     one.budget.note(NOW)
     assert codes(other, NOW + 10.0) == ["budget"]
+
+
+def met(experience: Experience, at_s: float, fault: Exception, *, is_mending: bool = False) -> None:
+    with pytest.raises(type(fault)), experience.changing(at_s, is_mending=is_mending):
+        raise fault
+
+
+def test_who_holds_a_device_for_a_day_is_met_a_few_times_an_hour_and_leaves_the_budget_alone() -> None:
+    experience, tries, now_s = Experience(Budget(GAP_S)), 0, NOW
+    while now_s < NOW + 86_400.0:
+        if not codes(experience, now_s, is_mending=True):
+            met(experience, now_s, Busy("config lock of `jane`"), is_mending=True)
+            tries += 1
+        now_s += 5.0
+    assert tries < 110
+    (waits,) = experience.hindrances(b"", (), is_mending=True, now_s=now_s)
+    assert (waits.code, "`jane`" in waits.why) == ("busy", True), "another hand changed nothing back"
+
+
+def test_a_commit_that_is_met_once_holds_nothing_up_and_what_went_through_ends_the_waiting() -> None:
+    experience = Experience(Budget(0.0))
+    met(experience, NOW, Busy("at work"))
+    assert codes(experience, NOW) == []
+    met(experience, NOW, Busy("at work"))
+    assert codes(experience, NOW) == ["busy"]
+    with experience.changing(NOW, is_mending=False):
+        pass
+    assert codes(experience, NOW) == []
+
+
+@pytest.mark.parametrize("fault", [Outdated("changed"), Untold("the disk is full")], ids=repr)
+def test_what_could_not_begin_costs_no_turn(fault: Exception) -> None:
+    experience = Experience(Budget(GAP_S))
+    met(experience, NOW, fault)
+    assert codes(experience, NOW) == []
+
+
+@pytest.mark.parametrize("fault", [Rejected("no"), Unknown("perhaps"), Unreachable("away"), OSError()], ids=repr)
+def test_what_may_have_changed_something_costs_its_turn(fault: Exception) -> None:
+    experience = Experience(Budget(GAP_S))
+    met(experience, NOW, fault)
+    assert codes(experience, NOW) == ["budget"]
 
 
 def test_what_was_refused_waits_for_another_wish_whatever_the_budget_says() -> None:

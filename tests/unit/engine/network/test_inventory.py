@@ -131,6 +131,9 @@ def test_whom_a_rule_means_comes_in_pages_without_gaps() -> None:
         after = page["next"]
     assert [each for page in pages for each in page] == everybody
     assert after == ""
+    past = named(news, rule, "user:default/zoe")  # somebody who was the last, and is gone
+    assert (past["begin"], past["people"]) == (0, everybody[:NAMED])
+    assert named(news, replace(rule, subject="group:default/none"), "user:default/zoe")["people"] == []
     assert named(news, replace(rule, subject=ANYONE), "")["total"] == len(catalog.people)
 
 

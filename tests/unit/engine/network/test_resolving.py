@@ -255,13 +255,47 @@ def test_of_too_many_addresses_those_count_that_doors_connect_to() -> None:
 def test_a_name_with_ever_other_addresses_is_asked_each_minute_alone() -> None:
     async def act(world: World) -> None:
         for turn in range(60):
-            await world.turn()
             world.servers = heard(*(f"10.{turn}.0.{number}" for number in range(8)), ttl_s=5)
-            del world.asked[:-2]
-            if turn > 40:
-                assert min(world.gaps("servers"), default=ASK_S) >= ASK_S
+            await world.turn()
+            if turn == 20:
+                world.asked.clear()
 
-    played(lambda: World(None, heard(ONE, ttl_s=5)), act)
+    world = played(lambda: World(None, heard(ONE)), act)
+    assert len(world.gaps("servers")) > 20
+    assert min(world.gaps("servers")) >= 0.8 * ASK_S
+
+
+def test_when_addresses_are_not_too_many_any_more_is_news() -> None:
+    async def act(world: World) -> None:
+        await world.turns(2)
+        world.servers = heard(*(f"10.0.2.{number}" for number in range(ADDRESSES)))
+        while not world.name.sightings.is_crowded:
+            await world.turn()
+        crowded_s = asyncio.get_running_loop().time()
+        while not await world.turn():
+            assert world.name.sightings.is_crowded
+        assert not world.name.sightings.is_crowded
+        assert asyncio.get_running_loop().time() - crowded_s >= KEEP_S
+
+    played(lambda: World(None, heard(ONE)), act)
+
+
+def test_a_name_whose_look_ups_hang_leaves_their_threads_to_others() -> None:
+    """Whoever owns a zone that answers half of a question would keep them all."""
+
+    async def act(world: World) -> None:
+        world.hangs = True
+        await world.turns(200)
+        assert (world.known, world.name.word) == ([ONE], Word.ANSWERED)
+        hung = len(world.gaps("system"))
+        assert world.gaps("system")[0] <= 2 * ASK_S
+        assert 14 * 0.8 * ASK_S <= world.gaps("system")[-1] <= 17 * ASK_S
+        world.hangs = False
+        while len(world.gaps("system")) < hung + 3:
+            await world.turn()
+        assert world.gaps("system")[-1] <= ASK_S
+
+    played(lambda: World([ONE], heard(ONE, ttl_s=30)), act)
 
 
 def test_who_has_nothing_new_to_say_is_not_news() -> None:

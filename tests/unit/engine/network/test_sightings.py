@@ -102,6 +102,17 @@ def test_a_clock_that_leaps_takes_nothing_and_keeps_nothing_longer(leap_s: int) 
     assert addresses(sightings) == [NEW]
 
 
+@pytest.mark.parametrize("leap_s", [-AWAY_S, AWAY_S])
+def test_that_some_were_left_out_is_known_for_its_time_whatever_the_clock_does(leap_s: int) -> None:
+    crowd = [f"10.0.0.{number}" for number in range(ADDRESSES + 1)]
+    sightings = met(*crowd)
+    now = START + leap_s
+    sightings.hear(crowd[:ADDRESSES], (), now)
+    assert sightings.is_crowded
+    heard(sightings, crowd[:ADDRESSES], now, now + KEEP_S)
+    assert not sightings.is_crowded
+
+
 def test_a_machine_that_wakes_to_silence_has_heard_nothing_meanwhile() -> None:
     sightings = met(OLD)
     assert not heard(sightings, [], START + 3 * AWAY_S, START + 3 * AWAY_S + KEEP_S, silent=BOTH)

@@ -14,7 +14,7 @@ from gateway.engine.network import whereabouts
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.name_servers import NO_SUCH_NAME, SILENCE, Heard
 from gateway.engine.network.resolving import ASK_S, PATIENCE_S
-from gateway.engine.network.sightings import KEEP_S
+from gateway.engine.network.sightings import AWAY_S, KEEP_S
 from gateway.engine.network.whereabouts import GATHER_S, TURN_S, Known, Whereabouts
 from gateway.look_ups import ADDRESSES
 from tests.support import virtual_time
@@ -262,6 +262,48 @@ def test_a_service_keeps_what_it_had_until_its_new_name_was_asked(tmp_path: Path
         await until(lambda: scene.known.addresses == {PAY: ("10.0.0.2",)})
 
     played(tmp_path, Names(pay_internal=["10.0.0.1"], new_internal=["10.0.0.2"]), act)
+
+
+def test_a_service_keeps_what_it_had_while_nobody_answers_for_its_new_name(tmp_path: Path) -> None:
+    """A mistake in an upstream opens no way round the door."""
+
+    async def act(scene: Scene) -> None:
+        scene.whereabouts.follow(wish("https://pay.internal"))
+        await until(lambda: not scene.known.unasked)
+        scene.names.silent.add("new.internal")
+        scene.whereabouts.follow(wish("https://new.internal"))
+        await asyncio.sleep(6 * KEEP_S)
+        assert scene.known == Known({PAY: ("10.0.0.1",)}, is_settled=True, unanswered=frozenset({PAY}))
+        scene.names.silent.clear()
+        await until(lambda: scene.known == Known({}, is_settled=True, gone=frozenset({PAY})), 17 * ASK_S)
+
+    played(tmp_path, Names(pay_internal=["10.0.0.1"]), act)
+
+
+def test_beside_a_name_that_nobody_answers_for_others_gather_nothing(tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        scene.names.silent.add("mute.internal")
+        scene.whereabouts.follow(wish("https://mute.internal", "https://pay.internal"))
+        for turn in range(40):
+            scene.names.answers["pay.internal"] = [f"10.{turn}.0.{number}" for number in range(8)]
+            await asyncio.sleep(2 * ASK_S)
+        assert len(scene.known.addresses[PAY]) == ADDRESSES
+
+    played(tmp_path, Names(), act)
+
+
+def test_a_new_name_that_nobody_answers_for_is_given_up_after_a_day(tmp_path: Path) -> None:
+    async def act(scene: Scene) -> None:
+        scene.whereabouts.follow(wish("https://pay.internal"))
+        await until(lambda: not scene.known.unasked)
+        scene.names.silent.add("new.internal")
+        scene.whereabouts.follow(wish("https://new.internal"))
+        await asyncio.sleep(AWAY_S - KEEP_S)
+        assert scene.known.addresses
+        await asyncio.sleep(2 * KEEP_S)
+        assert not scene.known.addresses
+
+    played(tmp_path, Names(pay_internal=["10.0.0.1"]), act)
 
 
 def test_who_was_settled_stays_so_when_another_name_hangs(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from gateway.config.devices import Panos
-from gateway.engine.network.faults import Busy, Rejected
+from gateway.engine.network.faults import Busy, Rejected, Unreachable
 from gateway.engine.network.panos.commit.change import Change, of_others
 from gateway.engine.network.panos.device.client import Client
-from gateway.engine.network.panos.device.groups import Firewall, firewalls_of
+from gateway.engine.network.panos.device.groups import Firewall, firewalls_of, said_by_each
 from gateway.engine.network.panos.device.jobs import under_way
 from gateway.engine.network.panos.device.locks import locks_of, pending_of
 from gateway.engine.network.panos.device.places import place_of_rules, vsys_base
@@ -46,8 +47,12 @@ async def preflight(
     firewalls = await _firewalls(client, device)
     missing = await _missing(client, (place_of_rules(device).base, _SHARED), change, zones=False)
     _refuse_missing(f"{client.where}, device group `{device.device_group}`", missing)
-    for firewall in firewalls:
-        await _check_firewall(client, firewall, change)
+    asking = [partial(_check_firewall, client, each, change) for each in firewalls]
+    for firewall, fault in zip(firewalls, await said_by_each(device, asking), strict=True):
+        if isinstance(fault, Unreachable):
+            raise Busy(f"{_where(client, firewall)} does not say whether it would take a push: {fault}")
+        if fault is not None:
+            raise fault
     return firewalls
 
 
@@ -78,12 +83,16 @@ def _check_version(client: Client, device: Panos, system: System, change: Change
 
 async def _check_firewall(client: Client, firewall: Firewall, change: Change) -> None:
     """Through its Panorama. A lock there, or a zone that is not there, would fail the whole push."""
-    where = f"firewall {firewall.serial} of {client.where}"
+    where = _where(client, firewall)
     if held := await locks_of(client, firewall.serial):
         raise Busy(f"{where} is being worked on, and takes no push meanwhile: {_some(held)}")
     for vsys in firewall.vsys:
         missing = await _missing(client, (vsys_base(vsys),), change, firewall.serial, profiles=False)
         _refuse_missing(f"{where}, {vsys}", missing)
+
+
+def _where(client: Client, firewall: Firewall) -> str:
+    return f"firewall {firewall.serial} of {client.where}"
 
 
 async def _firewalls(client: Client, device: Panos) -> tuple[Firewall, ...]:

@@ -51,6 +51,23 @@ class Procedure:
         to take back."""
         if await self._owned.read(self._client, "running") != before:
             raise Outdated(f"{self._client.where} changed since the plan was made: plan again")
+        try:
+            return await self._written(change, after)
+        except DeviceFault as fault:
+            if await self._runs_otherwise(before):
+                what = "a part of the change runs: somebody committed it meanwhile, or changed what is ours"
+                raise Unknown(f"{fault}; {what}; plan again") from None
+            raise
+
+    async def _runs_otherwise(self, before: Any) -> bool:
+        """Whoever breaks our locks and commits everything makes run what we have only begun."""
+        try:
+            running: Any = await self._owned.read(self._client, "running")
+        except DeviceFault:
+            return False
+        return bool(running != before)
+
+    async def _written(self, change: Change, after: Any) -> Job:
         await self._edit(change, after)
         await self._comment(change)
         job = await self._validated()

@@ -8,6 +8,7 @@ virtual system and everybody who asks at a prompt share it, so they share this. 
 from __future__ import annotations
 
 import asyncio
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -47,12 +48,12 @@ def urgently() -> Iterator[None]:
         _IS_URGENT.reset(token)
 
 
-_HELD: Final[WeakValueDictionary[str, Turns]] = WeakValueDictionary()
+_HELD: Final[WeakValueDictionary[tuple[AbstractEventLoop, str], Turns]] = WeakValueDictionary()
 
 
 def turns_at(unit: str) -> Turns:
-    """The same for all who speak to one address, while any of them lives."""
-    return _HELD.setdefault(unit, Turns())
+    """The same for all in this loop who speak to one address, while any of them lives."""
+    return _HELD.setdefault((asyncio.get_running_loop(), unit), Turns())
 
 
 async def together(doing: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -53,14 +53,27 @@ class Message(NamedTuple):
     register: Sequence[Entry] = ()
 
 
+class Told(NamedTuple):
+    """``lacked``: only where the firewall says so."""
+
+    failed: Mapping[Who, str]
+    lacked: frozenset[Who]
+
+
 async def tell(client: Client, message: Message, now: Callable[[], float]) -> Mapping[Who, str]:
     """What did not take effect, and why in the firewall's words. Raises `DeviceFault`; `Unknown` where the rest may
     have taken effect or not."""
+    return (await told(client, message, now)).failed
+
+
+async def told(client: Client, message: Message, now: Callable[[], float]) -> Told:
+    """The same, with who had not what it was to lose."""
 
     def said() -> Mapping[str, str]:
         return {"type": "user-id", "cmd": document_of(message, now()), "vsys": client.vsys}
 
-    return {who: client.shown(why) for who, why in failures_of(await client.write_anew(said)).items()}
+    failed, lacked = told_of(await client.write_anew(said))
+    return Told({who: client.shown(why) for who, why in failed.items()}, lacked)
 
 
 def document_of(message: Message, now_s: float) -> str:
@@ -96,14 +109,17 @@ def _section(payload: Element, name: str, entries: list[Entry], now_s: float, *,
         payload.append(section)
 
 
-def failures_of(answer: Answer) -> dict[Who, str]:
+def told_of(answer: Answer) -> Told:
     failed: dict[Who, str] = {}
+    lacked: set[Who] = set()
     payload = None if answer.root is None else answer.root.find(ENTRIES)
     for section in payload if payload is not None else ():
         what = What.USER if section.tag.endswith(What.USER.section) else What.ADDRESS
-        harmless = _GONE if section.tag.startswith("un") else _THERE
+        takes = section.tag.startswith("un")
         for entry in section.findall("entry"):
-            why = entry.get("message", "")
-            if harmless not in why.lower():
-                failed[what, entry.get(what.value, "")] = why
-    return failed
+            who, why = (what, entry.get(what.value, "")), entry.get("message", "")
+            if (_GONE if takes else _THERE) not in why.lower():
+                failed[who] = why
+            elif takes:
+                lacked.add(who)
+    return Told(failed, frozenset(lacked))

@@ -18,7 +18,7 @@ from defusedxml.ElementTree import fromstring
 
 from gateway.config.devices import Panos
 from gateway.engine.network.faults import Rejected
-from gateway.engine.network.panos.device.answers import Answer
+from gateway.engine.network.panos.device.answers import Answer, Meaning
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import asked
 from gateway.engine.network.panos.device.sifting import Sieve
@@ -63,7 +63,9 @@ async def multi_config(client: Client, edits: Iterable[Edit]) -> None:
         # Strict drops what our administrator has not committed: a dead process' leavings, and any part before.
         strict = {} if number else {"strict-transactional": "yes"}
         try:
-            await client.write({"type": "config", "action": "multi-config", **strict, "element": text})
+            answer = await client.write({"type": "config", "action": "multi-config", **strict, "element": text})
+            if answer.status != "success":  # what an edit names is not there
+                raise client.refusal(answer, Meaning.NO)
         except Rejected as refusal:
             if "multi-config" not in str(refusal):
                 raise

@@ -47,7 +47,7 @@ class Sighted:
 
     @property
     def is_empty(self) -> bool:
-        kinds = ("services", "address_groups", "user_groups", "rules")
+        kinds = ("services", "addresses", "address_groups", "user_groups", "rules")
         return not any(self.content[kind] for kind in kinds)
 
 

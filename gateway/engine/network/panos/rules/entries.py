@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 from xml.etree.ElementTree import Element
 
+from gateway.engine.network.faults import Rejected
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.places import HARMLESS
 from gateway.engine.network.panos.device.writes import get, show
@@ -24,7 +25,8 @@ NAMED: Final = 100  # entries asked for by name at once
 
 
 class Entries:
-    """``order``: the names of all; ``fields``, ``uuids``: of those that are wanted, by name, in the same order."""
+    """``order``: the names of all; ``fields``, ``uuids``: of those that are wanted, by name, in the same order.
+    ``twice``: one of these that came again."""
 
     def __init__(self, kind: str, wants: Wants) -> None:
         self.begin()
@@ -35,6 +37,7 @@ class Entries:
         self.order: list[str] = []
         self.fields: dict[str, Fields] = {}
         self.uuids: dict[str, str] = {}
+        self.twice = ""
 
     def wants(self, name: str) -> bool:
         self.order.append(name)
@@ -42,6 +45,8 @@ class Entries:
 
     def take(self, entry: Element) -> None:
         name = entry.get("name", "")
+        if name in self.fields:
+            self.twice = name
         self.fields[name] = fields_of(self._kind, entry)
         self.uuids[name] = entry.get("uuid", "")
 
@@ -70,14 +75,17 @@ class Lists:
 
 
 async def _asked(client: Client, of: Tree, xpath: str, into: Entries) -> None:
+    """Raises `DeviceFault`."""
     await (show if of == "running" else get)(client, xpath, sieve=into)
+    if into.twice:
+        raise Rejected(f"{client.where} lists `{client.shown(into.twice)}` twice: nobody can tell which of them counts")
 
 
 async def _by_name(client: Client, of: Tree, xpath: str, kind: str, wants: Wants) -> Entries | None:
     """None where the answers do not fit, or tell nothing: a path that a device cannot read leads nowhere."""
-    listed, found = Entries(kind, _nothing), Entries(kind, wants)
+    listed, found = Entries(kind, wants), Entries(kind, wants)
     await _asked(client, of, f"{xpath}/entry/@name", listed)
-    wanted = [name for name in listed.order if wants(name)]
+    wanted = list(listed.fields)  # of which nothing but the names came
     if not listed.order or not all(map(HARMLESS.match, wanted)):
         return None
     for start in range(0, len(wanted), NAMED):
@@ -90,10 +98,6 @@ async def _by_name(client: Client, of: Tree, xpath: str, kind: str, wants: Wants
         found.uuids |= part.uuids
     found.order = listed.order
     return found
-
-
-def _nothing(name: str) -> bool:
-    return False
 
 
 def _called(name: str) -> str:

@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from functools import partial
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, SubElement
 
-from gateway.engine.network.faults import DeviceFault
+from gateway.engine.network.faults import DeviceFault, Unreachable
 from gateway.engine.network.panos.device.answers import Answer
 from gateway.engine.network.panos.device.client import Client
-from gateway.engine.network.panos.device.groups import firewalls_of
+from gateway.engine.network.panos.device.groups import SILENT_S, firewalls_of, said_by_each
 from gateway.engine.network.panos.device.locks import asked
 from gateway.engine.network.panos.device.units import Units
-from gateway.engine.network.silence import heard
-
-COUNTED_S: Final = 8.0  # that one firewall has for an answer
 
 
 class Hits(NamedTuple):
-    """Of one rule on one unit; epoch seconds, 0 = never. ``is_latest``: the unit counts as it stands now."""
+    """Of one rule on one unit; epoch seconds of its clock, 0 = never. ``is_latest``: the unit counts as it stands now;
+    ``reset_s``: when somebody had it begin anew."""
 
     times: int
     last_s: float
     created_s: float
     is_latest: bool
+    reset_s: float = 0.0
 
 
 class Count(NamedTuple):
@@ -54,20 +54,19 @@ async def counts_of(units: Units, names: Sequence[str]) -> tuple[Count, ...]:
     """For the rules of these names. Raises `DeviceFault` where nobody knows who counts."""
     if not names:
         return ()
-    turns = asyncio.Semaphore(units.device.concurrent)
-
-    async def count(counter: _Counter) -> Count:
-        async with turns:
-            return await _count(counter, names)
-
-    return tuple(await asyncio.gather(*(count(each) for each in await _counters(units))))
+    counters = await _counters(units)
+    said = await said_by_each(units.device, [partial(_count, each, names) for each in counters])
+    return tuple(
+        Count(counter.where, {}, str(each)) if isinstance(each, DeviceFault) else Count(counter.where, each)
+        for counter, each in zip(counters, said, strict=True)
+    )
 
 
 async def _counters(units: Units) -> list[_Counter]:
     device = units.device
     if not device.device_group:
         return [_Counter(client, client.where, device.vsys) for client in units.clients]
-    client = await units.active(COUNTED_S)
+    client = await units.active(SILENT_S)
     return [
         _Counter(client, f"firewall {each.serial} ({vsys}) of {client.where}", vsys, each.serial, each.is_connected)
         for each in await firewalls_of(client, device)
@@ -75,19 +74,11 @@ async def _counters(units: Units) -> list[_Counter]:
     ]
 
 
-async def _count(counter: _Counter, names: Sequence[str]) -> Count:
+async def _count(counter: _Counter, names: Sequence[str]) -> Mapping[str, Hits]:
     if not counter.is_connected:
-        return Count(counter.where, {}, "it is not connected")
+        raise Unreachable("it is not connected")
     command = asked(hits_command(counter.vsys, names), counter.vsys, counter.serial)
-    try:
-        async with asyncio.timeout(COUNTED_S):
-            answer = await counter.client.read(command)
-            return Count(counter.where, await asyncio.to_thread(hits_in, answer))
-    except TimeoutError:
-        heard()  # that this one says nothing is known now
-        return Count(counter.where, {}, f"no answer within {COUNTED_S:g} s")
-    except DeviceFault as fault:
-        return Count(counter.where, {}, str(fault))
+    return await asyncio.to_thread(hits_in, await counter.client.read(command))
 
 
 def hits_command(vsys: str, names: Iterable[str]) -> Element:
@@ -108,9 +99,10 @@ def hits_in(answer: Answer) -> dict[str, Hits]:
 
 
 def _hits(entry: Element) -> Hits:
-    numbers = (_number(entry, name) for name in ("hit-count", "last-hit-timestamp", "rule-creation-timestamp"))
-    times, last_s, created_s = numbers
-    return Hits(times, float(last_s), float(created_s), (entry.findtext("latest") or "").strip() == "yes")
+    when = (f"{name}-timestamp" for name in ("last-hit", "rule-creation", "last-reset"))
+    last_s, created_s, reset_s = (float(_number(entry, name)) for name in when)
+    is_latest = (entry.findtext("latest") or "").strip() == "yes"
+    return Hits(_number(entry, "hit-count"), last_s, created_s, is_latest, reset_s)
 
 
 def _number(entry: Element, name: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.engine.network.ledger import Applied, Ledger
 from gateway.engine.network.panos.commit.change import of_others
-from gateway.engine.network.panos.commit.lagging import lag_of
+from gateway.engine.network.panos.commit.lagging import Lag, lag_of
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import locks_of, pending_of, whoami
 from gateway.engine.network.panos.device.state import Availability
@@ -70,7 +70,7 @@ async def look_at(
             ours=not unknown,
             unit=client.unit,
             sync=availability.sync,
-            remarks=tuple(_remarks(sighted, lag.away)),
+            remarks=tuple(_remarks(sighted, lag)),
             stops=(*sighted.faults, *_doubts(sighted.alike), *work.locks, *work.edits),
             entities=await asyncio.to_thread(_entities, sighted),
             parts={
@@ -128,10 +128,16 @@ def _awake(sighted: Sighted) -> list[str]:
     return [f"the rule `{name}` only marks a place, and is not disabled: it decides itself" for name in sighted.awake]
 
 
-def _remarks(sighted: Sighted, away: tuple[str, ...]) -> Iterable[str]:
+def _remarks(sighted: Sighted, lag: Lag) -> Iterable[str]:
     yield from _awake(sighted)
-    if away:
-        yield f"{count(len(away), 'firewall')} of the group cannot be asked what they have: {some(away)}"
+    if lag.away:
+        yield f"{count(len(lag.away), 'firewall')} of the group cannot be asked what they have: {some(lag.away)}"
+    by_why: dict[str, list[str]] = {}
+    for serial, why in lag.mute.items():
+        by_why.setdefault(why, []).append(serial)
+    for why, serials in by_why.items():
+        said = "does not say what it has" if len(serials) == 1 else "do not say what they have"
+        yield f"{count(len(serials), 'firewall')} of the group {said}, {some(serials)}: {why}"
     if sighted.extra:
         yield f"{count(len(sighted.extra), 'rule')} of others lie amid ours and stay there: {some(sighted.extra)}"
 

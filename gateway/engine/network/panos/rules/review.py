@@ -66,15 +66,25 @@ def _stale(sighted: Sighted, counts: Sequence[Count], now_s: float) -> Iterator[
         if rule["name"] not in names or not found or not all(each and _is_stale(each, now_s) for each in found):
             continue
         told = about(rule, environment)
-        last_s = max(each.last_s for each in found if each)
-        since = f"for {int((now_s - last_s) / _DAY_S)} days" if last_s else "ever"
+        since = _since([each for each in found if each], now_s)
         where = f" on any of {len(counts)} that have it" if len(counts) > 1 else ""
         said = f"Nothing has met the rule `{rule['name']}` {since}{where}: ask its owner whether it may go."
         yield Finding(Matter.STALE, rule["name"], said, told.owner, told.ref)
 
 
+def _since(hits: Sequence[Hits], now_s: float) -> str:
+    last_s, reset_s = max(each.last_s for each in hits), max(each.reset_s for each in hits)
+    if last_s:
+        return f"for {int((now_s - last_s) / _DAY_S)} days"
+    return f"since it was counted anew {int((now_s - reset_s) / _DAY_S)} days ago" if reset_s else "ever"
+
+
 def _is_stale(hits: Hits, now_s: float) -> bool:
-    return hits.is_latest and 0 < hits.created_s < now_s - STALE_S and hits.last_s < now_s - STALE_S
+    """Counted for so long, and not met. Who counted something and does not say when is not understood."""
+    long_ago_s = now_s - STALE_S
+    is_told = hits.last_s > 0 or not hits.times
+    is_old = 0 < hits.created_s < long_ago_s and hits.reset_s < long_ago_s
+    return hits.is_latest and is_told and is_old and hits.last_s < long_ago_s
 
 
 def _uncounted(sighted: Sighted, counts: Sequence[Count]) -> Iterator[Finding]:
@@ -137,7 +147,8 @@ def _network(text: str) -> Network | None:
 
 
 class _Covered:
-    """Which rules of ours another one takes all traffic of; what is not understood of that makes it a narrower one."""
+    """Which rules of ours another one takes all traffic of, or lets people round; what is not understood of that makes
+    it a narrower one."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         ours, networks = content["rules"], content["addresses"].items()
@@ -152,8 +163,15 @@ class _Covered:
         if "other" in rule or ("destination" in said and said["destination"].isdisjoint(self._destinations)):
             return
         for ours, held in self._ours:
-            if all(names >= held[key] for key, names in said.items()):
+            if all(self._takes(key, names, held[key], rule, ours) for key, names in said.items()):
                 yield ours
+
+    def _takes(
+        self, key: str, names: frozenset[str], held: frozenset[str], rule: Mapping[str, Any], ours: Mapping[str, Any]
+    ) -> bool:
+        """Of what is closed one network is enough: who is let in there goes round the doors."""
+        is_round = key == "destination" and rule["action"] == "allow" and ours["action"] != "allow"
+        return not names.isdisjoint(held) if is_round else names >= held
 
     def _held(self, texts: Sequence[str]) -> frozenset[str]:
         """The networks of ours that lie in what is written out there."""

@@ -8,6 +8,7 @@ useless ones are told of together, one that another hand has changed by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 
 from gateway.engine.network.panos import names
@@ -20,8 +21,13 @@ from gateway.engine.network.plan import Kind, Step
 
 _OBJECTS: Final = ("tags", "services", "addresses", "address_groups", "user_groups")
 _ANY: Final = ["any"]
+_CLOSED: Final = 20  # networks in a sentence
+Network = IPv4Network | IPv6Network
 _ORDER: Final = tuple(Kind)
-_EVERYBODY: Final = "whoever came to anything in these networks, the doors too at other ports than those of services,"
+_EVERYBODY: Final = (
+    "whoever came to anything in these networks, the doors too at other ports than those of services, or before this "
+    "firewall was told its tags,"
+)
 _OPENS: Final = "what is closed no more is open to whomever the rules below it let there"
 
 
@@ -117,10 +123,11 @@ def _otherwise(
     caution, told = "", ""
     if "destination" in keys and names.kind_of(will["name"]) == "closing":
         closes = _lost(will["destination"], was["destination"])
-        opens = _lost(was["destination"], will["destination"]) if _is_of_networks(was) else []  # services lie in these
-        told = f", which closes {_told(closes, labels) if closes else 'nothing new'}"
-        told += f", and {_told(opens, labels)} no more" if opens else ""
-        caution = _OPENS if opens else _caution(will)
+        opens = _opened(was["destination"], will["destination"], labels) if _is_of_networks(was) else []
+        told = f", which closes {_told(closes, labels, _CLOSED) if closes else 'nothing new'}"
+        told += f", and {_told(opens, labels, _CLOSED)} no more" if opens else ""
+        stops = closes and not (_is_of_networks(was) and not _is_of_networks(will))  # services lie in their networks
+        caution = "; ".join((*([_caution(will)] if stops else []), *([_OPENS] if opens else [])))
     said = [key for key in keys if not told or key not in ("destination", "description")]
     changes = "; ".join(f"{key} from {word_of(was.get(key))} to {word_of(will.get(key))}" for key in said)
     sentence = clean(f"Changes the rule `{_name(will)}`{told}{': ' if changes else ''}{changes}.")
@@ -131,6 +138,26 @@ def _otherwise(
 
 def _is_of_networks(rule: Mapping[str, Any]) -> bool:
     return any(names.kind_of(name) == "net" for name in rule["destination"])
+
+
+def _opened(before: list[str], after: list[str], labels: Mapping[str, str]) -> list[str]:
+    """The networks that are closed no more; one that lies in another that is closed then is."""
+    closed = [network for name in after if (network := _network(labels.get(name, "")))]
+    lost = [(name, _network(labels.get(name, ""))) for name in _lost(before, after)]
+    return [name for name, network in lost if network is None or not any(_lies_in(network, each) for each in closed)]
+
+
+def _network(text: str) -> Network | None:
+    """None of a name."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def _lies_in(network: Network, wide: Network) -> bool:
+    is_wider = wide.version == network.version and wide.prefixlen <= network.prefixlen
+    return is_wider and network.network_address in wide
 
 
 def _lost(before: list[str], after: list[str]) -> list[str]:
@@ -190,10 +217,10 @@ def _labels(content: Mapping[str, Any]) -> dict[str, str]:
     return told | {name: fields["network"] for name, fields in content["addresses"].items()}
 
 
-def _told(groups: list[str], labels: Mapping[str, str]) -> str:
+def _told(groups: list[str], labels: Mapping[str, str], most: int = 5) -> str:
     if groups == _ANY:
         return "anybody"
-    return some([labels.get(group) or group for group in groups], 5)
+    return some([labels.get(group) or group for group in groups], most)
 
 
 def _where(told: About) -> str:

@@ -20,6 +20,7 @@ LEGS: Final[tuple[Leg, ...]] = ("front", "direct", "back", "closing")
 DESCRIPTION_MOST: Final = 1024
 COMMENT_MOST: Final = 256
 NAMED: Final = 6  # subjects in a description
+CLOSED: Final = 16  # networks there
 _REF_MOST: Final = 190
 _ABOUT: Final = re.compile(r"; owner (\S+); catalog (\S+)\.\Z")
 _NOBODY: Final = "nobody"
@@ -55,7 +56,7 @@ def _as_people_of(scope: str) -> str:
 
 
 def _closed(environment: str, networks: Sequence[str]) -> str:
-    return f"all of {listed(networks)}, networks of {environment}" if networks else f"services of {environment}"
+    return f"all of {listed(networks, CLOSED)}, networks of {environment}" if networks else f"services of {environment}"
 
 
 def about(rule: Mapping[str, Any], environment: str) -> About:
@@ -82,9 +83,9 @@ def sentence(text: str) -> str:
     return f"{_clean(text, DESCRIPTION_MOST - 2)}."
 
 
-def listed(texts: Sequence[str]) -> str:
-    more = len(texts) - NAMED
-    first = [_clean(each, _REF_MOST // 2) for each in texts[:NAMED]]
+def listed(texts: Sequence[str], most: int = NAMED) -> str:
+    more = len(texts) - most
+    first = [_clean(each, _REF_MOST // 2) for each in texts[:most]]
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 

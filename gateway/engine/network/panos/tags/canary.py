@@ -13,7 +13,7 @@ from typing import Final
 from gateway.engine.network.faults import Rejected
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.client import Client
-from gateway.engine.network.panos.device.userid import NEVER, Entry, Message, What, tell
+from gateway.engine.network.panos.device.userid import NEVER, Entry, Message, Told, What, told
 from gateway.engine.network.panos.tags.reading import read_one
 
 WHO: Final = (What.ADDRESS, names.CANARY_ADDRESS)
@@ -44,16 +44,17 @@ class Canary:
             )
         return self.tag in found
 
-    async def renew(self, client: Client) -> None:
-        """Raises `DeviceFault`, also where another instance was quicker. A firewall that does not keep it has lost
-        nothing when it is missing there."""
+    async def renew(self, client: Client) -> bool:
+        """Whether it was there until now, which some firewalls do not say: then it was. Raises `DeviceFault`, also
+        where another instance was quicker. A firewall that does not keep it has lost nothing when it is missing."""
         is_new = not self.is_set
-        failed = await self._tell(client)
+        failed, lacked = await self._tell(client)
         self.is_set = not failed and (not is_new or await self.is_alive(client))
+        return WHO not in lacked
 
-    async def _tell(self, client: Client) -> bool:
-        """Whether it was refused: a table that is full has no room for it either."""
+    async def _tell(self, client: Client) -> Told:
+        """A table that is full has no room for it either, and refuses it."""
         end = int(self._now() + self._lasts_s)
         gone = Entry(*WHO, ((self.tag, NEVER),))
         message = Message([gone], [gone._replace(tags=((self.tag, end),))])
-        return bool(await tell(client, message, self._now))
+        return await told(client, message, self._now)

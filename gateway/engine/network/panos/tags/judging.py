@@ -34,8 +34,9 @@ class Judge:
         self._now = now
         self._lately = {what: Lately() for what in What}
 
-    async def judge(self, wish: Wish, consent: Consent) -> Judgement:
-        mirror, basis = self._mirror, self._basis()
+    async def judge(self, wish: Wish, consent: Consent, picture: Mirror | None = None) -> Judgement:
+        """``picture``: of another unit than the one that is written to."""
+        mirror, basis = picture or self._mirror, self._basis()
         taken = {what: lately.taken(self._now()) for what, lately in self._lately.items()}
 
         def compare() -> tuple[Delta, Allowed]:
@@ -50,11 +51,12 @@ class Judge:
         self.waits = (*may.waits, *(() if whole.is_empty else self._of_mode(consent)))
         return Judgement(whole, may.delta)
 
-    def note(self, told: Delta) -> None:
+    def note(self, told: Delta, picture: Mirror | None = None) -> None:
         """What is about to be told by ourselves."""
+        tables = (picture or self._mirror).tables
         for what, lately in self._lately.items():
             lost = tuple(entry.key for entry in (*told.gone, *told.removed) if entry.what is what)
-            lately.note(lost, len(self._mirror.tables[what].tags), self._now())
+            lately.note(lost, len(tables[what].tags), self._now())
 
     def forget(self) -> None:
         """A person has looked."""

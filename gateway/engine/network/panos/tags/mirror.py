@@ -64,6 +64,20 @@ class Mirror:
         self.is_stale = True
         self.ends.clear()
 
+    def supposed(self) -> Mirror:
+        """Of another unit, which is taken for the same until it is read."""
+        other = Mirror(self._at_once, self._now)
+        for what, table in self.tables.items():
+            other.tables[what] = Table(dict(table.tags), table.keys, table.is_whole)
+        other.is_read = self.is_read
+        return other
+
+    def lose(self, entries: Sequence[Entry]) -> None:
+        """What was taken away past this picture's own writing."""
+        for entry in entries:
+            self._change(entry, lambda has, tags: has - tags)
+            self.told["unregistered"] += len(entry.tags)
+
     @property
     def is_unsure(self) -> bool:
         """Whether something was told that was not answered: nothing can be compared with that."""

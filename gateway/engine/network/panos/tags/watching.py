@@ -65,12 +65,15 @@ class Watch:
             return
         is_alive = await self._canary.is_alive(client)
         if self._canary.is_set and not is_alive:
-            telemetry.log("device_tags_lost", level="warning", device=self._units.device.name, unit=client.unit)
-            self._forget()
-        await self._canary.renew(client)
+            self._lost(client)
+            self._canary.is_set = False
+        should_be = self._canary.is_set
+        if not await self._canary.renew(client) and should_be:  # it went between the two
+            self._lost(client)
         if self._clock() >= self._counted_due and not await self._counts(client):
             self._whole_due = 0.0
-        self._beat_due = self._clock() + self._rhythm.pace.poll_s
+        # Whoever calls each `poll_s` may come a moment early: then a canary that lasts two of them would end.
+        self._beat_due = self._clock() + self._rhythm.pace.poll_s / 2
 
     async def refresh(
         self, client: Client, wish: Wish, urgent: asyncio.Event, act: Callable[[], Awaitable[None]]
@@ -79,14 +82,17 @@ class Watch:
         while that lasts. Raises `DeviceFault`."""
         if self._clock() < self._whole_due and not self._mirror.is_stale:
             if self._mirror.is_unsure:
-                await self._mirror.confirm(client, wish)
+                await with_interludes(self._mirror.confirm(client, wish), urgent, act)
             return False
-        self.model = (await system_of(client)).model
-        await with_interludes(self._mirror.read(client, wish), urgent, act)
+        await with_interludes(self._read(client, wish), urgent, act)
         self.wholes += 1
         self._whole_due = self._clock() + self._rhythm.whole_s
         self._counted_due = self._clock() + self._rhythm.counted_s
         return True
+
+    async def _read(self, client: Client, wish: Wish) -> None:
+        self.model = (await system_of(client)).model
+        await self._mirror.read(client, wish)
 
     def divide(self) -> None:
         """Whoever is active next has tables that nobody knows."""
@@ -99,6 +105,10 @@ class Watch:
     def distrust(self) -> None:
         """Something went wrong: who else writes there is asked before anything is written again."""
         self._beat_due = 0.0
+
+    def _lost(self, client: Client) -> None:
+        telemetry.log("device_tags_lost", level="warning", device=self._units.device.name, unit=client.unit)
+        self._mirror.forget()
 
     def _forget(self) -> None:
         self._mirror.forget()

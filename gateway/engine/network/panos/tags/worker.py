@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
@@ -60,6 +60,7 @@ class TagWorker:
         self._judge = Judge(units.device, basis, self._mirror, now)
         self._narrowing = Narrowing(self._judge, self._mirror, self.notes, now)
         self._wish: tuple[Membership | None, Wish] = (None, Wish())
+        self._lost: Membership | None = None  # whose losses were told
         self._sight = told.Sight()
         self._met = Met()
         self._is_new = asyncio.Event()
@@ -140,8 +141,7 @@ class TagWorker:
             await self._tell(client, judged.delta, lambda: self._let_in(client))
             await self._confirm(client)
             self._judge.forget()
-            rest = (await self._judged()).whole
-            return told.outcome_of(self.device.name, rest)
+            return told.outcome_of(self.device.name, (await self._judged()).whole)
 
     def standing(self) -> dict[str, Any]:
         """JSON values; every key is always there."""
@@ -163,11 +163,9 @@ class TagWorker:
     async def _follow(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._due):
                     await self._is_new.wait()
-            except TimeoutError:
-                pass
             self._is_new.clear()
             self._due = loop.time() + self._pace.poll_s
             if self.wanted is not None and self._leads:
@@ -204,26 +202,29 @@ class TagWorker:
         judged = await self._looked(client)
         if not judged.delta.is_empty:
             self._judge.note(judged.delta)
+            self._lost = None
             await self._tell(client, judged.delta, self._has_new)
+        self._lost = self._wish[0]
         if self._mirror.doubts and not self._is_new.is_set():
             await self._confirm(client)
             await self._judged()
 
     async def _begun(self) -> Client:
-        """The active unit, which has lost by then what it is to lose."""
-        is_new = self._wish[0] is not self.wanted and self._mirror.is_read
-        with urgently() if is_new else nullcontext():
-            try:
+        """The active unit, which has lost by then what it is to lose. Cuts wait for this, and this for nobody."""
+        try:
+            with urgently():
                 client = await self._watch.active()
-            except Divided as divided:
-                self._watch.divide()
-                await self._narrowing.narrow(divided.clients, await self._newest())
-                raise
-            self._narrowing.over()
-            await self._watch.beat(client)
-        if is_new:
-            await self._lose(client)
-        return client
+                self._narrowing.over()
+                await self._watch.beat(client)
+                if self._lost is not self.wanted and self._mirror.is_read:
+                    if self._mirror.is_unsure:  # the last try went wrong: nothing can be compared with that
+                        await self._confirm(client)
+                    await self._lose(client)
+                return client
+        except Divided as divided:
+            self._watch.divide()
+            await self._narrowing.narrow(divided.clients, self._newest, self._is_new)
+            raise
 
     async def _lose(self, client: Client) -> None:
         """Only what is to be taken away, by the picture that there is."""
@@ -231,6 +232,7 @@ class TagWorker:
         if judged.delta.losses:
             self._judge.note(judged.delta)
             await self._take_away(client, judged.delta, self._has_new)
+        self._lost = self._wish[0]
 
     async def _take_away(self, client: Client, delta: Delta, is_enough: Enough) -> None:
         """Revocations by themselves, in messages as small as they are."""
@@ -257,8 +259,8 @@ class TagWorker:
             await self._lose(client)
 
     async def _confirm(self, client: Client) -> None:
-        wish = await self._newest()
-        await with_interludes(self._mirror.confirm(client, wish), self._is_new, lambda: self._interlude(client))
+        confirming = self._mirror.confirm(client, await self._newest())
+        await with_interludes(confirming, self._is_new, lambda: self._interlude(client))
 
     async def _looked(self, client: Client) -> Judgement:
         if self.wanted is None:
@@ -293,7 +295,6 @@ class TagWorker:
         telemetry.log("device_tags", unit=client.unit, **told.counted(self.device, delta, self._mirror))
 
     async def _newest(self) -> Wish:
-        wanted = self.wanted
-        if wanted is not None and self._wish[0] is not wanted:
+        if (wanted := self.wanted) is not None and self._wish[0] is not wanted:
             self._wish = wanted, await asyncio.to_thread(wish_of, wanted)
         return self._wish[1]

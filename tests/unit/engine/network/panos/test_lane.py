@@ -178,6 +178,30 @@ def test_a_try_that_met_somebody_elses_commit_costs_no_turn_of_the_device(at: St
     run(at, tmp_path, scene)
 
 
+def test_a_lock_that_somebody_holds_for_hours_is_met_rarely_and_status_says_whose(at: Standing, tmp_path: Path) -> None:
+    """It is on another virtual system, so no look tells of it."""
+
+    async def scene(lane: Lane, bench: Bench) -> None:
+        at.firewall.device.config_locks.add("jane", "vsys2", "", bench.now_s)
+        tries = 0
+        for _ in range(6 * 12):
+            try:
+                await lane.turn()
+            except Busy:
+                tries += 1
+            bench.now_s += 300.0
+        assert 20 <= tries <= 30
+        assert len(bench.applies()) == 2 * tries
+        (waits,) = lane.waits
+        assert "config lock of `jane` on vsys2" in waits.why and "tried again in" in waits.todo
+        at.firewall.device.config_locks.remove("jane", "vsys2")
+        bench.now_s += 900.0
+        await lane.turn()
+        assert (lane.waits, lane.last.by) == ((), "engine")
+
+    run(at, tmp_path, scene)
+
+
 def test_a_change_that_the_firewall_refused_costs_its_turn(at: Standing, tmp_path: Path) -> None:
     async def scene(lane: Lane, bench: Bench) -> None:
         at.firewall.knobs.fail_jobs = "out of memory"

@@ -47,11 +47,14 @@ def at(serving: RunningFirewall, tmp_path: Path) -> Standing:
     return standing(serving, tmp_path)
 
 
-def told(at: Standing, folder: Path, scene: Callable[[PanosTarget], Coroutine[Any, Any, Any]]) -> Any:
+def told(
+    at: Standing, folder: Path, scene: Callable[[PanosTarget], Coroutine[Any, Any, Any]],
+    has: Callable[[str, str], bool | None] = lambda *_: True,
+) -> Any:  # fmt: skip
     async def run() -> Any:
         units = Units(at.device, FakeTime().time())
         try:
-            return await scene(PanosTarget(units, at.device.environments[0], lambda desired: (), folder))
+            return await scene(PanosTarget(units, at.device.environments[0], lambda desired: (), folder, has))
         finally:
             await units.close()
 
@@ -107,6 +110,35 @@ def test_networks_are_closed_and_opened_again_and_nothing_stays(
     applied(at, tmp_path)
     assert seen(at, tmp_path)[0].content == usual.content
     assert at.api.config("show", f"{VSYS1}/address").xml.findall("result/address/entry") == []
+
+
+def test_networks_are_not_closed_before_the_firewall_was_told_of_the_doors(
+    serving: RunningFirewall, tmp_path: Path
+) -> None:  # fmt: skip
+    """Once they are closed a firewall that loses its tags stops nothing."""
+    at = standing(serving, tmp_path)
+    closed = at._replace(device=replace(at.device, environments=(CLOSED,)))
+    tags: dict[str, bool | None] = {}
+
+    async def scene(target: PanosTarget) -> list[Observed]:
+        found = []
+        for has in (None, False, True):
+            tags[CLOSED.doors[0]] = has
+            found.append(await target.observe())
+            plan = target.plan(DESIRED, found[-1], MADE)
+            if not has:
+                with pytest.raises(Busy, match="`closes: networks` would stop the doors, too: edge was not told of"):
+                    await target.apply(plan)
+        assert (await target.apply(plan)).done
+        tags.clear()
+        return [*found, await target.observe()]
+
+    def has(address: str, tag: str) -> bool | None:
+        assert tag == names.doors_tag("prod")
+        return tags.get(address)
+
+    found = told(closed, tmp_path, scene, has)
+    assert [len(each.stops) for each in found] == [1, 1, 0, 0]
 
 
 def test_with_long_lists_and_a_change_in_parts_all_ends_as_with_short_ones(

@@ -73,6 +73,17 @@ def test_a_service_that_is_reached_alone_has_a_tag_alone() -> None:
     assert [key for key, tags in services(said, device).items() if alone in tags] == ["192.0.2.3"]
 
 
+def test_a_door_on_another_firewall_is_no_service_here() -> None:
+    """Its owner would have the closing rule keep everybody from that door."""
+    said = facts(PEOPLE, [PAY], {"pay": ("192.0.2.1", "192.0.2.2")})
+    wishing = Wishing(FIREWALL)
+    before, after = wishing.membership(said, NOW), wishing.membership(replace(said, met=("192.0.2.2/32",)), NOW)
+    assert before is not None and after is not None
+    closed = [{key for key, tags in found.addresses.items() if E in tags} for found in (before, after)]
+    assert closed == [{"192.0.2.1", "192.0.2.2"}, {"192.0.2.1"}]
+    assert f"192.0.2.2 of {component('pay')} (a door or a virtual address)" in after.remarks[0]
+
+
 def test_doors_and_virtual_addresses_carry_their_tags() -> None:
     found = told(facts(PEOPLE, [PAY, SHOP], fronts=[front("pay", "198.51.100.11"), front("shop", "198.51.100.12")]))
     assert found.addresses == {
@@ -112,6 +123,7 @@ def test_a_virtual_address_of_a_big_ip_is_no_services() -> None:
         ("gone", "DNS says do not exist; what was answered before stays for an hour"),
         ("unanswered", "nobody answers for; what was answered before stays for a day"),
         ("unlisted", "this machine knows and DNS does not"),
+        ("crowded", "lead to more than 64 addresses within an hour; nobody is told of the rest"),
     ],
 )
 def test_what_is_to_be_said_of_names_is_said(field: str, what: str) -> None:

@@ -23,6 +23,9 @@ from gateway.engine.network.panos.device.state import (
     system_of,
     tags_readable,
 )
+from gateway.engine.network.panos.names import is_ours
+from gateway.engine.network.panos.rules.codec import RULES
+from gateway.engine.network.panos.rules.entries import Lists
 from gateway.engine.network.patience import Limits
 from tests.support.certificates import make
 from tests.support.panos import running_firewall
@@ -330,5 +333,53 @@ def test_who_says_nothing_of_its_state_is_not_taken_for_active(tmp_path: Path) -
         async with asked(tmp_path, paired("")) as (_, client):
             with pytest.raises(Rejected, match="does not say whether it is active"):
                 await availability_of(client)
+
+    run(scene)
+
+
+LIST = "<response status='success' code='19'><result><rules>{}</rules></result></response>"
+OLD, NEW = (f"<entry name='sd-front-pay-0000000{number}'/>" for number in "12")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Said(200, LIST.format(OLD)[:-20]), Said(200, LIST.format(OLD) + "<response/>"), Said(500, LIST.format(OLD)),
+        Said(200, LIST.format(OLD).replace("<rules>", "<rules/><rules>")), Said(0, ""),
+        Said(200, "<response status='success'/>"),
+    ],
+    ids=["half", "two answers", "trouble", "two lists", "none", "no list"],
+)  # fmt: skip
+def test_a_list_that_cannot_be_meant_is_asked_for_again_and_nothing_of_it_stays(tmp_path: Path, first: Said) -> None:
+    async def scene() -> None:
+        async with asked(tmp_path) as (firewall, client):
+            firewall.queue = [first, Said(200, LIST.format(NEW))]
+            found = await Lists().read(client, "running", "/config/rules", RULES, is_ours)
+            assert found.order == list(found.fields) == ["sd-front-pay-00000002"]
+            assert len(firewall.calls) == 2
+
+    run(scene)
+
+
+def test_a_list_that_stays_doubtful_is_never_taken_for_an_empty_one(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with asked(tmp_path) as (firewall, client):
+            firewall.script = lambda _: Said(200, "<response status='success'><msg>command succeeded</msg></response>")
+            with pytest.raises(Busy, match="cannot answer now: 200, `success without a result`"):
+                await Lists().read(client, "running", "/config/rules", RULES, is_ours)
+
+    run(scene)
+
+
+def test_a_list_that_is_too_large_is_refused_once_and_the_next_call_is_answered(tmp_path: Path) -> None:
+    """What still comes of it is not waited for."""
+
+    async def scene() -> None:
+        async with asked(tmp_path) as (firewall, client):
+            firewall.queue = [Said(200, LIST.format(f"<entry name='{'n' * 4_000_000}'/>"))]
+            with pytest.raises(Rejected, match="more than 256 KiB of markup at once: nothing of that is read"):
+                await Lists().read(client, "running", "/config/rules", RULES, is_ours)
+            assert len(firewall.calls) == 1
+            assert (await system_of(client)).hostname == "fw1"
 
     run(scene)

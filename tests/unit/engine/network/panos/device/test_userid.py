@@ -17,8 +17,8 @@ from gateway.engine.network.panos.device.userid import (
     Message,
     What,
     document_of,
-    failures_of,
     tell,
+    told_of,
 )
 from gateway.engine.network.patience import Limits
 from tests.support.scripted_device import FakeTime
@@ -58,9 +58,9 @@ def test_what_has_ended_is_not_registered_and_an_entry_without_tags_is_never_sen
 def test_only_what_did_not_take_effect_is_a_failure() -> None:
     answer = answer_of(200, "application/xml", ANSWER.encode())
     assert meaning_of(answer) is Meaning.PARTLY
-    assert failures_of(answer) == {(What.ADDRESS, "192.0.2.2"): "Failed to register"}
+    assert told_of(answer).failed == {(What.ADDRESS, "192.0.2.2"): "Failed to register"}
     crossed = ANSWER.replace("does not exist, ignore unreg", "already exists, ignore")
-    assert (What.USER, "bob") in failures_of(answer_of(200, "application/xml", crossed.encode()))
+    assert (What.USER, "bob") in told_of(answer_of(200, "application/xml", crossed.encode())).failed
 
 
 @pytest.mark.parametrize(

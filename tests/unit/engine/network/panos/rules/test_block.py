@@ -11,6 +11,7 @@ from gateway.engine.network.panos.rules.block import Block, Sighted
 from gateway.engine.network.panos.rules.content import content_of, empty
 from tests.support.panos import RunningFirewall
 from tests.support.panos_rules import (
+    CLOSED,
     DESIRED,
     EDGE,
     ENVIRONMENT,
@@ -51,6 +52,16 @@ def test_what_was_committed_is_read_back_as_what_was_wanted(at: Standing) -> Non
     assert found.content == WANTED
     assert at.names() == ["allow-dns", "sd-begin", *(each["name"] for each in WANTED["rules"]), "sd-end", "deny-rest"]
     assert (found.extra, found.astray, found.alike, found.faults) == ((), (), (), ())
+
+
+def test_a_network_of_ours_that_was_left_behind_is_something(at: Standing) -> None:
+    """Else nobody would ever take it away."""
+    block, closing = Block(at.device, "prod"), content_of(DESIRED, EDGE, CLOSED, ())
+    at.commits(block, None, closing)
+    at.commits(block, closing, {**empty(EDGE, "prod"), "tags": closing["tags"], "addresses": closing["addresses"]})
+    assert not sighted(at).is_empty
+    at.commits(block, sighted(at).content, None)
+    assert sighted(at).is_empty
 
 
 def test_a_change_and_its_inverse_leave_the_device_as_it_was(at: Standing) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
 
+from gateway.engine.network.faults import Rejected
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules import entries
 from gateway.engine.network.panos.rules.codec import RULES
@@ -119,5 +122,85 @@ def test_a_rule_that_goes_between_two_answers_is_gone_and_the_others_are_not(
             found = await read(scene, lists)
             assert list(found.fields) == [name for name in OURS if name != OURS[2]]
             assert OURS[2] not in found.order
+
+    run(main)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_rules_that_change_places_while_they_are_read_are_read_in_one_of_their_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """An order that never was would be another set of rules."""
+
+    async def main() -> None:
+        async with long_list(tmp_path, monkeypatch) as (scene, lists):
+
+            def before_call(number: int, _: dict[str, str]) -> None:
+                if number == call:
+                    path = f"{XPATH}/entry[@name='{OURS[1]}']"
+                    scene.device.configuration.write("admin", [Change("move", path, where="before", dst=OURS[0])])
+                    scene.device.configuration.replace(scene.device.configuration.candidate)
+
+            scene.before_call = before_call
+            found = await read(scene, lists)
+            swapped = [OURS[1], OURS[0], *OURS[2:]]
+            assert list(found.fields) in (OURS, swapped)
+            assert [name for name in found.order if name in OURS] == list(found.fields)
+
+    run(main)
+
+
+def test_a_rule_of_another_name_meanwhile_is_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with long_list(tmp_path, monkeypatch) as (scene, lists):
+            renamed = "sd-front-pay-0000000f"
+
+            def before_call(number: int, _: dict[str, str]) -> None:
+                if number == 4:
+                    path = f"{XPATH}/entry[@name='{OURS[4]}']"
+                    scene.device.configuration.write("admin", [Change("rename", path, newname=renamed)])
+                    scene.device.configuration.replace(scene.device.configuration.candidate)
+
+            scene.before_call = before_call
+            assert list((await read(scene, lists)).fields) == [*OURS[:4], renamed]
+
+    run(main)
+
+
+def test_a_list_that_has_one_of_ours_twice_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of them counts nobody can tell."""
+
+    async def main() -> None:
+        hits = configuration._hits
+        async with long_list(tmp_path, monkeypatch) as (scene, lists):
+
+            def reading(root: Element, path: str) -> list[Found]:
+                found = hits(root, path)
+                if path == XPATH:
+                    rules = deepcopy(found[0].node)
+                    rules.append(deepcopy(next(each for each in rules if each.get("name") == OURS[0])))
+                    return [Found((*found[0].place[:-1], rules))]
+                return [*found, found[1]] if path.endswith("@name") else found
+
+            monkeypatch.setattr(configuration, "_hits", reading)
+            with pytest.raises(Rejected, match=f"lists `{OURS[0]}` twice"):
+                await read(scene, lists, whole=True)
+
+    run(main)
+
+
+def test_a_very_long_list_of_names_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose a name is, is asked where the answer is read, not where everybody waits."""
+    asked: set[int] = set()
+
+    def wants(name: str) -> bool:
+        asked.add(threading.get_ident())
+        return names.is_ours(name)
+
+    async def main() -> None:
+        async with long_list(tmp_path, monkeypatch) as (scene, lists):
+            found = await lists.read(scene.units.clients[0], "running", XPATH, RULES, wants)
+            assert list(found.fields) == OURS and len(scene.calls) > 1
+            assert threading.get_ident() not in asked
 
     run(main)

@@ -12,12 +12,12 @@ import pytest
 
 from gateway.engine.network.faults import Unreachable
 from gateway.engine.network.panos import names
-from gateway.engine.network.panos.rules import hits
+from gateway.engine.network.panos.device import groups
 from gateway.engine.network.panos.rules.review import Finding, Matter
 from gateway.engine.network.panos.target import PanosTarget
 from tests.support.panos import Api, RunningFirewall
 from tests.support.panos_change import Scene
-from tests.support.panos_panorama import applied, targeted
+from tests.support.panos_panorama import applied, silent, targeted
 from tests.support.panos_rules import PAYMENTS
 
 BACK = names.rule_name("back", PAYMENTS, "prod")
@@ -94,25 +94,26 @@ def test_nothing_is_stale_while_a_firewall_does_not_say_what_it_counted(
 
 
 def test_a_firewall_that_is_silent_is_given_up_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hits, "COUNTED_S", 0.3)
+    monkeypatch.setattr(groups, "SILENT_S", 0.3)
 
     async def told(scene: Scene, target: PanosTarget, firewalls: tuple[RunningFirewall, ...]) -> None:
-        monkeypatch.setattr(scene.units.clients[0], "read", _silent(scene, firewalls[0].device.serial))
+        client = scene.units.clients[0]
+        monkeypatch.setattr(client, "read", silent(client, firewalls[0].device.serial, "rule-hit-count"))
         (found,) = await reviewed(scene, target, Matter.UNCOUNTED)
         assert "no answer within 0.3 s" in found.sentence
 
     after_91_days(tmp_path, told)
 
 
-def _silent(scene: Scene, serial: str) -> Callable[..., Coroutine[Any, Any, Any]]:
-    read = scene.units.clients[0].read
+def test_a_counter_that_somebody_set_back_proves_nothing_yet(tmp_path: Path) -> None:
+    async def told(scene: Scene, target: PanosTarget, firewalls: tuple[RunningFirewall, ...]) -> None:
+        for hits in firewalls[1].device.hits.values():
+            hits.count, hits.last, hits.reset = 0, 0, int(scene.clock() - DAY_S)
+        assert await reviewed(scene, target, Matter.STALE) == []
+        scene.clock.passes(91 * DAY_S)
+        assert BACK in [each.rule for each in await reviewed(scene, target, Matter.STALE)]
 
-    async def silent(parameters: dict[str, str], *rest: Any) -> Any:
-        if parameters.get("target") == serial and "rule-hit-count" in parameters.get("cmd", ""):
-            await asyncio.Event().wait()
-        return await read(parameters, *rest)
-
-    return silent
+    after_91_days(tmp_path, told)
 
 
 def test_a_firewall_that_lacks_a_rule_judges_it_not(tmp_path: Path) -> None:

@@ -70,6 +70,11 @@ def about(found: list[Finding], name: str) -> dict[Matter, list[str]]:
         ([Hits(0, 0.0, LATE, True)], False),  # too young
         ([Hits(0, 0.0, OLD, False)], False),  # not counted to the end
         ([Hits(0, 0.0, 0.0, True)], False),  # nobody knows since when
+        ([Hits(0, 0.0, OLD, True, LATE)], False),  # counted anew since yesterday
+        ([NEVER, Hits(0, 0.0, OLD, True, LATE)], False),
+        ([Hits(0, 0.0, OLD, True, OLD + DAY)], True),
+        ([Hits(7, 0.0, OLD, True)], False),  # met, and nobody knows when
+        ([Hits(0, 0.0, NOW + 900 * DAY, True)], False),  # its clock is ahead
         ([], False),
     ],
 )
@@ -78,6 +83,11 @@ def test_a_rule_is_stale_that_no_unit_has_met_for_long(at: Standing, hits: list[
     assert [(each.rule, each.owner, each.entity) for each in found] == (
         [(BACK, "group:default/payments", PAYMENTS)] if is_stale else []
     )
+
+
+def test_a_counter_that_was_set_back_is_told(at: Standing) -> None:
+    said = about(reviewed(at, {BACK: Hits(0, 0.0, OLD, True, NOW - 120 * DAY)}), BACK)
+    assert f"Nothing has met the rule `{BACK}` since it was counted anew 120 days ago" in said[Matter.STALE][0]
 
 
 def test_a_rule_that_closes_is_never_stale(at: Standing) -> None:
@@ -90,6 +100,7 @@ def test_hits_are_read_as_a_firewall_counts_them(at: Standing) -> None:
 
     found = at.asked(scene)
     assert list(found) == [BACK] and (found[BACK].times, found[BACK].is_latest) == (0, True)
+    assert found[BACK].reset_s == 0
     assert found[BACK].created_s > 0
 
 
@@ -116,20 +127,34 @@ def test_a_narrower_rule_decides_before_none_of_ours(at: Standing) -> None:
 
 
 @pytest.mark.parametrize(
-    ("destination", "is_before"),
-    [("10.0.0.0/8,2001:db8::/32", True), ("10.30.0.0/16", False), ("10.30.0.0/24,2001:db8::/32", False)],
+    ("fields", "is_before"),
+    [
+        ({"destination": "10.0.0.0/8,2001:db8::/32"}, True), ({"destination": "10.30.0.0/16"}, True),
+        ({"destination": "10.30.0.0/24,2001:db8::/32"}, True), ({"destination": "10.30.0.0/24"}, False),
+        ({"destination": "10.30.0.0/16", "source": "10.9.0.0/24"}, False),
+    ],
 )
-def test_a_rule_of_others_takes_all_of_the_networks_that_are_closed(
-    serving: RunningFirewall, tmp_path: Path, destination: str, is_before: bool
+def test_a_rule_of_others_lets_people_into_a_network_that_is_closed(
+    serving: RunningFirewall, tmp_path: Path, fields: dict[str, str], is_before: bool
 ) -> None:  # fmt: skip
-    """As far as it writes networks out."""
+    """As far as it writes networks out, and anybody comes by it."""
     closing = replace(ENVIRONMENT, closes="networks", networks=("10.30.0.0/16", "2001:db8:30::/48"))
     at = standing(serving, tmp_path)
     at.commits(Block(at.device, "prod"), None, content_of(DESIRED, EDGE, closing, ()))
-    above(at, "all-sites", destination=destination)
+    above(at, "all-sites", **fields)
     told = about(reviewed(at), "all-sites").get(Matter.BEFORE, [])
     assert len(told) == is_before
     assert all(f"decides before ours, `{CLOSING}`, and people go round the doors" in each for each in told)
+
+
+def test_a_rule_that_denies_a_part_of_what_is_closed_takes_nothing_from_ours(
+    serving: RunningFirewall, tmp_path: Path
+) -> None:  # fmt: skip
+    closing = replace(ENVIRONMENT, closes="networks", networks=("10.30.0.0/16", "2001:db8:30::/48"))
+    at = standing(serving, tmp_path)
+    at.commits(Block(at.device, "prod"), None, content_of(DESIRED, EDGE, closing, ()))
+    above(at, "part", destination="10.30.0.0/16", action="deny")
+    assert Matter.BEFORE not in about(reviewed(at), "part")
 
 
 def test_networks_of_ours_are_not_told_as_wide(serving: RunningFirewall, tmp_path: Path) -> None:

@@ -151,6 +151,33 @@ def test_what_is_closed_no_more_is_named_and_a_caution() -> None:
     assert closing(fewer, STATIC)[0].endswith("which closes `2001:db8:30::/48`.")
 
 
+def closed_by(*networks: str) -> dict[str, Any]:
+    return content_of(DESIRED, EDGE, replace(CLOSED, networks=networks), ())
+
+
+def test_a_network_that_grows_opens_nothing() -> None:
+    said, caution = closing(closed_by("10.30.4.0/24"), closed_by("10.30.0.0/16"))
+    assert said.endswith("which closes `10.30.0.0/16`.")
+    assert caution.startswith("whoever came to anything in these networks") and "open" not in caution
+
+
+def test_a_network_that_shrinks_or_goes_elsewhere_opens_what_it_left() -> None:
+    for after in ("10.30.4.0/24", "10.31.0.0/16"):
+        said, caution = closing(closed_by("10.30.0.0/16"), closed_by(after))
+        assert said.endswith(f"which closes `{after}`, and `10.30.0.0/16` no more.")
+        assert caution.startswith("whoever came to anything in these networks")
+        assert caution.endswith("; what is closed no more is open to whomever the rules below it let there")
+
+
+def test_who_reads_of_many_networks_reads_all_of_them() -> None:
+    networks = [f"2001:db8:{number:x}::/48" for number in range(0x1000, 0x1010)]
+    said, _ = closing(WANTED, closed_by(*networks))
+    (first,) = (each for each in steps_between(NOTHING, closed_by(*networks)) if each.caution)
+    for network in networks:
+        assert f"`{network}`" in said
+        assert network in first.sentence
+
+
 def test_what_else_of_a_closing_rule_changes_is_said_too() -> None:
     elsewhere = content_of(DESIRED, EDGE, replace(CLOSED, log_setting="siem"), ())
     assert closing(WANTED, elsewhere)[0].endswith("`2001:db8:30::/48`: log_setting from nothing to `siem`.")

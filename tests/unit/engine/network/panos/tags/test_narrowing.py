@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 import pytest
 
 from gateway.engine.network.panos import names
+from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.units import Divided
 from gateway.engine.network.panos.device.userid import What
+from gateway.engine.network.panos.tags.delta import Wish
+from gateway.engine.network.panos.tags.mirror import Mirror
 from gateway.lab.panos.faults import Upset
 from gateway.lab.panos.pairs import Pair
 from tests.support.panos import Clock, RunningFirewall, running_pair
@@ -128,3 +131,65 @@ def test_a_worker_that_has_seen_neither_takes_away_what_one_of_them_shows(tmp_pa
                 assert (on(first, "eve"), on(second, "eve")) == (set(), set())
 
     asyncio.run(whole())
+
+
+def test_a_tag_that_only_one_of_them_kept_is_taken_from_it(tmp_path: Path) -> None:
+    async def scene(worked: Worked, first: RunningFirewall, second: RunningFirewall) -> None:
+        identities = first.device.identities_of("")
+        identities.users.clear()
+        worked.worker.reread()
+        pair = first.device.pair
+        assert pair is not None
+        pair.divided, pair.tags_cross = False, False
+        await worked.settled(wish({"ann": {PAY}}, HOST))  # the first is active, and the second hears nothing
+        assert PAY in on(second, "eve")
+        pair.divided = True
+        worked.worker.want(wish({"ann": {PAY}}, HOST, cut=frozenset({"eve"})))
+        await turned(worked)
+        assert on(second, "eve") == on(second, "bob") == set()
+        assert PAY in on(first, "ann") and PAY in on(second, "ann")
+        assert worked.worker.has("eve", PAY) is False and worked.worker.has("ann", PAY) is True
+        told = sum(call.type == "user-id" for call in second.front.calls)
+        await turned(worked)
+        assert sum(call.type == "user-id" for call in second.front.calls) == told
+
+    divided(tmp_path, scene)
+
+
+def test_a_cut_while_both_are_read_does_not_wait_for_that(tmp_path: Path) -> None:
+    async def scene(worked: Worked, first: RunningFirewall, second: RunningFirewall) -> None:
+        reading = asyncio.Event()
+        read = Mirror.read
+
+        async def slowly(mirror: Mirror, client: Client, wished: Wish) -> None:
+            reading.set()
+            await asyncio.sleep(0 if is_cut.is_set() else 30.0)
+            await read(mirror, client, wished)
+
+        is_cut = asyncio.Event()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Mirror, "read", slowly)
+            worked.worker.want(wish({**PEOPLE, "ann": {PAY}}, HOST))
+            turning = asyncio.create_task(worked.worker.turn())
+            await reading.wait()
+            worked.worker.want(wish({"ann": {PAY}, "bob": {PAY, OPS}}, HOST, cut=frozenset({"eve"})))
+            await worked.until(lambda: on(first, "eve") == on(second, "eve") == set())
+            turning.cancel()
+            await asyncio.gather(turning, return_exceptions=True)
+
+    divided(tmp_path, scene)
+
+
+def test_the_trail_says_of_each_unit_what_it_lost(tmp_path: Path) -> None:
+    async def scene(worked: Worked, first: RunningFirewall, second: RunningFirewall) -> None:
+        noted: list[tuple[object, object]] = []
+
+        async def write(_event: str, fields: Mapping[str, object]) -> None:
+            noted.append((fields["unit"], fields["who"]))
+
+        worked.worker.notes.write = write
+        worked.worker.want(wish({"ann": {PAY}, "bob": {PAY, OPS}}, HOST, cut=frozenset({"eve"})))
+        await turned(worked)
+        assert sorted(noted, key=str) == sorted([(first.url, ["eve"]), (second.url, ["eve"])], key=str)
+
+    divided(tmp_path, scene)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.engine.network.faults import Unknown
 from gateway.engine.network.guards import Basis, Consent
 from gateway.engine.network.panos import names
+from gateway.engine.network.panos.device.turns import MOST_AT_ONCE, turns_at
 from gateway.engine.network.panos.device.userid import What
+from gateway.engine.network.panos.tags import reading
+from gateway.engine.network.panos.tags.watching import Rhythm
 from gateway.lab.panos.faults import Upset
 from tests.support.panos import Clock, running_pair
 from tests.support.tag_scenes import HOSTS, MARK, PAY, alone, run, wish
@@ -131,3 +136,54 @@ def test_a_cut_does_not_wait_for_losses_that_are_many(tmp_path: Path, by_person:
 
     most = {"removed_most": 20} if by_person else {"removed_most": 10**6, "removed_share": 1.0}
     alone(scene, tmp_path, **most)
+
+
+def test_a_cut_that_was_not_taken_is_told_again_before_a_reading_that_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(worked: Worked) -> None:
+        await worked.settled(wish({"p7": {PAY}, "bob": {PAY}}))
+        worked.firewall.knobs.next = [Upset(type="user-id", reset="before", text="p7")]
+        with pytest.raises(Unknown):
+            await worked.settled(wish({"bob": {PAY}}, cut=frozenset({"p7"})))
+        assert PAY in worked.tags("p7")
+        worked.worker.reread()
+        gone: list[bool] = []
+
+        def asked(kind: Any, start: int, limit: int) -> Any:
+            if limit == reading.PAGE:
+                gone.append(not worked.tags("p7"))
+            return page_of(kind, start, limit)
+
+        monkeypatch.setattr(reading, "page_of", asked)
+        await worked.settled()
+        assert gone and all(gone), "who was cut is out before the first page is asked for"
+
+    page_of = reading.page_of
+    alone(scene, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_cut_does_not_wait_for_a_look_that_waits_for_others(tmp_path: Path) -> None:
+    """The look had begun, and rules are read for minutes over all the usual places."""
+
+    async def scene(worked: Worked) -> None:
+        await worked.settled(wish({"p7": {PAY}, "bob": {PAY}}))
+        turns = turns_at(worked.units.clients[0].unit)
+
+        async def reads() -> None:
+            async with turns.turn(asyncio.Semaphore(1)):
+                await asyncio.sleep(UNTIL_S)
+
+        reading_rules = [asyncio.create_task(reads()) for _ in range(MOST_AT_ONCE)]
+        await asyncio.sleep(0)
+        worked.worker.recheck()
+        worked.worker.start()
+        await asyncio.sleep(0.1)
+        worked.worker.want(wish({"bob": {PAY}}, cut=frozenset({"p7"})))
+        await gone_within(worked, SOON_S)
+        for task in reading_rules:
+            task.cancel()
+        await asyncio.gather(*reading_rules, return_exceptions=True)
+
+    alone(scene, tmp_path, rhythm=Rhythm(whole_s=0.0))

@@ -326,6 +326,25 @@ def test_a_table_that_was_lost_is_noticed_by_the_canary_and_told_again(tmp_path:
     alone(scene, tmp_path, rhythm=QUICK._replace(counted_s=3600.0))
 
 
+def test_a_table_that_is_lost_after_the_canary_was_asked_for_is_noticed_when_it_is_renewed(tmp_path: Path) -> None:
+    async def scene(worked: Worked) -> None:
+        await worked.settled(wish({"ann": {PAY}}))
+        taken = worked.identities.apply
+
+        def lost(document: str) -> Any:
+            worked.identities.addresses.clear()
+            worked.identities.users.clear()
+            worked.identities.apply = taken  # type: ignore[method-assign] # it happens once
+            return taken(document)
+
+        worked.identities.apply = lost  # type: ignore[method-assign] # the next that is told is the canary's renewal
+        worked.worker.recheck()
+        await worked.settled()
+        assert worked.tags("ann") == {PAY, MARK}
+
+    alone(scene, tmp_path)
+
+
 def test_a_firewall_that_keeps_no_canary_is_not_taken_for_one_that_lost_its_tables(tmp_path: Path) -> None:
     async def scene(worked: Worked) -> None:
         taken = worked.identities.apply
