@@ -23,7 +23,7 @@ TITLES: Final = {
 
 class Hop(NamedTuple):
     """``at``: which one of its kind, `edge, clients to virtual addresses`. ``todo``: what opens it, where it stops.
-    ``own``: whether it is about the person, who may read it; else it tells of devices."""
+    ``own``: whether it is about the person, who may read it, or about nobody's device; else it tells of devices."""
 
     kind: Kind
     at: str
@@ -88,7 +88,7 @@ def way_of(said: dict[str, Any] | None, door: Hop) -> Way:
     the table does not know."""
     if said is None:
         away = Hop("name", "", "unknown", "The engine does not answer, so nothing is known of the network.",
-                   "Ask again in a moment.")  # fmt: skip
+                   "Ask again in a moment.", own=True)  # fmt: skip
         return Way((away,), door, ())
     clients, upstreams = _read(objects_in(said, "clients")), _read(objects_in(said, "upstreams"))
     cuts = [hop for hop in clients if hop.kind == "door"]

@@ -2,13 +2,16 @@
 
 The door's own reading of a Host field decides which hosts there are, so nothing is said about one that no door would
 answer. Whatever a browser would quietly leave out or take otherwise (a name and password, spaces, a zone, a dot at the
-end) is refused in a sentence: an answer about something else than what stands there would mislead.
+end, an address in another spelling than the usual) is refused in a sentence: an answer about something else than what
+stands there would mislead.
 """
 
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NamedTuple
+from unicodedata import normalize
 from urllib.parse import SplitResult, urlsplit
 
 from gateway.http1.values import host_of
@@ -17,8 +20,10 @@ URL_MOST: Final = 8192  # characters
 SHOWN: Final = 120
 EXAMPLE: Final = "https://payments.apps.example.com/refunds"
 _PORT: Final = re.compile(r":([^:\]]*)\Z")
+_DIGITS: Final = re.compile(r"0*([1-9][0-9]{0,4})")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _TOLD_OTHERWISE: Final = "ßẞς\u200c\u200d"  # letters that the standards of international names disagree about
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a host whose last part is one is an address to browsers
 
 
 class Address(NamedTuple):
@@ -70,11 +75,14 @@ def _host_in(parts: SplitResult) -> str:
     said = parts.netloc
     if port := _PORT.search(said):
         said = said[: port.start()]
-        if port[1] and not (port[1].isascii() and port[1].isdecimal() and 0 < int(port[1][:6]) <= 65535):
+        digits = _DIGITS.fullmatch(port[1])
+        if port[1] and (digits is None or int(digits[1]) > 65535):
             raise ValueError(f"`{shown(port[1])}` is no port; write a number from 1 to 65535, or none")
     host = host_of(_ascii(said).encode())
-    if not host:
+    if not host or _PORT.search(said):  # after one port a second
         raise ValueError(f"`{shown(said)}` is no host that a door answers{_hint_on(said)}")
+    if (usual := _usual(host)) != host:
+        raise ValueError(f"`{shown(said)}` is no address as browsers send it; write `{usual or '192.0.2.7'}`")
     return host
 
 
@@ -85,9 +93,28 @@ def _ascii(host: str) -> str:
     try:
         if any(each in _TOLD_OTHERWISE for each in host):
             raise UnicodeError
-        return host.encode("idna").decode("ascii")
+        sent = host.encode("idna").decode("ascii")
+        if not _is_told_alike(sent):
+            raise UnicodeError
+        return sent
     except UnicodeError:
         raise ValueError(f"`{shown(host)}` can be read in more than one way; write the host as `xn--…`") from None
+
+
+def _is_told_alike(host: str) -> bool:
+    """Whether nothing in it would be written otherwise by rules that know the letters of today."""
+    labels = [each[4:].encode().decode("punycode") for each in host.split(".") if each.startswith("xn--")]
+    return all(each == normalize("NFKC", each.casefold()) for each in labels)
+
+
+def _usual(host: str) -> str:
+    """The spelling of an address that browsers send, "" where they take it for one and it is none; else the host."""
+    try:
+        if host[0] == "[":
+            return f"[{IPv6Address(host[1:-1])}]"
+        return str(IPv4Address(host)) if _NUMBER.fullmatch(host.rpartition(".")[2]) else host
+    except AddressValueError:
+        return ""
 
 
 def _hint_on(host: str) -> str:

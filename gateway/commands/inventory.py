@@ -108,7 +108,8 @@ def _of_environment(at: dict[str, Any]) -> Iterator[str]:
         people = f"  ({_people(each['people'])})" if each["people"] else ""
         yield f"  door       {each['rule']}  {each['sentence']}{people}"
     for each in at["devices"]:
-        yield f"  device     {each['device']}: {each['state']}, policy {each['applied_version'] or '-'}"
+        since = ", nothing since then changes it" if each["applied_version"] and not _is_new(each) else ""
+        yield f"  device     {each['device']}: {each['state']}, policy {each['applied_version'] or '-'}{since}"
     for name in ("rules", "addresses"):
         if (more := len(at[name]) - _SHOWN + at[f"more_{name}"]) > 0:
             yield f"  and {more:,} more {name}: --json has {'all' if not at[f'more_{name}'] else f'{len(at[name])}'}"
@@ -117,6 +118,11 @@ def _of_environment(at: dict[str, Any]) -> Iterator[str]:
 def _is_open(leg: dict[str, Any]) -> bool:
     """Whether clients whom the firewall does not know may come."""
     return bool(leg["rule"]) and leg["leg"] != "back"
+
+
+def _is_new(device: dict[str, Any]) -> bool:
+    """Whether there is nothing to say of the version that it has: it is the doors', or who lags is told of it."""
+    return bool(device["lags"]) or device["applied_version"] == device["version"]
 
 
 def _people(number: int) -> str:

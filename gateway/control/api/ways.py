@@ -30,6 +30,11 @@ HOPS_S = 8.0  # a name server is waited for
 _TODO: Final = "Tell the platform team."
 _TODO_OF_OWNER: Final = "Tell the owner of the service."
 _PLAINLY: Final[Mapping[str, Mapping[State, str]]] = {
+    "name": {
+        "open": "DNS leads this name to where the door is met.",
+        "stops": "DNS does not lead this name to where the door is met.",
+        "unknown": "Nobody can tell now whether DNS leads this name to where the door is met.",
+    },
     "virtual-server": {
         "open": "The load balancer hands requests on to the door.",
         "stops": "The load balancer does not have this host yet.",
@@ -98,13 +103,12 @@ class Ways:
         doors = [{**each, "lags": each["base"] != base} for each in self._doors()]
         return {name: answer[name] for name in ("service", "base", "environments")} | {"doors": doors}
 
-    async def people(self, caller: Caller, ref: str, environment: str, rule: str, after: str) -> dict[str, Any]:
-        """Whom a rule of a service means, a page of them. Raises `Problem`."""
+    async def people(self, caller: Caller, ref: str, environment: str, rule: str, after: str) -> dict[str, Any] | None:
+        """Whom a rule of a service means, a page of them; None where the service has no such rule. Raises `Problem`."""
         require(await owns_service(caller, ref, self._engine))
         question = {"t": "inventory_people", "service": ref, "environment": environment, "rule": rule, "after": after}
         answer = await self._engine.ask(question)
-        require(answer.get("rule") is not None)
-        return dict(answer)
+        return dict(answer) if answer.get("rule") is not None else None
 
     # === inside ===
 
@@ -159,7 +163,8 @@ def _plainly(hop: Hop) -> Hop:
     plain = _PLAINLY.get(hop.kind)
     if plain is not None and not hop.own:
         todo = _TODO_OF_OWNER if hop.kind == "upstream" else _TODO
-        return Hop(hop.kind, "", hop.state, plain[hop.state], "" if hop.state == "open" else todo)
+        at = hop.at if hop.kind == "name" else ""
+        return Hop(hop.kind, at, hop.state, plain[hop.state], "" if hop.state == "open" else todo)
     return hop._replace(todo=_TODO) if "`stagedoor" in hop.todo else hop
 
 

@@ -63,8 +63,8 @@ class InventoryPages:
     async def _people(self, request: web.Request, caller: Caller, ref: str) -> web.StreamResponse:
         environment, rule, after = (request.query.get(name, "")[:NAME_LIMIT] for name in ("in", "rule", "after"))
         found = await self._ways.people(caller, ref, environment, rule, after)
-        values = {**found, "ref": ref, "environment": environment, **self._who(caller, "services")}
-        return self._pages.page(request, "people.html", values)
+        values = {"rule": "", **(found or {}), "ref": ref, "environment": environment, **self._who(caller, "services")}
+        return self._pages.page(request, "people.html", values, status=200 if found is not None else 404)
 
 
 # === in words ===

@@ -39,21 +39,21 @@ class WayPages:
         method = method if method.encode() in METHODS else "GET"
         values: dict[str, Any] = {
             "url": url[:URL_MOST], "user": user, "method": method, "methods": list(METHODS.values()), "way": None,
-            "fault": "", "service": "", "longest": URL_MOST, "administrator": caller.is_administrator,
-            **self._who(caller, "path"),
+            "mfa": "mfa" in request.query, "fault": "", "service": "", "longest": URL_MOST,
+            "administrator": caller.is_administrator, **self._who(caller, "path"),
         }  # fmt: skip
         if url:
-            values |= await self._asked(caller, method, url, user)
+            values |= await self._asked(caller, method, url, user, mfa=bool(user) and values["mfa"])
         status = 400 if values["fault"] else 200
         return self._pages.page(request, "path.html", values, status=status)
 
-    async def _asked(self, caller: Caller, method: str, url: str, user: str) -> dict[str, Any]:
+    async def _asked(self, caller: Caller, method: str, url: str, user: str, *, mfa: bool) -> dict[str, Any]:
         whole = url if has_scheme(url) else f"https://{url}"
         whose = user if user and caller.is_administrator else None
         if user and whose is None:
             raise Problem("not_yours")
         try:
-            way, service = await self._ways.path(caller, method, whole, whose)
+            way, service = await self._ways.path(caller, method, whole, whose, mfa)
         except ValueError as fault:
             return {"fault": f"{str(fault)[:1].upper()}{str(fault)[1:]}."}
         return {"way": _in_words(way), "service": service}

@@ -24,7 +24,7 @@ def test_markup_is_shown_and_not_obeyed(hostile: str) -> None:
     assert "49" not in text
 
 
-@pytest.mark.parametrize("turning", ["\u202e", "\u2066", "\u200f", "\u2028", "\x00", "\x1b", "\x9b"])
+@pytest.mark.parametrize("turning", ["\u202e", "\u2066", "\u200f", "\u061c", "\u2028", "\x00", "\x1b", "\x9b"])
 def test_nothing_turns_the_direction_of_what_stands_around_it(turning: str) -> None:
     assert f"Pay{turning}ments" not in drawn(f"Pay{turning}ments")
     assert "Payments" in drawn(f"Pay{turning}ments")

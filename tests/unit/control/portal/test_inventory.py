@@ -164,6 +164,13 @@ def test_what_is_doubtful_of_names_stands_with_addresses() -> None:
     assert page.index("Where it runs") < page.index("It has names that nobody knows.") < page.index("As firewalls")
 
 
+def test_a_device_that_nothing_new_concerns_does_not_look_late() -> None:
+    said = "has policy v1 : nothing since then changes it"
+    for lags, is_said in ((False, True), (True, False)):
+        page = words(drawn(inventory(environment(devices=[device(applied_version="v1", lags=lags)]))))
+        assert (said in page, "the doors serve v2" in page) == (is_said, lags)
+
+
 def test_production_stands_first() -> None:
     page = drawn(inventory(environment("dev"), environment("prod"), environment("staging")))
     assert re.findall(r'<section id="in-(\w+)"', page) == ["prod", "dev", "staging"]

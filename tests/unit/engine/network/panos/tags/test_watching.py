@@ -24,7 +24,8 @@ def test_each_round_of_the_worker_renews_the_canary(monkeypatch: pytest.MonkeyPa
     """A round begins one pause after the last one began, which is sooner than after it looked."""
 
     async def scene() -> list[float]:
-        at_s, renewed = 1000.0, []
+        at_s = 1000.0
+        renewed: list[float] = []
 
         class Canary:
             is_set = False
