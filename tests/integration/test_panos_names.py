@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from dns import rcode
 
-from gateway.engine.network import resolving, whereabouts
+from gateway.engine.network import whereabouts
 from gateway.engine.network.desired import Desired, Place
-from gateway.engine.network.name_servers import NameServers
-from gateway.engine.network.sightings import LONGEST_S
-from gateway.engine.network.whereabouts import Known, Whereabouts
+from gateway.engine.network.whereabouts import Known, Whereabouts, resolving
+from gateway.engine.network.whereabouts.name_servers import NameServers
+from gateway.engine.network.whereabouts.sightings import LONGEST_S
 from tests.support.name_server import NameServer
 from tests.support.panos_company import DOOR, ENVIRONMENT, PORT
 from tests.support.panos_engine import Engine, kept

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.network.sightings import AWAY_S, KEEP_S, LONGEST_S, VERSIONS, Sightings
+from gateway.engine.network.whereabouts.sightings import AWAY_S, KEEP_S, LONGEST_S, VERSIONS, Sightings
 
 START = 1_000_000
 ADDRESSES = ("10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.engine.network.sightings import AWAY_S, KEEP_S, LONGEST_S, Sightings
+from gateway.engine.network.whereabouts.sightings import AWAY_S, KEEP_S, LONGEST_S, Sightings
 from gateway.look_ups import ADDRESSES
 
 START = 1_000_000

@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from gateway.engine.network.name_servers import NO_SUCH_NAME, SILENCE, Heard
-from gateway.engine.network.resolving import ASK_S, MOST_PER_S, PATIENCE_S, Asker, Name, Word
-from gateway.engine.network.sightings import KEEP_S, Sightings
+from gateway.engine.network.whereabouts.name_servers import NO_SUCH_NAME, SILENCE, Heard
+from gateway.engine.network.whereabouts.resolving import ASK_S, MOST_PER_S, PATIENCE_S, Asker, Name, Word
+from gateway.engine.network.whereabouts.sightings import KEEP_S, Sightings
 from gateway.look_ups import ADDRESSES
 from tests.support import virtual_time
 

@@ -11,8 +11,8 @@ import pytest
 from dns import message, rcode
 from dns.message import Message
 
-from gateway.engine.network import name_servers
-from gateway.engine.network.name_servers import NO_SUCH_NAME, REST, SILENCE, Heard, NameServers
+from gateway.engine.network.whereabouts import name_servers
+from gateway.engine.network.whereabouts.name_servers import NO_SUCH_NAME, REST, SILENCE, Heard, NameServers
 from tests.support.name_server import NameServer, Record, answering
 
 PAY = "pay.internal"

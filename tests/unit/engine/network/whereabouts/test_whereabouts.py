@@ -12,10 +12,10 @@ import pytest
 
 from gateway.engine.network import whereabouts
 from gateway.engine.network.desired import Desired, Place
-from gateway.engine.network.name_servers import NO_SUCH_NAME, SILENCE, Heard
-from gateway.engine.network.resolving import ASK_S, PATIENCE_S
-from gateway.engine.network.sightings import AWAY_S, KEEP_S
 from gateway.engine.network.whereabouts import GATHER_S, TURN_S, Known, Whereabouts
+from gateway.engine.network.whereabouts.name_servers import NO_SUCH_NAME, SILENCE, Heard
+from gateway.engine.network.whereabouts.resolving import ASK_S, PATIENCE_S
+from gateway.engine.network.whereabouts.sightings import AWAY_S, KEEP_S
 from gateway.look_ups import ADDRESSES
 from tests.support import virtual_time
 

@@ -20,8 +20,8 @@ from random import Random
 from typing import Final, Protocol
 
 from gateway.addresses import plain
-from gateway.engine.network.name_servers import BOTH, NO_SUCH_NAME, SILENCE, Heard
-from gateway.engine.network.sightings import Sightings, version_of
+from gateway.engine.network.whereabouts.name_servers import BOTH, NO_SUCH_NAME, SILENCE, Heard
+from gateway.engine.network.whereabouts.sightings import Sightings, version_of
 
 ASK_S: Final = 60.0  # between two questions to the system, and for a name that is gone
 MOST_SILENCES: Final = 5  # of name servers: each doubles the pause after it, up to 16 minutes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.network.sightings_file import SightingsFile
+from gateway.engine.network.whereabouts.sightings_file import SightingsFile
 
 SEEN = {"pay.internal": {"10.0.0.1": 900, "2001:db8::1": 1000}}
 

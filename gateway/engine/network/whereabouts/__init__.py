@@ -23,10 +23,19 @@ from urllib.parse import urlsplit
 
 from gateway import telemetry
 from gateway.engine.network.desired import Desired, Place
-from gateway.engine.network.name_servers import NameServers
-from gateway.engine.network.resolving import ASK_S, PATIENCE_S, Asker, LookUps, Name, Servers, Word, address_in
-from gateway.engine.network.sightings import Sightings
-from gateway.engine.network.sightings_file import SightingsFile
+from gateway.engine.network.whereabouts.name_servers import NameServers
+from gateway.engine.network.whereabouts.resolving import (
+    ASK_S,
+    PATIENCE_S,
+    Asker,
+    LookUps,
+    Name,
+    Servers,
+    Word,
+    address_in,
+)
+from gateway.engine.network.whereabouts.sightings import Sightings
+from gateway.engine.network.whereabouts.sightings_file import SightingsFile
 from gateway.look_ups import ADDRESSES, Names
 
 GATHER_S: Final = 1.0  # answers of so long are told together
