@@ -3,9 +3,9 @@
 What the device understood and refused is not sent again until the wish is another. What another hand changes back
 again and again is left to a person. Where a change costs the device minutes, and people their turn, there is a budget:
 counted for all environments of a device together, from when the last change began, whoever wanted it and however it
-ended. A try that found somebody else at work changed nothing and is not counted; whoever is at work for long is asked
-more and more rarely. Whoever applies a plan has looked, and is not held up. In memory but for what the ledger says of
-the last change.
+ended. A try that found somebody else at work changed nothing and is not counted; of such a device, whoever is at work
+for long is asked more and more rarely, while others are asked at their usual pace. Whoever applies a plan has looked,
+and is not held up. In memory but for what the ledger says of the last change.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class Budget:
         since_s = now_s - self._last_s
         return self._gap_s - since_s if 0.0 <= since_s < self._gap_s else 0.0
 
-
     def note_busy(self, at_s: float, who: str) -> None:
         """A try of ours began then and met ``who``, in the device's words."""
         self._met, self._met_s, self._who = self._met + 1, at_s, who
@@ -55,12 +54,12 @@ class Budget:
         self._met = 0
 
     def hindrances(self, now_s: float) -> Iterator[Hindrance]:
-        """The first meeting holds nothing up: most commits are over within a minute."""
+        """The first meeting holds nothing up: most commits are over within a minute. Without a gap none does."""
         if left_s := self.left_s(now_s):
             why = "the device was changed a moment ago, and each change costs it minutes"
             yield Hindrance("budget", why, f"it goes on in {_minutes(left_s)}, or when you apply a plan")
         pause_s, since_s = min(SOONEST_S * 2.0 ** min(self._met - 2, 10), LATEST_S), now_s - self._met_s
-        if self._met > 1 and 0.0 <= since_s < pause_s:
+        if self._gap_s and self._met > 1 and 0.0 <= since_s < pause_s:
             why = f"somebody else is at work on the device, as {self._met} tries found: {self._who}"
             todo = f"it is tried again in {_minutes(pause_s - since_s)}, or when you apply a plan"
             yield Hindrance("busy", why, todo)

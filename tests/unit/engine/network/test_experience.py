@@ -75,13 +75,21 @@ def test_who_holds_a_device_for_a_day_is_met_a_few_times_an_hour_and_leaves_the_
 
 
 def test_a_commit_that_is_met_once_holds_nothing_up_and_what_went_through_ends_the_waiting() -> None:
-    experience = Experience(Budget(0.0))
+    experience = Experience(Budget(GAP_S))
     met(experience, NOW, Busy("at work"))
     assert codes(experience, NOW) == []
     met(experience, NOW, Busy("at work"))
     assert codes(experience, NOW) == ["busy"]
     with experience.changing(NOW, is_mending=False):
         pass
+    assert codes(experience, NOW) == ["budget"]
+
+
+def test_a_device_whose_changes_cost_little_is_asked_at_its_usual_pace() -> None:
+    """A BIG-IP says "in progress" for seconds, and its group's pauses grow by themselves."""
+    experience = Experience()
+    for _ in range(8):
+        met(experience, NOW, Busy("503 in progress"))
     assert codes(experience, NOW) == []
 
 
