@@ -233,6 +233,7 @@ def test_apm_objects_of_the_mapping_are_attached_and_seen_when_somebody_takes_th
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # a minute of one core, beside other tests
 def test_five_thousand_services_with_addresses_of_their_own_are_declared_read_back_and_polled(tmp_path: Path) -> None:
     """In one tenant, page by page, within what is read of one answer; one more gets no address and stops nobody."""
     at = environment(
