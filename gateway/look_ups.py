@@ -7,14 +7,11 @@ and its answer is there for who asks next. Threads are few at a time and daemons
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
-from gateway.resolve import LOOK_UPS, system_look_up
+from gateway.resolve import LOOK_UPS, in_thread, system_look_up
 
-T = TypeVar("T")
 MOST_KEPT: Final = 20_000
 ADDRESSES: Final = 64  # of one name: a zone may answer with thousands, of which each is looked at
 
@@ -52,32 +49,3 @@ class Names:
     def _make_room(self) -> None:
         if len(self._asked) >= MOST_KEPT:
             self._asked = {host: held for host, held in self._asked.items() if not held[1].done()}
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises. Unlike an executor's, its thread is not waited for at the end."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def deliver(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # without an error it is what `work` returned
-
-    def run() -> None:
-        result: T | None = None
-        error: Exception | None = None
-        try:
-            result = work()
-        except Exception as failure:
-            error = failure
-        try:
-            loop.call_soon_threadsafe(deliver, result, error)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    threading.Thread(target=run, name="look-up", daemon=True).start()
-    return await done

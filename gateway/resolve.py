@@ -16,8 +16,9 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeVar
 
 from cachetools import LRUCache
 
@@ -35,6 +36,7 @@ PLACE_S: Final = 0.25  # the longest that any other keeps its place
 ADDRESSES: Final = 8  # of one name that are tried
 
 LookUp = Callable[[str], list[str]]
+T = TypeVar("T")
 
 
 def system_look_up(host: str) -> list[str]:
@@ -139,10 +141,12 @@ class Resolver:
         loop = asyncio.get_running_loop()
         async with self._slow_places if known.is_slow else self._places:
             began_s = loop.time()
-            look_up = loop.create_task(_in_a_thread(self._look_up, host))
+            look_up = loop.create_task(in_thread(partial(self._look_up, host)))
             await asyncio.wait((look_up,), timeout=None if known.is_slow else PLACE_S)
         try:
             texts = await look_up
+        except ValueError:  # UnicodeError is one
+            raise NotAllowed(f"`{host}` is no name") from None
         finally:
             known.is_slow = loop.time() - began_s >= LOOK_UP_S
         known.addresses = tuple(dict.fromkeys(plain(ip_address(text)) for text in texts))
@@ -150,32 +154,30 @@ class Resolver:
         return known.addresses
 
 
-async def _in_a_thread(look_up: LookUp, host: str) -> list[str]:
-    """Unlike an executor's, the thread is not waited for at the end of the process."""
+async def in_thread(work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises. Unlike an executor's, its thread is not waited for at the end."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[list[str]] = loop.create_future()
+    done: asyncio.Future[T] = loop.create_future()
 
-    def deliver(found: list[str], error: Exception | None) -> None:
-        if answer.done():
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if done.done():
             return
-        if error is None:
-            answer.set_result(found)
+        if error is not None:
+            done.set_exception(error)
         else:
-            answer.set_exception(error)
+            done.set_result(result)  # type: ignore[arg-type]  # without an error it is what `work` returned
 
     def run() -> None:
-        found: list[str] = []
+        result: T | None = None
         error: Exception | None = None
         try:
-            found = look_up(host)
-        except OSError as failure:
+            result = work()
+        except Exception as failure:
             error = failure
-        except (UnicodeError, ValueError):
-            error = NotAllowed(f"`{host}` is no name")
         try:
-            loop.call_soon_threadsafe(deliver, found, error)
+            loop.call_soon_threadsafe(deliver, result, error)
         except RuntimeError:
             return  # the loop is closed: nobody waits any more
 
     threading.Thread(target=run, name="look-up", daemon=True).start()
-    return await answer
+    return await done

@@ -42,7 +42,8 @@ from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.running import Check, run_checks
 from gateway.engine.offline import Compilation, compile_offline
 from gateway.explain import OWN_SERVICE
-from gateway.look_ups import Names, in_thread
+from gateway.look_ups import Names
+from gateway.resolve import in_thread
 
 CATALOG: Final = "catalog"
 CHECKS: Final = (

@@ -20,8 +20,7 @@ from gateway.addresses import NotAllowed
 from gateway.config import ServiceSettings, Settings, UpstreamTls
 from gateway.doctor.lines import Line, counted, fail, ok, some, warn
 from gateway.explain import OWN_SERVICE
-from gateway.look_ups import in_thread
-from gateway.resolve import Resolver
+from gateway.resolve import Resolver, in_thread
 from gateway.trust import TrustFault, UpstreamContext, contents_of, full_reason, made
 from policy.explain import short_name
 from policy.table import Table

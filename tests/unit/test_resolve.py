@@ -225,15 +225,15 @@ def test_what_is_no_name_is_told_apart_from_a_name_without_an_answer(play: Calla
 
 def test_the_memory_is_bounded(play: Callable[[Scene], None], monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(resolver: Resolver, zone: Zone) -> None:
-        monkeypatch.setattr(resolve, "_in_a_thread", at_once)
+        monkeypatch.setattr(resolve, "in_thread", at_once)
         for number in range(NAMES + 50):
             zone.answers[f"n{number}.internal"] = ["10.0.0.1"]
             await resolver.addresses("prod", f"n{number}.internal", 80)
         assert len(resolver._known) == NAMES
         assert not resolver._flights
 
-    async def at_once(look_up: Callable[[str], list[str]], host: str) -> list[str]:
-        return look_up(host)
+    async def at_once(work: Callable[[], list[str]]) -> list[str]:
+        return work()
 
     play(scene)
 

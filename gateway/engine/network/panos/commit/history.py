@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.engine.network.panos.commit.change import Change
+from gateway.engine.network.panos.device.writes import COMMENT_MOST
+from gateway.engine.network.panos.rules.wording import cleaned
 from gateway.engine.network.phrases import count
 from gateway.engine.network.plan import Plan
 
 DESCRIPTION_MOST: Final = 480  # of the device's 512: a push and a way back say so in front
-COMMENT_MOST: Final = 256
 BY_MOST: Final = 160  # in a comment half of it: the rule's own words matter there, too
 NAME_MOST: Final = 100
 _NAMED: Final = 1  # services; of more their number says enough
@@ -47,4 +48,4 @@ def _services(plan: Plan) -> str:
 
 
 def _clean(text: str, most: int) -> str:
-    return "".join(each if " " <= each <= "~" else "?" for each in " ".join(text.split()))[:most].rstrip()
+    return cleaned(" ".join(text.split()), most).rstrip()

@@ -14,11 +14,11 @@ from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple
 
 from gateway.engine.network.panos import names
+from gateway.engine.network.panos.device.writes import COMMENT_MOST
 
 Leg = Literal["front", "direct", "back", "closing"]
 LEGS: Final[tuple[Leg, ...]] = ("front", "direct", "back", "closing")
 DESCRIPTION_MOST: Final = 1024
-COMMENT_MOST: Final = 256
 NAMED: Final = 6  # subjects in a description
 CLOSED: Final = 16  # networks there
 _REF_MOST: Final = 190
@@ -39,7 +39,7 @@ def description_of(
 ) -> str:  # fmt: skip
     """``who``: refs of subjects, or words; networks where these are closed. ``ref`` is "" for what all scopes of an
     environment have together. ``scope``: whose people they are, where that is more than ``ref``."""
-    where = _clean(ref) or "all shared virtual addresses"
+    where = cleaned(ref) or "all shared virtual addresses"
     told = {
         "front": f"Lets {listed(who)} come near {where} ({environment}) on {listed(ports)}",
         "direct": f"Lets {listed(who)} reach {where} ({environment}) without a door{_as_people_of(scope)}, on "
@@ -47,12 +47,12 @@ def description_of(
         "back": f"Lets the doors reach {where} ({environment}) on {listed(ports)}",
         "closing": f"Keeps everybody else from {_closed(environment, who)}: the way leads through the doors",
     }[leg]
-    tail = f"; owner {_clean(owner) or _NOBODY}; catalog {_clean(ref) or environment}."
-    return _clean(told, DESCRIPTION_MOST - len(tail)) + tail
+    tail = f"; owner {cleaned(owner) or _NOBODY}; catalog {cleaned(ref) or environment}."
+    return cleaned(told, DESCRIPTION_MOST - len(tail)) + tail
 
 
 def _as_people_of(scope: str) -> str:
-    return f", because they may reach something of {_clean(scope)}" if scope else ""
+    return f", because they may reach something of {cleaned(scope)}" if scope else ""
 
 
 def _closed(environment: str, networks: Sequence[str]) -> str:
@@ -80,15 +80,15 @@ def comment_of(rule: Mapping[str, Any], environment: str) -> str:
 
 def sentence(text: str) -> str:
     """Of a group, in letters that every device shows alike."""
-    return f"{_clean(text, DESCRIPTION_MOST - 2)}."
+    return f"{cleaned(text, DESCRIPTION_MOST - 2)}."
 
 
 def listed(texts: Sequence[str], most: int = NAMED) -> str:
     more = len(texts) - most
-    first = [_clean(each, _REF_MOST // 2) for each in texts[:most]]
+    first = [cleaned(each, _REF_MOST // 2) for each in texts[:most]]
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
-def _clean(text: str, most: int = _REF_MOST) -> str:
+def cleaned(text: str, most: int = _REF_MOST) -> str:
     """Letters that every device and terminal shows alike."""
     return "".join(each if " " <= each <= "~" else "?" for each in text)[:most]
