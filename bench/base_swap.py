@@ -66,6 +66,8 @@ def _timed(act) -> float:  # type: ignore[no-untyped-def]  # any call without ar
 
 def _follow(loader: BaseLoader, what: str) -> None:
     """Step by step, as a loop does; the step that gives the table is followed by dropping the old one."""
+    gc.collect()
+    gc.freeze()  # what the rounds made here is another process's, where there are doors
     steps = []
     loader.begin()
     while loader.busy:

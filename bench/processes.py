@@ -105,6 +105,12 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def move(pid: int, core: int) -> None:
+    """Every thread of it: one that began before stays where it was otherwise."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 class Tree:
     """One started command and everything it started."""
 

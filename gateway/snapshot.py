@@ -34,7 +34,7 @@ __all__ = [
     "read_manifest", "write_manifest",
 ]  # fmt: skip
 
-SLICE_S = 0.0005  # of one step: what is left of a millisecond covers the unit of work that ends it
+SLICE_S = 0.00025  # of one step: what is left of half a millisecond covers the unit of work that ends it
 WHY = "why/"  # sentences and sources: read by explanations, never by a door
 _ALONE = ("people/", "keys/")  # frames whose keys are one person's, or one value of a person
 _UNIT_NAMES = 500  # names compared between two looks at the clock
@@ -42,9 +42,11 @@ _ATTEMPTS = 3  # readings of a manifest that is replaced while it is read
 
 
 class _Change(NamedTuple):
+    """Taken apart while it is worked on: whatever is freed as a whole at the end would be one stall."""
+
     base: str
-    put: list[tuple[str, str]]
-    drop: list[str]
+    put: deque[tuple[str, str]]
+    drop: deque[str]
 
 
 class BaseLoader:
@@ -133,9 +135,10 @@ class BaseLoader:
         builder = TableBuilder(self.table)
         yield None
         names, why = dict(self.names), dict(self.why)
-        leaving = _Leaving(self.table)
+        leaving = _Leaving(self.table, self.names)
         yield None
-        for name in change.drop:
+        while change.drop:
+            name = change.drop.popleft()
             names.pop(name, None)
             if name.startswith(WHY):
                 why.pop(name, None)
@@ -143,7 +146,8 @@ class BaseLoader:
                 leaving.keep(name)
                 builder.drop(name)
             yield None
-        for name, digest in change.put:
+        while change.put:
+            name, digest = change.put.popleft()
             frame = yield from self._decoded(name, digest)
             if name.startswith(WHY):
                 why[name] = frame
@@ -177,12 +181,12 @@ class BaseLoader:
     def _change(self, message: Mapping[str, Any]) -> Generator[None, None, _Change | None]:
         """What to put and drop; None when nothing is published yet."""
         if _is_delta(message) and message.get("from") == self.base and self.base:
-            put = [(str(name), str(digest)) for name, digest in message["set"].items() if self._wanted(name)]
-            return _Change(str(message["base"]), put, [name for name in message["drop"] if name in self.names])
+            put = deque((str(name), str(digest)) for name, digest in message["set"].items() if self._wanted(name))
+            return _Change(str(message["base"]), put, deque(name for name in message["drop"] if name in self.names))
         manifest = yield from reading_manifest(self._folder, self.names, "" if self._with_why else WHY)
         if manifest is None:
             return None
-        put, drop = [], []
+        put, drop = deque[tuple[str, str]](), deque[str]()
         for position, (name, digest) in enumerate(manifest.frames.items()):
             if self.names.get(name) != digest:
                 put.append((name, digest))
@@ -217,11 +221,12 @@ def _is_delta(message: Mapping[str, Any]) -> bool:
 
 class _Leaving:
     """Holds what a change replaces until it can be let go of bit by bit: the last reference to ten thousand
-    exposures at once would free them all in one stall."""
+    exposures at once would free them all in one stall, and so would their names."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, names: Mapping[str, str]) -> None:
         self._exposures = table.exposures
         self._sites = table.sites
+        self._names = names
         self._directory = table.directory.frames()
         self._held: list[object] = []
 
@@ -236,7 +241,14 @@ class _Leaving:
 
     def release(self) -> Iterator[None]:
         """Called when nothing but this holds the old table."""
-        del self._exposures, self._sites, self._directory
+        self._held += self._names.values()
+        del self._names
+        yield
+        self._held += self._exposures
+        del self._exposures
+        yield
+        self._held += self._sites
+        del self._sites, self._directory
         while self._held:
-            self._held.pop()
             yield
+            self._held.pop()
