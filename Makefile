@@ -50,6 +50,7 @@ test: $(READY) ## the tests, under five minutes; TESTS=all adds the slow ones an
 .PHONY: check
 check: $(STAMP) ## lint, types, and the rules of the house
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/house
 

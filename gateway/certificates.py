@@ -68,9 +68,7 @@ def certificate_in(der: bytes, place: str) -> Certificate:
 
 
 def _certificate(file: str, leaf: x509.Certificate) -> Certificate:
-    return Certificate(
-        file, _names(leaf), leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
-    )
+    return Certificate(file, _names(leaf), leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp())
 
 
 def uncovered(hosts: Iterable[str], certificates: Iterable[Certificate]) -> list[str]:

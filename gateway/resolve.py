@@ -72,9 +72,7 @@ class _Known:
 class Resolver:
     """For one set of settings. Made and used inside a running loop."""
 
-    def __init__(
-        self, settings: Settings, clock: Callable[[], float], look_up: LookUp = system_look_up
-    ) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float], look_up: LookUp = system_look_up) -> None:
         listening = [listener.address for listener in settings.listeners]
         own = OwnAddresses([*listening, settings.admin_address], is_local)
         self._rules = {name: AddressRule(each, own) for name, each in settings.environments.items()}

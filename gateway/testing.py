@@ -111,9 +111,7 @@ def _usable(policy: AccessPolicy | None, faults: Iterable[Fault]) -> AccessPolic
     return policy
 
 
-def _promises(
-    policy: AccessPolicy, files: Sequence[Path]
-) -> tuple[tuple[Expectation, ...], tuple[Invariant, ...]]:
+def _promises(policy: AccessPolicy, files: Sequence[Path]) -> tuple[tuple[Expectation, ...], tuple[Invariant, ...]]:
     """Those of the files, or of the access policy when none is named."""
     if not files:
         return policy.expectations, policy.invariants
@@ -215,9 +213,7 @@ def results_as_json(results: Iterable[Result]) -> list[dict[str, Any]]:
             "void": each.void,
             "todo": each.todo,
             "decided": each.decided,
-            "findings": [
-                {**finding._asdict(), "source": source_as_json(finding.source)} for finding in each.findings
-            ],
+            "findings": [{**finding._asdict(), "source": source_as_json(finding.source)} for finding in each.findings],
         }
         for each in results
     ]

@@ -135,8 +135,14 @@ def with_own_operations(builtin: Builtin, *, signed_sync: bool, feeds: bool = Fa
     start = () if START in builtin.public else (START,)
     return replace(
         builtin,
-        public=(*builtin.public, STATIC, COMMAND_LINE, *SIGN_IN, *((SYNC.text,) if signed_sync else ()),
-                *(FEED_OPERATIONS if feeds else ())),
+        public=(
+            *builtin.public,
+            STATIC,
+            COMMAND_LINE,
+            *SIGN_IN,
+            *((SYNC.text,) if signed_sync else ()),
+            *(FEED_OPERATIONS if feeds else ()),
+        ),
         signed_in=(*builtin.signed_in, *start, *PORTAL, *of["signed_in"]),
         administration=(*builtin.administration, *DEVICE_PAGES, *of["administrators"]),
     )
@@ -173,9 +179,7 @@ def is_ref(administrator: str) -> bool:
     return administrator.lower().startswith(_REFS)
 
 
-def _administrators(
-    builtin: Builtin, services: Iterable[Service], environments: tuple[str, ...]
-) -> Iterator[str]:
+def _administrators(builtin: Builtin, services: Iterable[Service], environments: tuple[str, ...]) -> Iterator[str]:
     """The subjects of all administrators. A client id is that of the one component which calls with it."""
     programs = [each for each in builtin.administrators if each and not is_ref(each)]
     yield from (each.lower() for each in builtin.administrators if is_ref(each))
@@ -185,9 +189,7 @@ def _administrators(
             yield from _subjects_of_program(client_id, with_clients, environments)
 
 
-def _subjects_of_program(
-    client_id: str, services: Iterable[Service], environments: tuple[str, ...]
-) -> Iterator[str]:
+def _subjects_of_program(client_id: str, services: Iterable[Service], environments: tuple[str, ...]) -> Iterator[str]:
     """None where several components claim the id: it means nobody then, as it does for callers."""
     holders = {each.ref: _valid_in(each.client_ids, client_id, environments) for each in services}
     holders = {ref: valid for ref, valid in holders.items() if valid}

@@ -49,6 +49,7 @@ class Places:
     def is_claimed(self, claim: Claim, incumbent: Incumbent) -> bool:
         """Whether who held a place goes on claiming it, or has no other one on its host and claims one; by key or by
         team. So what they lack there, they lack for a dispute."""
+
         def is_theirs(claimant: Claimant) -> bool:
             return _key_of(claimant) == incumbent.key or team_of(claimant) == incumbent.team
 

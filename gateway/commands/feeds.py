@@ -66,9 +66,7 @@ def list_feeds(file: Path | None, folder: Path | None, as_json: bool) -> None:
 @config_option
 @state_option
 @json_option
-def accept(
-    device: str, environment: str, yes: bool, file: Path | None, folder: Path | None, as_json: bool
-) -> None:
+def accept(device: str, environment: str, yes: bool, file: Path | None, folder: Path | None, as_json: bool) -> None:
     """Say that what a withheld feed takes away is meant to go.
 
     This shows what would go, asks, and has exactly that given from then on. Refused when the catalog has changed by

@@ -31,9 +31,7 @@ _COLUMNS: Final = (
 
 
 _FOLLOWED: Final = ("followed", "entities", "read", "looked at every", "a look, all of it", "its own delay")
-_TAGS: Final = (
-    "device", "tags", "state", "as wanted", "users", "addresses", "to take away", "to give", "never mapped"
-)
+_TAGS: Final = ("device", "tags", "state", "as wanted", "users", "addresses", "to take away", "to give", "never mapped")
 _DEVICES: Final = ("device", "environment", "mode", "state", "as wanted", "looked at", "steps", "drift", "policy")
 
 

@@ -71,9 +71,7 @@ def unusable_sign_in_files(settings: config.Settings, locate: Locate) -> list[Fa
     return faults
 
 
-def _client_faults(
-    issuer: config.Issuer, client: Client, settings: config.Settings
-) -> Iterator[tuple[str, str, str]]:
+def _client_faults(issuer: config.Issuer, client: Client, settings: config.Settings) -> Iterator[tuple[str, str, str]]:
     """Key, message and hint of each."""
     if not settings.central_host:
         yield "", "`client` needs `central_host`", "say at which host people sign in"

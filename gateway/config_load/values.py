@@ -267,6 +267,7 @@ Prefix = Annotated[
 Item = TypeVar("Item")
 Some = Annotated[list[Item], AfterValidator(not_empty), Field(json_schema_extra={"minItems": 1})]
 
+
 def named_once(values: list[Any]) -> list[Any]:
     names = [value.name for value in values]
     if twice := sorted({name for name in names if names.count(name) > 1}):

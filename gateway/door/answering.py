@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from gateway.door.exchange import Exchange
 
 DROPPED_BODY_BYTES: Final = 64 * 1024  # an unread body up to this size is read and dropped, the connection lives on
-_ALWAYS: Final = (
-    b"X-Content-Type-Options: nosniff\r\n"
-    b"Cross-Origin-Resource-Policy: same-origin\r\n"
-)
+_ALWAYS: Final = b"X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n"
 _KEPT: Final = b"; Path=/; Secure; HttpOnly; SameSite=Lax\r\n"
 _LEAVES_BODY: Final = frozenset((204, 304))
 # An http profile of BIG-IP resets the connection at an answer with more (maximum header count and size, as shipped).

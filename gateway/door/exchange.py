@@ -249,9 +249,7 @@ class Exchange:
 
     def _await_answer(self) -> None:
         door = self.door
-        self.client.deadline_s = door.tick_s + (
-            self.route.response_s if self.body_done else door.timeouts.body_s
-        )
+        self.client.deadline_s = door.tick_s + (self.route.response_s if self.body_done else door.timeouts.body_s)
 
     # === the request's body ===
 

@@ -299,11 +299,7 @@ class Upstream:
 
     def _is_late(self, answer: Answer, exchange: Exchange) -> bool:
         """RFC 9110, 15.5.9: a connection that idled too long may be ended with a 408, which crosses the request."""
-        return (
-            answer.status == 408
-            and not answer.keep_alive
-            and can_repeat(exchange, "upstream_closed")
-        )
+        return answer.status == 408 and not answer.keep_alive and can_repeat(exchange, "upstream_closed")
 
     # === parser callbacks ===
 
@@ -323,9 +319,7 @@ class Upstream:
         parser = cast(HttpResponseParser, self.parser)
         version = "1.1" if self.is_11 else parser.get_http_version()
         self.is_11 = False  # another head in the same piece may say otherwise
-        answer = read_answer(
-            parser.get_status_code(), version, fields, exchange.method, self.rules, exchange.upgrade
-        )
+        answer = read_answer(parser.get_status_code(), version, fields, exchange.method, self.rules, exchange.upgrade)
         if not isinstance(answer, Answer):
             self._fail(exchange, answer.detail)
             return

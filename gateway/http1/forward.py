@@ -170,7 +170,7 @@ class Answer:
     def __init__(
         self, status: int, lines: bytes, length: int, no_body: bool, keep_alive: bool, upgrade: bytes = b"",
         kept: bytes | None = None, named: frozenset[bytes] = NOTHING,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.status = status
         self.lines = lines  # status line and fields, ready to send but for framing, connection and the empty line
         self.length = length  # of the body, or what HEAD would have had; CHUNKED, UNTIL_CLOSE

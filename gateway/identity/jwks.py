@@ -217,9 +217,7 @@ def _read_key(jwk: object, allowed: frozenset[str], uses: frozenset[str]) -> Key
     return Key(kid, kty, fitting & allowed, public, material | rest, thumbprint)
 
 
-def _algorithms_of(
-    jwk: Mapping[str, object], kty: str, crv: object, uses: frozenset[str]
-) -> frozenset[str] | str:
+def _algorithms_of(jwk: Mapping[str, object], kty: str, crv: object, uses: frozenset[str]) -> frozenset[str] | str:
     """What the key may verify by its type, narrowed by its own `use`, `key_ops` and `alg` (RFC 7517 section 4)."""
     if jwk.get("use", "sig") not in list(uses):
         return "its `use` is not sig"

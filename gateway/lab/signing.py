@@ -90,9 +90,7 @@ class SigningKeys:
             try:
                 public = key.private.public_key()
                 return dict(
-                    jwt.decode(
-                        token, public, algorithms=[key.algorithm], issuer=issuer, options={"verify_aud": False}
-                    )
+                    jwt.decode(token, public, algorithms=[key.algorithm], issuer=issuer, options={"verify_aud": False})
                 )
             except jwt.InvalidTokenError:
                 continue

@@ -59,9 +59,7 @@ class Rights:
         key = (before.kind, before.subjects & self._anywhere, after.subjects & self._anywhere)
         if key not in self._turns:
             turned = [
-                turn
-                for name in sorted(self._touched(before, after))
-                for turn in self._turns_at(name, before, after)
+                turn for name in sorted(self._touched(before, after)) for turn in self._turns_at(name, before, after)
             ]
             self._turns[key] = tuple(turned)
         return self._turns[key]

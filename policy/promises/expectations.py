@@ -43,9 +43,7 @@ class _Call(NamedTuple):
 _NOTHING: Final = _Call()
 
 
-def expectations_in(
-    reader: DemandReader, node: object, environments: tuple[str, ...]
-) -> tuple[Expectation, ...]:
+def expectations_in(reader: DemandReader, node: object, environments: tuple[str, ...]) -> tuple[Expectation, ...]:
     """All that the document says, in its order; whatever is at fault is left out and told."""
     found = []
     for place, item in reader.one_or_many(node, ("tests",)):
@@ -59,9 +57,7 @@ def expectations_in(
     return tuple(found)
 
 
-def _from_text(
-    reader: DemandReader, text: str, path: Path, environments: tuple[str, ...]
-) -> Expectation | None:
+def _from_text(reader: DemandReader, text: str, path: Path, environments: tuple[str, ...]) -> Expectation | None:
     if not text:
         return None
     if len(text) > LONGEST:

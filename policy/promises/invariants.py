@@ -57,9 +57,7 @@ def _of_kind(
             yield found
 
 
-def _from_text(
-    reader: Reader, text: str, path: Path, kind: Kind, environments: tuple[str, ...]
-) -> Invariant | None:
+def _from_text(reader: Reader, text: str, path: Path, kind: Kind, environments: tuple[str, ...]) -> Invariant | None:
     if len(text) > LONGEST:
         reader.fault(path, f"a line of more than {LONGEST} characters", "write it as a mapping")
         return None
@@ -96,9 +94,7 @@ def _from_text(
     )
 
 
-def _parted(
-    words: list[str], environments: tuple[str, ...]
-) -> tuple[list[str], list[str] | None, list[str] | None]:
+def _parted(words: list[str], environments: tuple[str, ...]) -> tuple[list[str], list[str] | None, list[str] | None]:
     """What is done, on which services, in which environments; None where a part is left out."""
     services, where = None, None
     if "in" in words:

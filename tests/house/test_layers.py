@@ -241,9 +241,7 @@ def _clock_calls(module: Module) -> list[int]:
 def test_the_inner_layers_ask_no_clock() -> None:
     inner = [module for name, module in modules().items() if layer_of(name) in ("policy", "pure")]
     assert len(inner) > 50
-    refuse(
-        f"{module}:{line}: take the time as an argument" for module in inner for line in _clock_calls(module)
-    )
+    refuse(f"{module}:{line}: take the time as an argument" for module in inner for line in _clock_calls(module))
 
 
 def test_no_import_cycles() -> None:

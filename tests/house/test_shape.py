@@ -71,9 +71,8 @@ def _mirrored() -> list[str]:
     return [
         name
         for name, module in modules().items()
-        if any(is_within(name, package) for package in MIRRORED) and any(
-            function.name != "__init__" for function in module.functions
-        )
+        if any(is_within(name, package) for package in MIRRORED)
+        and any(function.name != "__init__" for function in module.functions)
     ]
 
 

@@ -403,9 +403,7 @@ def test_an_unknown_catalog_is_named_as_such(central: CentralNode) -> None:
 def test_a_page_of_another_site_changes_nothing(central: CentralNode, origin: str) -> None:
     reply = in_time(partial(central.ask, "catalog/sync", "root", method="POST", headers={"Origin": origin}))
     assert (reply.status, problem(reply)) == (403, "origin_refused")
-    own = in_time(
-        lambda: central.ask("catalog/sync", "root", method="POST", headers={"Origin": f"http://{HOST}"})
-    )
+    own = in_time(lambda: central.ask("catalog/sync", "root", method="POST", headers={"Origin": f"http://{HOST}"}))
     assert own.status == 202
 
 

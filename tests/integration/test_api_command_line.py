@@ -187,10 +187,9 @@ def test_nothing_that_a_node_says_commands_the_terminal(
     assert all(each.isprintable() for each in result.stdout.splitlines())
 
 
-def test_pages_of_two_policies_are_not_put_together(
-    elsewhere: http.server.ThreadingHTTPServer, tokens: Path
-) -> None:
+def test_pages_of_two_policies_are_not_put_together(elsewhere: http.server.ThreadingHTTPServer, tokens: Path) -> None:
     """People would be shown below a rule that is not theirs."""
+
     def page(rule: str, following: str) -> bytes:
         entry = {
             "kind": "person", "everybody": False, "count": 2, "reason": "owner", "rule": rule, "sentence": "",

@@ -56,9 +56,7 @@ def keys(world: SessionWorld, host: str = "proved.test") -> dict[str, Any]:
 
 def read(world: SessionWorld, text: str) -> dict[str, Any]:
     key = keys(world)[jwt.get_unverified_header(text)["kid"]]
-    said = jwt.decode(
-        text, key, algorithms=["ES256"], audience="component:default/proved", issuer=f"https://{CENTRAL}"
-    )
+    said = jwt.decode(text, key, algorithms=["ES256"], audience="component:default/proved", issuer=f"https://{CENTRAL}")
     return dict(said)
 
 

@@ -94,9 +94,7 @@ class Site(NamedTuple):
 
 
 @asynccontextmanager
-async def site(
-    folder: Path, units: int = 1, at: BigipEnvironment = ENVIRONMENT, **changes: Any
-) -> AsyncIterator[Site]:
+async def site(folder: Path, units: int = 1, at: BigipEnvironment = ENVIRONMENT, **changes: Any) -> AsyncIterator[Site]:
     folder.mkdir(exist_ok=True)
     async with running_units(folder, units, schema=official_schema()) as devices:
         (folder / "password").write_text(devices[0].password + "\n")

@@ -184,9 +184,7 @@ def test_two_spiffe_ids_are_no_identity(direct: RunningDoor, certificates: Certi
         assert client.send(asked()).answer().code == "identity_ambiguous"
 
 
-def test_beside_a_token_the_token_says_who(
-    direct: RunningDoor, upstream: Upstream, certificates: Certificates
-) -> None:
+def test_beside_a_token_the_token_says_who(direct: RunningDoor, upstream: Upstream, certificates: Certificates) -> None:
     with certificates.client(direct, certificates.clients.leaf(uri(PAYMENTS))) as client:
         assert client.send(asked(bearer=token())).answer().status == 200
         assert client.send(asked(bearer=token(exp=1))).answer().code == "token_expired", "a broken token is none"
@@ -358,9 +356,7 @@ def answer_of(client: Client, request: bytes) -> tuple[int, str]:
     return got.status, "" if got.status == 200 else got.code
 
 
-def test_a_program_shows_a_certificate_that_is_not_another_ones(
-    certificates: Certificates, upstream: Upstream
-) -> None:
+def test_a_program_shows_a_certificate_that_is_not_another_ones(certificates: Certificates, upstream: Upstream) -> None:
     """A token beside another program's certificate is what a stolen token looks like."""
     listener = config.Listener("main", "127.0.0.1:0", certificates.tls(), direct=True)
     unmet = (403, "requirement_unmet")

@@ -44,10 +44,11 @@ def door(tmp_path: Path, upstream: Upstream) -> Iterator[RunningDoor]:
 
 
 def preflight(host: str, path: str = "/things/7", method: str = "PUT", origin: str = SHOP, lines: bytes = b"") -> bytes:
-    return (
-        f"OPTIONS {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: {method}\r\n"
-        "Access-Control-Request-Headers: authorization,content-type\r\n"
-    ).encode() + lines + b"\r\n"
+    asked = (
+        f"OPTIONS {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n"
+        f"Access-Control-Request-Method: {method}\r\nAccess-Control-Request-Headers: authorization,content-type\r\n"
+    )
+    return asked.encode() + lines + b"\r\n"
 
 
 def ask(door: RunningDoor, data: bytes, method: str = "OPTIONS") -> Got:

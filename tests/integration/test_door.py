@@ -21,8 +21,10 @@ from tests.support.wire import Client
 
 
 def plain(body: bytes, *lines: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\n" + b"".join(line + b"\r\n" for line in lines) + (
-        b"Content-Length: %d\r\n\r\n" % len(body) + body
+    return (
+        b"HTTP/1.1 200 OK\r\n"
+        + b"".join(line + b"\r\n" for line in lines)
+        + (b"Content-Length: %d\r\n\r\n" % len(body) + body)
     )
 
 
@@ -367,9 +369,7 @@ def test_a_post_is_never_sent_twice(door: RunningDoor, upstream: Upstream) -> No
     ],
     ids=["two lengths", "length and chunked", "gzip, chunked", "101 nobody asked for", "ssh", "endless head"],
 )
-def test_answers_with_a_doubt_are_502_and_never_forwarded(
-    door: RunningDoor, upstream: Upstream, answer: bytes
-) -> None:
+def test_answers_with_a_doubt_are_502_and_never_forwarded(door: RunningDoor, upstream: Upstream, answer: bytes) -> None:
     upstream.answer = lambda seen: answer
     with Client(door.port) as client:
         got = client.send(request()).answer()
@@ -416,14 +416,15 @@ def test_a_slow_reader_holds_the_upstream_back(door: RunningDoor, upstream: Upst
 # === the way upstream ===
 
 
-def test_an_endpoint_that_cannot_be_reached_is_passed_over(
-    tmp_path: Path, upstream: Upstream
-) -> None:
+def test_an_endpoint_that_cannot_be_reached_is_passed_over(tmp_path: Path, upstream: Upstream) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     state = tmp_path / "state"
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, url, upstream.url), settings=settings_for(state)
-    ) as door, Client(door.port) as client:
+    with (
+        running_door(
+            state, publish=lambda folder: publish_small_catalog(folder, url, upstream.url), settings=settings_for(state)
+        ) as door,
+        Client(door.port) as client,
+    ):
         for n in range(20):
             assert client.send(request(f"/{n}", method="POST", body=b"x")).answer("POST").status == 200
     assert len(upstream.seen) == 20
@@ -434,9 +435,12 @@ def test_an_upstream_address_outside_the_operators_networks_is_never_connected(
 ) -> None:
     state = tmp_path / "state"
     settings = replace(settings_for(state), environments={"prod": Environment("prod", (".test",), ("10.0.0.0/8",))})
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings
-    ) as door, Client(door.port) as client:
+    with (
+        running_door(
+            state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings
+        ) as door,
+        Client(door.port) as client,
+    ):
         assert client.send(request()).answer().code == "upstream_refused"
     assert upstream.connections == 0
 
@@ -445,9 +449,12 @@ def test_an_upstream_that_does_not_answer_in_time_is_504(tmp_path: Path, upstrea
     state = tmp_path / "state"
     upstream.answer = lambda seen: b""
     settings = settings_for(state, timeouts=Timeouts(response_s=0.2, drain_finish_s=1))
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings
-    ) as door, Client(door.port) as client:
+    with (
+        running_door(
+            state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings
+        ) as door,
+        Client(door.port) as client,
+    ):
         got = client.send(request()).answer()
         assert (got.status, got.code) == (504, "upstream_timeout")
         until(lambda: upstream.open == 0)
@@ -456,9 +463,12 @@ def test_an_upstream_that_does_not_answer_in_time_is_504(tmp_path: Path, upstrea
 def test_a_head_that_drips_in_too_slowly_is_408(tmp_path: Path, upstream: Upstream) -> None:
     state = tmp_path / "state"
     settings = settings_for(state, timeouts=Timeouts(head_s=0.3, drain_finish_s=1))
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings
-    ) as door, Client(door.port) as client:
+    with (
+        running_door(
+            state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings
+        ) as door,
+        Client(door.port) as client,
+    ):
         client.send(b"GET / HTTP/1.1\r\nHo")
         got = client.answer()
         assert (got.status, got.code) == (408, "request_timeout")
@@ -566,9 +576,10 @@ def test_nothing_is_permitted_while_the_audit_trail_cannot_be_written(
 @pytest.mark.slow
 def test_before_the_first_base_everything_is_503(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    with running_door(state, publish=lambda folder: None, settings=settings_for(state)) as door, Client(
-        door.port
-    ) as client:
+    with (
+        running_door(state, publish=lambda folder: None, settings=settings_for(state)) as door,
+        Client(door.port) as client,
+    ):
         assert client.send(request()).answer().code == "policy_unavailable"
 
 

@@ -391,9 +391,7 @@ def test_endless_trailers_of_an_answer_end_it(tmp_path: Path, trailers: bytes) -
             client.answer()
 
 
-def test_a_body_longer_than_its_service_takes_is_refused_though_it_was_held(
-    tmp_path: Path, upstream: Upstream
-) -> None:
+def test_a_body_longer_than_its_service_takes_is_refused_though_it_was_held(tmp_path: Path, upstream: Upstream) -> None:
     settings = settings_for(tmp_path / "state")
     service = {"component:default/echo": ServiceSettings(body_limit_bytes=1000)}
     environments = {"prod": replace(settings.environments["prod"], services=service)}

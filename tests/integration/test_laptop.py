@@ -265,7 +265,7 @@ def test_files_are_this_users_alone(place: SigningIn, laptop: Laptop) -> None:
     assert "not this user's alone" in refused.stderr
 
 
-RING = '''
+RING = """
 import json, pathlib
 from keyring.backend import KeyringBackend
 
@@ -281,7 +281,7 @@ class Ring(KeyringBackend):
         PLACE.write_text(json.dumps({**self._all(), f"{service} {username}": password}))
     def delete_password(self, service, username):
         PLACE.write_text(json.dumps({k: v for k, v in self._all().items() if k != f"{service} {username}"}))
-'''
+"""
 
 
 def test_tokens_are_in_the_systems_keyring_where_there_is_one(place: SigningIn, tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def test_callers_without_identity_are_told_apart_by_the_address_a_trusted_peer_n
     tmp_path: Path, upstream: Upstream
 ) -> None:
     with door_with(tmp_path, upstream, TRUSTING, addresses=SLOWLY) as door:
+
         def statuses(*addresses: str) -> list[int]:
             return [ask(door, sub=None, lines=forwarded_for(address)).status for address in addresses]
 
@@ -384,9 +385,7 @@ def test_a_client_that_reads_a_drop_now_and_then_is_given_no_more_time(door: Run
 # === too little left ===
 
 
-def test_without_memory_what_comes_new_is_refused_and_monitors_are_answered(
-    tmp_path: Path, upstream: Upstream
-) -> None:
+def test_without_memory_what_comes_new_is_refused_and_monitors_are_answered(tmp_path: Path, upstream: Upstream) -> None:
     with door_with(tmp_path, upstream, TRUSTING) as door, Client(door.port) as client:
         assert client.send(request()).answer().status == 200
         door.thread.call(lambda: door.door.room.configure(Limits(memory_bytes=1)))
@@ -494,6 +493,7 @@ def test_an_address_that_asks_in_vain_again_and_again_is_told_to_wait_and_is_rea
 
 def test_behind_a_trusted_peer_it_is_the_client_who_asks_in_vain(tmp_path: Path, upstream: Upstream) -> None:
     with door_with(tmp_path, upstream, TRUSTING, refusals=SLOWLY) as door, Client(door.port) as peer:
+
         def statuses(*addresses: str) -> list[int]:
             asked = (request(host="nobody.test", sub=None, lines=forwarded_for(address)) for address in addresses)
             return [peer.send(each).answer().status for each in asked]

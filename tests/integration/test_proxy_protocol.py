@@ -308,9 +308,7 @@ def test_a_refusal_is_said_once_in_a_while(
     assert '"peer":"127.0.0.1"' in said
 
 
-def test_connections_count_for_the_client_not_for_the_load_balancer(
-    tmp_path: Path, golden_upstream: Upstream
-) -> None:
+def test_connections_count_for_the_client_not_for_the_load_balancer(tmp_path: Path, golden_upstream: Upstream) -> None:
     limits = config.Limits(**UNHURRIED, peer_connections=1)
     with serving(tmp_path, golden_upstream, PROXIED, limits=limits) as door, Client(door.port, 20) as first:
         assert first.send(V1 + request()).answer().status == 200

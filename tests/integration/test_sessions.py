@@ -93,7 +93,7 @@ def test_what_we_did_not_seal_for_this_host_is_nobody(world: SessionWorld) -> No
     good = world.control.cookie("echo.test")
     version, kid, text = good.split(".")
     places = (0, 20, 60, len(text) - 1)
-    flipped = [f"{version}.{kid}.{text[:at]}{'A' if text[at] != 'A' else 'B'}{text[at + 1:]}" for at in places]
+    flipped = [f"{version}.{kid}.{text[:at]}{'A' if text[at] != 'A' else 'B'}{text[at + 1 :]}" for at in places]
     bad = [
         *flipped,
         f"2.{kid}.{text}", f"{version}.k2.{text}", f"{version}..{text}", f"{version}.{kid}.", f"{version}.{kid}.AAAA",
@@ -107,9 +107,9 @@ def test_what_we_did_not_seal_for_this_host_is_nobody(world: SessionWorld) -> No
     for value in bad:
         got = browser.ask("echo.test", cookie=f"__Host-stagedoor={value}")
         assert (got.status, got.code) == (401, "session_ended"), value
-        assert browser.set_cookies == [
-            "__Host-stagedoor=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
-        ], "a cookie that counts no more is taken away with the answer"
+        assert browser.set_cookies == ["__Host-stagedoor=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"], (
+            "a cookie that counts no more is taken away with the answer"
+        )
     assert world.control.wanted_sessions == [], "nobody is asked about what we did not seal"
 
 

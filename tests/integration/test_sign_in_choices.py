@@ -68,7 +68,7 @@ def test_who_types_an_address_is_sent_to_its_provider(place: SigningIn) -> None:
     page = surfer.open(f"{place.app}/")
     page = surfer.submit(page.form(), email="Jane@Marlow.TEST")
     assert page.status == 200
-    assert f'url={place.provider.issuer}/auth?' in page.text.replace("&amp;", "&")
+    assert f"url={place.provider.issuer}/auth?" in page.text.replace("&amp;", "&")
     assert "login_hint=Jane%40Marlow.TEST" in page.text.replace("&amp;", "&")
     assert [name for _, name in surfer.jar if name.startswith("__Host-stagedoor-signin-")]
 
@@ -116,9 +116,7 @@ def test_a_provider_that_does_not_give_the_strength_ends_in_a_page_and_no_circle
 def test_a_client_that_proves_itself_with_a_key_signs_people_in(tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     (tmp_path / "client.pem").touch(0o600)
-    (tmp_path / "client.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    (tmp_path / "client.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     jwk = {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "use": "sig", "alg": "ES256"}
     by_key = {
         "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256",

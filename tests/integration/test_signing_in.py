@@ -602,8 +602,17 @@ def test_somebody_who_leaves_a_page_sees_one_on_the_way(world: SessionWorld) -> 
 
 @pytest.mark.parametrize(
     "to",
-    ["", "http://evil.example/", "//evil.example", "javascript:x", "https://a b", "https://x\r\ny:z",
-     "http://127.0.0.1.evil.example/", "http://localhost@evil.example/", "http://127.0.0.1:80@evil.example/"],
+    [
+        "",
+        "http://evil.example/",
+        "//evil.example",
+        "javascript:x",
+        "https://a b",
+        "https://x\r\ny:z",
+        "http://127.0.0.1.evil.example/",
+        "http://localhost@evil.example/",
+        "http://127.0.0.1:80@evil.example/",
+    ],
 )
 def test_where_control_says_nothing_of_use_it_goes_to_the_central_host(world: SessionWorld, to: str) -> None:
     world.control.to = to

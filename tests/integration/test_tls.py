@@ -73,9 +73,7 @@ def test_callers_are_served_over_tls_and_upstreams_are_told_so(
     assert len(upstream.seen[1].body) == 200_000
 
 
-def test_long_answers_at_once_are_each_their_own(
-    tls_door: RunningDoor, upstream: Upstream, certificates: Path
-) -> None:
+def test_long_answers_at_once_are_each_their_own(tls_door: RunningDoor, upstream: Upstream, certificates: Path) -> None:
     upstream.answer = lambda seen: answer(Random(seen.target).randbytes(3_000_000))
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(tls_client(tls_door, certificates / "ca.pem")) for _ in range(4)]
@@ -162,9 +160,10 @@ def test_upstreams_behind_tls_are_verified(
         state, environments={"prod": config.Environment("prod", (".test",), ("127.0.0.0/8",), services)}
     )
     url = f"https://127.0.0.1:{secure.port}"
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, url), settings=settings
-    ) as door, Client(door.port) as client:
+    with (
+        running_door(state, publish=lambda folder: publish_small_catalog(folder, url), settings=settings) as door,
+        Client(door.port) as client,
+    ):
         got = client.send(request()).answer()
         assert (got.status, "" if got.status == 200 else got.code) == answer
     secure.stop()

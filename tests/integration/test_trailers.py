@@ -229,6 +229,7 @@ def test_a_second_answer_that_nobody_asked_for_changes_no_trailer_of_the_first(t
 )  # fmt: skip
 def test_malformed_or_endless_trailers_break_the_answer_off(tmp_path: Path, trailers: bytes) -> None:
     """A clean last chunk would say that the answer was whole."""
+
     def answer() -> bytes:
         return ANSWER + b"2\r\nok\r\n0\r\n" + trailers + b"\r\n"
 
@@ -245,6 +246,7 @@ def test_malformed_or_endless_trailers_break_the_answer_off(tmp_path: Path, trai
 
 def test_trailers_go_to_a_chunked_answer_alone(tmp_path: Path) -> None:
     """HTTP/1.0 has no chunks: the body ends with the connection, and the trailers with the door."""
+
     def answer() -> bytes:
         return ANSWER + b"2\r\nok\r\n0\r\nX-Checksum: 1\r\n\r\n"
 

@@ -157,9 +157,7 @@ def test_an_opaque_token_is_asked_about_again_while_its_tunnel_is_open_and_ends_
     assert OPAQUE not in str(asking_door.records(2))
 
 
-def test_an_issuer_that_cannot_be_asked_ends_the_tunnel(
-    asking_door: RunningDoor, switching: SwitchingService
-) -> None:
+def test_an_issuer_that_cannot_be_asked_ends_the_tunnel(asking_door: RunningDoor, switching: SwitchingService) -> None:
     asking_door.control.words[OPAQUE] = word(), 120
     client, _ = opaque_tunnel(asking_door, switching)
     asking_door.control.answers = False

@@ -42,9 +42,7 @@ def door_before(
     services = {"component:default/echo": service} if service is not None else {}
     environments = {"prod": Environment("prod", (".test",), upstreams, services)}
     settings = settings_for(state, environments=environments, **changes)
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, *urls), settings=settings
-    ) as running:
+    with running_door(state, publish=lambda folder: publish_small_catalog(folder, *urls), settings=settings) as running:
         yield running
 
 

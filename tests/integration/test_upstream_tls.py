@@ -118,9 +118,12 @@ def test_an_upstream_that_speaks_no_tls_is_502(ground: Ground) -> None:
     plain._tls = None
     url = plain.url.replace("http:", "https:")
     state = ground.folder / "state"
-    with running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, url), settings=ground.settings()
-    ) as door, Client(door.port) as client:
+    with (
+        running_door(
+            state, publish=lambda folder: publish_small_catalog(folder, url), settings=ground.settings()
+        ) as door,
+        Client(door.port) as client,
+    ):
         got = client.send(request()).answer()
         assert (got.status, got.code, got.problem["detail"]) == (502, "upstream_connect", "tls: handshake failed")
     plain.close()

@@ -116,9 +116,12 @@ def test_a_tunnel_that_is_cut_off_is_an_abnormal_end_for_both(door: RunningDoor)
 def test_the_trail_with_tunnels_is_whole(tmp_path: Path, echo: Server) -> None:
     state = tmp_path / "state"
     url = f"http://127.0.0.1:{echo.socket.getsockname()[1]}"
-    with ExitStack() as stack, running_door(
-        state, publish=lambda folder: publish_small_catalog(folder, url), settings=settings_for(state)
-    ) as door:
+    with (
+        ExitStack() as stack,
+        running_door(
+            state, publish=lambda folder: publish_small_catalog(folder, url), settings=settings_for(state)
+        ) as door,
+    ):
         for _ in range(3):
             with connected(door) as client:
                 client.send("x")

@@ -69,8 +69,11 @@ ANNOTATIONS = maybe(
 OPERATIONS = some("GET /x", "POST /x", "GET /x/{id}", "GET /x/{name}", "DELETE /y", most=4)
 BODIES: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
     "Component": maybe(
-        type=WORDS(("service", "website")), owner=WORDS((*TEAMS, "t9", "user:p0")), system=WORDS(SYSTEMS),
-        providesApis=some(*APIS, "a9"), consumesApis=some(*APIS, "a9", most=3),
+        type=WORDS(("service", "website")),
+        owner=WORDS((*TEAMS, "t9", "user:p0")),
+        system=WORDS(SYSTEMS),
+        providesApis=some(*APIS, "a9"),
+        consumesApis=some(*APIS, "a9", most=3),
     ),
     "API": st.fixed_dictionaries(
         {"type": WORDS(("openapi", "openapi", "graphql")), "definition": st.tuples(OPERATIONS, st.booleans())}
@@ -119,7 +122,11 @@ ENVIRONMENT = maybe(
 )  # fmt: skip
 SERVICES = WORDS(
     (
-        {"service": "c0"}, {"service": ["c1", "c9"]}, {"system": "s0"}, {"type": "website"}, {"domain": "d0"},
+        {"service": "c0"},
+        {"service": ["c1", "c9"]},
+        {"system": "s0"},
+        {"type": "website"},
+        {"domain": "d0"},
         {"api": "a0"},
     )
 )

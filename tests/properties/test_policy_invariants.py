@@ -167,9 +167,7 @@ def distinct(asking: list[Asker], published: Published) -> list[Asker]:
     return [each for each in alike.values() if ANYONE in subjects or each.subjects & names]
 
 
-def is_real(
-    breach: Breach, derived: Derived, published: Published, name: tuple[str, str], meant: list[Asker]
-) -> bool:
+def is_real(breach: Breach, derived: Derived, published: Published, name: tuple[str, str], meant: list[Asker]) -> bool:
     """The definition permits that very request to somebody whom the invariant keeps out, and it is about that."""
     method, _, text = breach.request.partition(" ")
     depth = len([part for part in published.exposure.prefix.split("/") if part])

@@ -254,9 +254,7 @@ def running_door(
 
     serving = thread.start(serve())
     until(lambda: parent.recv(64) == b"ready\n")
-    running = RunningDoor(
-        made[0], thread, rest, control, listening.getsockname()[1], state, parent
-    )
+    running = RunningDoor(made[0], thread, rest, control, listening.getsockname()[1], state, parent)
     running.node = node
     try:
         yield running

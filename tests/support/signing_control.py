@@ -97,8 +97,12 @@ def parameters(url: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def signing_control(
-    folder: Path, provider: ScriptedProvider, sessions: Sessions | None = None, preset: str = "generic",
-    beside: Place | None = None, **client: Any,
+    folder: Path,
+    provider: ScriptedProvider,
+    sessions: Sessions | None = None,
+    preset: str = "generic",
+    beside: Place | None = None,
+    **client: Any,
 ) -> AsyncIterator[Place]:
     """``client``: of the settings; ``beside``: another node, whose database this one has."""
     secret = folder / "secret"

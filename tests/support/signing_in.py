@@ -77,10 +77,17 @@ def parameters(url: str) -> dict[str, str]:
 
 @contextmanager
 def signing_in(
-    folder: Path, *, workers: int = 1, client: str = "userinfo: false", sessions: str = "idle: 1h",
-    more: Callable[[str], str] = str, people: Mapping[str, Mapping[str, Any]] = PEOPLE,
-    registered: Mapping[str, Any] | None = None, clients: Sequence[Mapping[str, Any]] = (),
-    names: Sequence[str] = (), **settings: Any,
+    folder: Path,
+    *,
+    workers: int = 1,
+    client: str = "userinfo: false",
+    sessions: str = "idle: 1h",
+    more: Callable[[str], str] = str,
+    people: Mapping[str, Mapping[str, Any]] = PEOPLE,
+    registered: Mapping[str, Any] | None = None,
+    clients: Sequence[Mapping[str, Any]] = (),
+    names: Sequence[str] = (),
+    **settings: Any,
 ) -> Iterator[SigningIn]:
     """``client``, ``sessions``: what the settings say of them; ``registered``: what else the provider knows of the
     client; ``clients``: further ones; ``names``: further hosts of the certificate; ``settings``: the provider's."""

@@ -69,9 +69,7 @@ def with_janet_for_jane(catalog: Catalog) -> Catalog:
     return replace(catalog, people={**people, janet.ref: janet})
 
 
-def publish(
-    folder: Path, catalog: Catalog, policy: object = None, environments: tuple[str, ...] = ("prod",)
-) -> None:
+def publish(folder: Path, catalog: Catalog, policy: object = None, environments: tuple[str, ...] = ("prod",)) -> None:
     """Compile and write a base into the state folder, as the engine does."""
     access, faults = read_policy(policy or POLICY, lambda path: NOWHERE)
     assert faults == []

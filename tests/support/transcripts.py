@@ -97,28 +97,54 @@ def matches(expected: tuple[str, ...], head: bytes) -> str:
 
 #: Where the door and the public suites of conformance and smuggling tests differ, and why the door's way was chosen.
 BY_CHOICE = (
-    ("`Content-Length` twice with one value, or `5, 5`", "refused, 400; of a service 502",
-     "RFC 9110 §8.6 allows to read it as one. Two lines are two chances to read another one."),
-    ("`Transfer-Encoding: gzip, chunked`, `identity`, `chunked` twice", "refused, 400; of a service 502",
-     "The next reader may know another coding than this one."),
-    ("Spaces around `;` or `=` in a chunk's extension", "refused, 400",
-     "RFC 9112 §7.1.1 has them as bad whitespace, and readers differ in where the size ends."),
-    ("A folded line (obs-fold)", "refused, 400; of a service 502",
-     "RFC 9112 §5.2 would also let it be unfolded."),
-    ("An absolute form whose authority is not the one in `Host`", "refused, 400",
-     "RFC 9112 §3.2.2 lets the target win; another reader may look at `Host`."),
+    (
+        "`Content-Length` twice with one value, or `5, 5`",
+        "refused, 400; of a service 502",
+        "RFC 9110 §8.6 allows to read it as one. Two lines are two chances to read another one.",
+    ),
+    (
+        "`Transfer-Encoding: gzip, chunked`, `identity`, `chunked` twice",
+        "refused, 400; of a service 502",
+        "The next reader may know another coding than this one.",
+    ),
+    (
+        "Spaces around `;` or `=` in a chunk's extension",
+        "refused, 400",
+        "RFC 9112 §7.1.1 has them as bad whitespace, and readers differ in where the size ends.",
+    ),
+    ("A folded line (obs-fold)", "refused, 400; of a service 502", "RFC 9112 §5.2 would also let it be unfolded."),
+    (
+        "An absolute form whose authority is not the one in `Host`",
+        "refused, 400",
+        "RFC 9112 §3.2.2 lets the target win; another reader may look at `Host`.",
+    ),
     ("HTTP/1.2 and above", "refused, 505", "It may be answered as 1.1; nobody sends it but to find out who does."),
-    ("HTTP/0.9 for the health path", "answered with a head, as everybody is",
-     "RFC 1945 §5 wants the text alone. A BIG-IP, which asks so, searches octets and knows no versions."),
+    (
+        "HTTP/0.9 for the health path",
+        "answered with a head, as everybody is",
+        "RFC 1945 §5 wants the text alone. A BIG-IP, which asks so, searches octets and knows no versions.",
+    ),
     ("Empty lines before a request", "ignored", "RFC 9112 §2.2. A lone CR or LF is no empty line: refused, 400."),
-    ("Several spaces between the parts of a request line", "refused, 400",
-     "RFC 9112 §3 would let them be read as one. Another reader may find an empty target, or none."),
-    ("GET, POST and OPTIONS of RTSP/1.x", "refused, 400",
-     "RFC 9112 §2.3: the version is that of HTTP, and what comes under another name is not ours to answer."),
-    ("More bytes behind an answer to HEAD, to 204 or 304", "the connection to the service ends",
-     "Unless the next request is on its way before they come: nobody can tell those bytes from its answer."),
-    ("103 to a client of HTTP/1.1", "passed on",
-     "It comes only where the service sends it. Python's `http.client`, for one, takes it for the answer."),
+    (
+        "Several spaces between the parts of a request line",
+        "refused, 400",
+        "RFC 9112 §3 would let them be read as one. Another reader may find an empty target, or none.",
+    ),
+    (
+        "GET, POST and OPTIONS of RTSP/1.x",
+        "refused, 400",
+        "RFC 9112 §2.3: the version is that of HTTP, and what comes under another name is not ours to answer.",
+    ),
+    (
+        "More bytes behind an answer to HEAD, to 204 or 304",
+        "the connection to the service ends",
+        "Unless the next request is on its way before they come: nobody can tell those bytes from its answer.",
+    ),
+    (
+        "103 to a client of HTTP/1.1",
+        "passed on",
+        "It comes only where the service sends it. Python's `http.client`, for one, takes it for the answer.",
+    ),
 )
 
 

@@ -199,9 +199,7 @@ def _bigip(model: BigipModel, absolute: Callable[[str | None], str]) -> Bigip:
     )
 
 
-def _environment(
-    name: str, model: BigipEnvironmentModel, absolute: Callable[[str | None], str]
-) -> BigipEnvironment:
+def _environment(name: str, model: BigipEnvironmentModel, absolute: Callable[[str | None], str]) -> BigipEnvironment:
     mapping = absolute(model.apm.mapping if model.apm else None)
     return BigipEnvironment(
         environment=name,

@@ -74,9 +74,7 @@ def document_of(routes: Iterable[Route], version: str) -> dict[str, Any]:
     """The description without `servers`: who asks has found the central host."""
     routes = tuple(routes)
     answers = [each.answer for each in routes if each.answer is not None]
-    _, schemas = models_json_schema(
-        [(each, "serialization") for each in dict.fromkeys(answers)], ref_template=_REF
-    )
+    _, schemas = models_json_schema([(each, "serialization") for each in dict.fromkeys(answers)], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         operation = route.operation

@@ -54,12 +54,8 @@ PROBLEMS: Final[Mapping[str, Kind]] = MappingProxyType(
         "rule_unknown": Kind(
             404, "No rule has this id now.", "The files may have changed since it was recorded; ask `explain` anew."
         ),
-        "session_unknown": Kind(
-            404, "You have no such session.", "List yours; one that has ended is in no list."
-        ),
-        "sessions_away": Kind(
-            503, "The memory of sessions does not answer.", "Send the request again in a moment.", 2
-        ),
+        "session_unknown": Kind(404, "You have no such session.", "List yours; one that has ended is in no list."),
+        "sessions_away": Kind(503, "The memory of sessions does not answer.", "Send the request again in a moment.", 2),
         "pin_refused": Kind(409, "The pin cannot be changed like this.", "Correct what `detail` names."),
         "device_unknown": Kind(
             404, "No device has this name, or it has no such environment.", "`GET devices` lists them all."

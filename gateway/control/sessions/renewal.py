@@ -103,9 +103,7 @@ class Renewal:
         await self._written(replace(row, claims=claims, confirmed=now), kept)
         return ""
 
-    async def _claims(
-        self, row: Session, kept: KeptTokens, tokens: Tokens, exchange: Exchange
-    ) -> dict[str, object]:
+    async def _claims(self, row: Session, kept: KeptTokens, tokens: Tokens, exchange: Exchange) -> dict[str, object]:
         """An answer without a word about the person leaves them known, and without rights that tokens give."""
         table = self._table()
         person: Person

@@ -49,7 +49,7 @@ class GrantRefused(StagedoorError):
 
 
 class Tokens(NamedTuple):
-    """"" where there is none. ``expires_s``: how long the access token lasts, 0 = not said."""
+    """ "" where there is none. ``expires_s``: how long the access token lasts, 0 = not said."""
 
     id_token: str
     access_token: str
@@ -128,9 +128,7 @@ class Exchange:
 
     async def _post(self, address: str, form: Mapping[str, str], wanted: tuple[int, ...]) -> dict[str, Any]:
         try:
-            fields, more = proof(
-                self.issuer, self.client, (await self._endpoints()).token, int(self._wall())
-            )
+            fields, more = proof(self.issuer, self.client, (await self._endpoints()).token, int(self._wall()))
         except ProofFault as fault:
             raise ProviderRefused(str(fault)) from None
         answer = json_object(await self._call("POST", address, fields, {**form, **more}, wanted))

@@ -42,9 +42,7 @@ class Keys(NamedTuple):
     want: Callable[[str, str], Awaitable[None]]
 
 
-async def verified(
-    read: Callable[[KeyRing], Any], issuer_name: str, exchange: Exchange, keys: Keys
-) -> Any:
+async def verified(read: Callable[[KeyRing], Any], issuer_name: str, exchange: Exchange, keys: Keys) -> Any:
     """What ``read`` makes of a signed text with the issuer's keys. Raises `Unbelieved`."""
     found = read(_ring(issuer_name, exchange, keys))
     if isinstance(found, KeyWanted):
@@ -86,9 +84,7 @@ def rules_of(table: IssuerTable, name: str) -> IssuerRules:
     return rules
 
 
-async def _kept(
-    claims: dict[str, Any], rules: IssuerRules, tokens: Tokens, exchange: Exchange
-) -> dict[str, Any]:
+async def _kept(claims: dict[str, Any], rules: IssuerRules, tokens: Tokens, exchange: Exchange) -> dict[str, Any]:
     whole = await with_groups(claims, rules, exchange, tokens.access_token)
     kept = kept_claims(whole, rules, exchange.client.mfa_acr_values)
     if isinstance(kept, Refused):
@@ -96,9 +92,7 @@ async def _kept(
     return kept
 
 
-async def _with_userinfo(
-    claims: dict[str, Any], subject: str, tokens: Tokens, exchange: Exchange
-) -> dict[str, Any]:
+async def _with_userinfo(claims: dict[str, Any], subject: str, tokens: Tokens, exchange: Exchange) -> dict[str, Any]:
     if not exchange.client.userinfo:
         return claims
     if not tokens.access_token:

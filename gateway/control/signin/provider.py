@@ -23,7 +23,7 @@ RETRY_S: Final = 2.0  # after a failure, while nothing is known
 
 
 class Endpoints(NamedTuple):
-    """"" where the provider has no such endpoint."""
+    """ "" where the provider has no such endpoint."""
 
     authorization: str
     token: str
@@ -36,9 +36,7 @@ class Endpoints(NamedTuple):
 class Provider:
     """The endpoints of one issuer. ``monotonic``: seconds."""
 
-    def __init__(
-        self, issuer: Issuer, session: aiohttp.ClientSession, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, issuer: Issuer, session: aiohttp.ClientSession, monotonic: Callable[[], float]) -> None:
         self.issuer = issuer
         self.fault = ""  # of the last attempt
         self._session = session

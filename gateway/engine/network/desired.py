@@ -67,9 +67,7 @@ class Places:
         return Desired(self._environment, version, tuple(places), scopes)
 
 
-def desired_of(
-    environment: str, version: str, published: Iterable[Published], *, with_scopes: bool = False
-) -> Desired:
+def desired_of(environment: str, version: str, published: Iterable[Published], *, with_scopes: bool = False) -> Desired:
     return Places(environment, with_scopes=with_scopes).desired(version, published)
 
 

@@ -66,9 +66,7 @@ class Inventory:
             ],
         }  # fmt: skip
 
-    async def _environment(
-        self, published: Published, people: People, fronts: list[dict[str, Any]]
-    ) -> dict[str, Any]:
+    async def _environment(self, published: Published, people: People, fronts: list[dict[str, Any]]) -> dict[str, Any]:
         exposure, environment = published.exposure, _name(published)
         checked = self._endpoints(published.key)
         legs = [each async for each in self._legs(published)]

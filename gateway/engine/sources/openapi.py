@@ -37,7 +37,6 @@ _SCHEMES = (*_SCOPED, "apikey", "http", "basic", "mutualtls")  # OpenAPI 3.1, 4.
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 
 
-
 @dataclass(frozen=True, slots=True)
 class Definition:
     """``broken``: it could not be read and has no operations. ``kept``: it could not be read, the operations are those

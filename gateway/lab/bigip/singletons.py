@@ -81,9 +81,7 @@ def _figures(name: str, entries: Json) -> Json:
 
 
 def _version() -> Json:
-    return _figures(
-        "sys/version", {"Build": BUILD, "Edition": "Final", "Product": "BIG-IP", "Version": VERSION}
-    )
+    return _figures("sys/version", {"Build": BUILD, "Edition": "Final", "Product": "BIG-IP", "Version": VERSION})
 
 
 def _clock(unit: Unit) -> Json:

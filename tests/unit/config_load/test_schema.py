@@ -159,7 +159,7 @@ def test_what_the_loader_takes_is_valid(tmp_path: Path, text: str) -> None:
         ),
         ("state:", "devices: {panos: [{name: edge}]}\nstate:"),
         ("state:", f"devices: {{panos: [{FIREWALL}, user_name: jane}}]}}\nstate:"),
-        ("state:", f"devices: {{panos: [{FIREWALL}, anchor: \"a'b\"}}]}}\nstate:"),
+        ("state:", f'devices: {{panos: [{FIREWALL}, anchor: "a\'b"}}]}}\nstate:'),
         ("state:", f"devices: {{panos: [{FIREWALL}, environments: {{prod: {{front: {{zones: [x]}}}}}}}}]}}\nstate:"),
         ("state:", f"devices: {{panos: [{FIREWALL}, environments: {{prod: {{directs: [{{}}]}}}}}}]}}\nstate:"),
         ("state:", "issuers: [{name: a, issuer: 'ftp://x', audiences: [y]}]\nstate:"),

@@ -272,9 +272,7 @@ def test_an_endless_answer_ends_at_the_cap(provider: Provider) -> None:
     provider.run(story)
 
 
-def test_a_slow_endpoint_costs_its_deadline_and_no_more(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_endpoint_costs_its_deadline_and_no_more(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow to answer, or slow between two bytes: both end, and what waits for a turn ends with them."""
     monkeypatch.setattr(introspection, "DEADLINE_S", 1.0)
 

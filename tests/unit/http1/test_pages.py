@@ -130,8 +130,11 @@ def test_an_unsent_status_has_an_empty_phrase() -> None:
             b'Bearer realm="stagedoor", error="insufficient_user_authentication", acr_values="mfa", max_age="3600"',
         ),
         ("requirement_unmet", ("issuer=corp",), b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
-        ("requirement_unmet", ("issuer=ci,main", "network", "certificate"),
-         b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
+        (
+            "requirement_unmet",
+            ("issuer=ci,main", "network", "certificate"),
+            b'Bearer realm="stagedoor", error="insufficient_user_authentication"',
+        ),
         ("requirement_unmet", (), b'Bearer realm="stagedoor", error="insufficient_user_authentication"'),
         ("no_rule", ("x",), b""),
         ("path_malformed", (), b""),

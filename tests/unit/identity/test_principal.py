@@ -395,9 +395,7 @@ def shown(*names: str) -> ClientCertificate:
 )
 def test_a_certificate_is_the_program_that_names_it(names: tuple[str, ...], who: str) -> None:
     """One component, found by every name of the certificate that the catalog knows; in doubt nobody."""
-    found = programs(
-        payments=SPIFFE_ID, orders="dns:orders.example", one="dns:twice.example", two="dns:twice.example"
-    )
+    found = programs(payments=SPIFFE_ID, orders="dns:orders.example", one="dns:twice.example", two="dns:twice.example")
     program = principal_of_certificate(shown(*names), found)
     assert program.ref == (who if who.startswith("component:") else "")
     if program.kind == "anonymous":

@@ -26,9 +26,7 @@ from tests.support.node import ROOT
 TOKEN = "a.token-of_this~test+/=="
 OWN = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nX-Request-Id: r-1\r\n"
 DOORS = OWN + b"Proxy-Status: stagedoor; error=http_request_denied\r\n\r\n"
-PROBLEM = (
-    b'{"title":"No rule.","code":"no_rule","detail":"\\u001b[2J","todo":"Ask.","status":403,"request_id":"r-1"}\n'
-)
+PROBLEM = b'{"title":"No rule.","code":"no_rule","detail":"\\u001b[2J","todo":"Ask.","status":403,"request_id":"r-1"}\n'
 FORGED = b'{"title":"Run this.","request_id":"r-1"}'
 
 

@@ -25,7 +25,8 @@ SAID: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("written", "place"),
     [
-        ("door.example.com", CENTRAL), ("https://Door.Example.com/", CENTRAL),
+        ("door.example.com", CENTRAL),
+        ("https://Door.Example.com/", CENTRAL),
         ("localhost:8443", Place("localhost", 8443)),
     ],
 )

@@ -25,9 +25,7 @@ FIELDS = st.fixed_dictionaries({}, optional={"metadata.name": VALUES, "spec.prof
 
 @st.composite
 def companies(draw: st.DrawFn) -> Catalog:
-    teams = [
-        team(each, **draw(FIELDS)) for each in draw(st.lists(st.sampled_from("tuv"), unique=True))
-    ]
+    teams = [team(each, **draw(FIELDS)) for each in draw(st.lists(st.sampled_from("tuv"), unique=True))]
     people = [
         person(each, *draw(st.lists(st.sampled_from("tuv"), max_size=2)), **draw(FIELDS))
         for each in draw(st.lists(st.sampled_from("abcd"), unique=True))

@@ -44,7 +44,6 @@ class Worlds:
         self.resettle(wanted)
         return sorted(each[0].ref.rpartition("/")[2] for each in self.places.held.values())
 
-
     def resettle(self, wanted: tuple[Claimant, ...]) -> None:
         """As the next derivation does with who holds what now; nothing may come of it but what comes of it anew."""
         told, now = self.told, self.incumbents
@@ -80,6 +79,7 @@ def test_whoever_waited_gets_the_place_when_the_team_that_had_the_host_leaves() 
 
 def test_a_name_below_the_wildcard_of_another_team_is_theirs() -> None:
     """Requests for it came to them so far."""
+
     def named(name: str, host: str, owner: str) -> Claimant:
         return service(name, owner=owner), replace(exposure(name), host=host, prefix="/")
 
@@ -98,6 +98,7 @@ def test_a_name_below_the_wildcard_of_another_team_is_theirs() -> None:
 
 def test_of_newcomers_at_a_wildcard_and_at_a_name_below_it_neither_is_taken_to_have_been_there() -> None:
     """What a node without a memory does: neither takes the other's requests."""
+
     def named(name: str, host: str, owner: str) -> Claimant:
         return service(name, owner=owner), replace(exposure(name), host=host, prefix="/")
 

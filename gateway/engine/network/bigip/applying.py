@@ -131,9 +131,7 @@ class Applying:
             raise Rejected(f"nothing was changed: {attempt.why}")
         return await self._idle(client, before, sent, attempt)
 
-    async def _idle(
-        self, client: Client, before: Sight, sent: Mapping[str, Any], attempt: Attempt
-    ) -> Outcome | None:
+    async def _idle(self, client: Client, before: Sight, sent: Mapping[str, Any], attempt: Attempt) -> Outcome | None:
         """Nothing is there yet. A dry run waits for AS3's lock: when it comes back, nothing is under way."""
         patience = Patience(self._group.time, self._group.limits.task)
         request = wrapped(self._content, self._name, sent, before.lock_key)

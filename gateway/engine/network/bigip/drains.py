@@ -20,8 +20,7 @@ def drains_of(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {
         path: "offline" if part.get("state") == "user-down" else "disable"
         for path, part in sorted(parts.items())
-        if part.get("kind") == "member"
-        and (part.get("session") == "user-disabled" or part.get("state") == "user-down")
+        if part.get("kind") == "member" and (part.get("session") == "user-disabled" or part.get("state") == "user-down")
     }
 
 

@@ -139,9 +139,7 @@ def members_of(pool: Mapping[str, Any]) -> dict[str, str]:
 
 def member_names(pool: Mapping[str, Any]) -> set[str]:
     """Those of members with an address."""
-    return {
-        name for entry in listed(pool.get("members")) if not is_nameless(entry) for name in names_of(entry)
-    }
+    return {name for entry in listed(pool.get("members")) if not is_nameless(entry) for name in names_of(entry)}
 
 
 def names_of(entry: Any) -> list[str]:

@@ -99,9 +99,7 @@ class BigipTarget:
 
     def drift(self, desired: Desired, applied: Any, observed: Observed) -> tuple[Drift, ...]:
         wanted = _tenant_in(self._render(desired), self._name)
-        made = drifts(
-            self._name, self.environment, desired.version, wanted, applied, observed, self._spellings
-        )
+        made = drifts(self._name, self.environment, desired.version, wanted, applied, observed, self._spellings)
         return tuple(replace(each, object=clean(each.object), sentence=clean(each.sentence)) for each in made)
 
     async def dry_run(self, plan: Plan) -> tuple[str, ...]:

@@ -70,9 +70,7 @@ class AddressTags:
         self._judged: dict[str, Judged] = {}
         self._alone = frozenset(ref for each in environment.directs for ref in each.services)
 
-    def tags(
-        self, desired: Desired, known: Known, meeting: Meeting, barred: Barred, shut: frozenset[str]
-    ) -> Tagged:
+    def tags(self, desired: Desired, known: Known, meeting: Meeting, barred: Barred, shut: frozenset[str]) -> Tagged:
         said, found, lost = self._environment, dict[str, set[str]](), dict[str, set[str]]()
         remarks: tuple[str, ...] = ()
         if said.tells(said.back):

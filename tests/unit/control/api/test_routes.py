@@ -128,9 +128,7 @@ def test_a_failure_says_nothing_of_its_inside(tmp_path: Path, monkeypatch: pytes
         (Principal("person", "user:default/x", JANE.subjects, actors=(JANE,)), "token", ("stagedoor",), False),
     ],
 )
-def test_who_administers(
-    principal: Principal, shown: Any, audiences: tuple[str, ...], is_administrator: bool
-) -> None:
+def test_who_administers(principal: Principal, shown: Any, audiences: tuple[str, ...], is_administrator: bool) -> None:
     principal = issued_by("idp", principal)
     found = callers("group:default/A", "ci")._judged(Assertion(principal, shown, audiences, Request("", "", "", "")))
     assert found.is_administrator is is_administrator

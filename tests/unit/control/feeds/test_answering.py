@@ -75,7 +75,13 @@ class Control:
             yield self
 
     async def ask(
-        self, path: str, client: str = READER, *, method: str = "GET", key: SharedKey | None = None, without: str = "",
+        self,
+        path: str,
+        client: str = READER,
+        *,
+        method: str = "GET",
+        key: SharedKey | None = None,
+        without: str = "",
         **headers: str,
     ) -> tuple[aiohttp.ClientResponse, bytes]:
         """As a door sends it."""

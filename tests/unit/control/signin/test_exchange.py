@@ -28,7 +28,11 @@ from gateway.identity.issuers import IssuerTable
 from tests.support.scripted_provider import ScriptedProvider
 
 Story = Callable[[Exchange, ScriptedProvider], Awaitable[None]]
-POINTER = {"sub": "jane", "_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://evil.test"}}}
+POINTER = {
+    "sub": "jane",
+    "_claim_names": {"groups": "src1"},
+    "_claim_sources": {"src1": {"endpoint": "https://evil.test"}},
+}
 
 
 def told(folder: Path, story: Story, preset: str = "generic", **client: Any) -> None:

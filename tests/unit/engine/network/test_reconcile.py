@@ -238,16 +238,16 @@ def test_a_catalog_that_runs_empty_bit_by_bit_is_left_to_a_person(bench: Bench, 
         assert waits.code == "removals"
         assert f"{services - left} went within the last hour (component:default/s00" in waits.why
         bench.now_s += 3600
-        lane.desired = wish(*names[services - left + 1:])
+        lane.desired = wish(*names[services - left + 1 :])
         await lane.turn()
         assert len(device.content["prod"]) == left - 1
-        lane.desired = wish(*names[services - left + 2:], "new")
+        lane.desired = wish(*names[services - left + 2 :], "new")
         await lane.turn()
         assert ("new.test" in device.content["prod"]) == (services == 40)  # in a few, two are many
         plan = (await lane.look()).plan
         if plan.steps:
             await lane.apply(plan, JANE)
-            lane.desired = wish(*names[services - left + 3:], "new")
+            lane.desired = wish(*names[services - left + 3 :], "new")
             await lane.turn()
             assert len(device.content["prod"]) == left - 2  # a person has looked
 

@@ -51,9 +51,7 @@ def permitted(exposure: Exposure, text: str) -> list[tuple[str, ...]]:
         (("GET /a/{x}/**",), "GET /a/{x}", "GET /a/{x}/**"),
     ],
 )
-def test_a_path_is_found_on_which_an_operation_is_permitted(
-    operations: tuple[str, ...], deny: str, asked: str
-) -> None:
+def test_a_path_is_found_on_which_an_operation_is_permitted(operations: tuple[str, ...], deny: str, asked: str) -> None:
     assert permitted(exposure_of(*operations, deny=deny), asked)
 
 

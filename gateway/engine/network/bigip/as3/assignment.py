@@ -69,9 +69,7 @@ class Assignment:
                 self._tell(path, device, environment, desired, after)
         return after.held
 
-    def _tell(
-        self, path: Path, device: Bigip, environment: BigipEnvironment, desired: Desired, after: _Held
-    ) -> None:
+    def _tell(self, path: Path, device: Bigip, environment: BigipEnvironment, desired: Desired, after: _Held) -> None:
         """Once, until others are concerned."""
         present = {place.entity for place in desired.places}
         namesakes = namesakes_of(after.held.keys(), present)

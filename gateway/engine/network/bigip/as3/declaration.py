@@ -113,9 +113,7 @@ def _shared(desired: Desired, device: Bigip, environment: BigipEnvironment) -> O
     made: Object = {"class": "Application", "template": "shared"}
     if environment.virtual_address:
         said = {"environment": desired.environment, "policy": desired.version}
-        made |= _services(
-            environment.virtual_address, device, environment, "", _metadata(said), usual(environment)
-        )
+        made |= _services(environment.virtual_address, device, environment, "", _metadata(said), usual(environment))
     made[names.POOL] = _pool(device)
     made[names.MONITOR] = _monitor(device, environment)
     made[names.HTTP] = {"class": "HTTP_Profile", "xForwardedFor": True}

@@ -61,9 +61,7 @@ def wrapped(declaration: Mapping[str, Any], name: str, tenant: Mapping[str, Any]
     }
 
 
-async def deploy(
-    client: Client, name: str, request: Mapping[str, Any], still_there: StillThere
-) -> Attempt:
+async def deploy(client: Client, name: str, request: Mapping[str, Any], still_there: StillThere) -> Attempt:
     """Sends it and waits for its end. Raises `DeviceFault` only where nothing was done."""
     try:
         answer = await client.write("POST", f"{DECLARE}/{name}?async=true", request)
@@ -81,9 +79,7 @@ async def remove(client: Client, name: str, still_there: StillThere) -> Attempt:
     return await _end_of(client, name, answer, still_there)
 
 
-async def _end_of(
-    client: Client, name: str, answer: Answer, still_there: StillThere
-) -> Attempt:
+async def _end_of(client: Client, name: str, answer: Answer, still_there: StillThere) -> Attempt:
     task = ""
     try:
         task = task_of(answer)
@@ -123,9 +119,7 @@ def _code(said: object) -> int:
     return said if isinstance(said, int) and not isinstance(said, bool) else 0
 
 
-async def dry_run(
-    client: Client, name: str, request: Mapping[str, Any], still_there: StillThere
-) -> Answer:
+async def dry_run(client: Client, name: str, request: Mapping[str, Any], still_there: StillThere) -> Answer:
     """What AS3 would do, by its own comparison with the device. It takes AS3's lock and marks an HA group as changed.
     Raises `DeviceFault`."""
     declaration = request["declaration"]

@@ -137,9 +137,7 @@ def _stamp_steps(scene: Scene, path: str, old: Declared, new: Declared) -> Itera
         yield Step(Kind.CHANGE, f"{path} metadata", said, entities, hosts, was, becomes, caution)
     else:
         said = f"{_MARKS} `{path}`: where requests go stays as it is."
-        yield Step(
-            Kind.CHANGE, f"{path} metadata", said, entities, hosts, old.get("metadata"), new.get("metadata")
-        )
+        yield Step(Kind.CHANGE, f"{path} metadata", said, entities, hosts, old.get("metadata"), new.get("metadata"))
 
 
 def _not_ours(metadata: object) -> object:

@@ -82,9 +82,7 @@ def _paths(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[
     return sorted(path for path in a.keys() | b.keys() if a.get(path) != b.get(path))
 
 
-def _edited(
-    name: str, wanted: Mapping[str, Any], last: Mapping[str, Any], found: Iterator[Edit]
-) -> Iterator[Drift]:
+def _edited(name: str, wanted: Mapping[str, Any], last: Mapping[str, Any], found: Iterator[Edit]) -> Iterator[Drift]:
     """Objects that somebody changed or removed by hand, AS3 not knowing."""
     intent, before = declared(name, wanted), declared(name, last)
     for edit in found:

@@ -72,9 +72,7 @@ def behind(place: str, records: Mapping[str, Record]) -> Record | None:
     return None
 
 
-def _removal(
-    path: str, environment: str, place: str, record: Record, next_one: Record | None, *, last: bool
-) -> Step:
+def _removal(path: str, environment: str, place: str, record: Record, next_one: Record | None, *, last: bool) -> Step:
     """``next_one``: who answers there from then on, None for nobody."""
     what = f"Removes {_told(place)} (`{_told(record.entity)}` of {owner_of(record.owner)}) from {environment}"
     then = "with it the service leaves the environment" if last else "the service keeps its other places"
@@ -88,9 +86,7 @@ def _removal(
     )  # fmt: skip
 
 
-def _addition(
-    path: str, environment: str, place: str, record: Record, last_one: Record | None, *, first: bool
-) -> Step:
+def _addition(path: str, environment: str, place: str, record: Record, last_one: Record | None, *, first: bool) -> Step:
     """``last_one``: who answered there until now, None for nobody."""
     what = f"Adds {_told(place)} (`{_told(record.entity)}` of {owner_of(record.owner)}) to {environment}"
     then = "the service is new there" if first else "the service has other places there already"

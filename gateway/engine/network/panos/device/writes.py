@@ -84,8 +84,10 @@ def transactions(where: str, edits: tuple[Edit, ...]) -> list[str]:
             parts.append([])
             room = PART_BYTES
         if size > room or len(parts) > PARTS_MOST:
-            raise Rejected(f"{where} takes at most {_mib(PART_BYTES)} at once and gets at most "
-                           f"{_mib(PARTS_MOST * PART_BYTES)} in one change, and this one has more: {_SMALLER}")
+            raise Rejected(
+                f"{where} takes at most {_mib(PART_BYTES)} at once and gets at most "
+                f"{_mib(PARTS_MOST * PART_BYTES)} in one change, and this one has more: {_SMALLER}"
+            )
         parts[-1].append(text)
         room -= size
     return [f"<multi-config>{''.join(part)}</multi-config>" for part in parts]

@@ -167,10 +167,7 @@ def _people(scopes: Sequence[Scope], *, can_be_anyone: bool = True) -> tuple[tup
     people = {Tagged(names.person_tag(ref), f"{PERSON}{ref}") for scope in scopes for ref in scope.people}
     everyone = {Tagged(names.everyone_tag(), EVERYONE)}
     named = teams | people | (everyone if any(scope.everyone or scope.anyone for scope in scopes) else set())
-    granted = {
-        Tagged(names.grant_tag(scope.ref, scope.environment), f"{GRANTED}{scope.ref}")
-        for scope in scopes
-    }
+    granted = {Tagged(names.grant_tag(scope.ref, scope.environment), f"{GRANTED}{scope.ref}") for scope in scopes}
     refs = {ref for scope in scopes for ref in (*scope.teams, *scope.people)}
     whole = [KNOWN] if everyone <= named else []
     return tuple(sorted(named | granted)), (*whole, *sorted(refs), WITH_GRANT)

@@ -32,9 +32,7 @@ APM = {
 ABSENT = says(404, {"code": 404, "message": "01020036:3: The requested object was not found."})
 
 
-def remarks_of(
-    folder: Path, answers: dict[str, Any], asked: list[str] | None = None, **settings: Any
-) -> list[str]:
+def remarks_of(folder: Path, answers: dict[str, Any], asked: list[str] | None = None, **settings: Any) -> list[str]:
     """``asked`` gets the paths of all requests."""
 
     async def whole() -> list[str]:

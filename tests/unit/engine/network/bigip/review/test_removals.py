@@ -176,9 +176,7 @@ def test_another_path_on_the_same_host_makes_up_for_none_that_goes(before: str, 
 
 @pytest.mark.parametrize("redirect", [False, True])
 @pytest.mark.parametrize("stays", [False, True])
-def test_an_address_that_goes_to_another_service_counts_for_the_one_that_loses_it(
-    redirect: bool, stays: bool
-) -> None:
+def test_an_address_that_goes_to_another_service_counts_for_the_one_that_loses_it(redirect: bool, stays: bool) -> None:
     """``stays``: who loses it has another one from then on."""
     at = environment(redirect=redirect)
     before = tenant(MANY, at=at, assigned={MANY[0].entity: "10.200.0.9"})

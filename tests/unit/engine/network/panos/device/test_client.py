@@ -316,8 +316,17 @@ def test_no_more_calls_than_allowed_are_under_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("state", "serves"),
-    [("active", True), ("passive", False), ("active-primary", True), ("suspended", False), ("active-secondary", False),
-     ("primary-active", True), ("secondary-active", True), ("secondary-passive", False), ("primary-passive", False)],
+    [
+        ("active", True),
+        ("passive", False),
+        ("active-primary", True),
+        ("suspended", False),
+        ("active-secondary", False),
+        ("primary-active", True),
+        ("secondary-active", True),
+        ("secondary-passive", False),
+        ("primary-passive", False),
+    ],
 )
 def test_which_of_a_pair_serves(tmp_path: Path, state: str, serves: bool) -> None:
     async def scene() -> None:

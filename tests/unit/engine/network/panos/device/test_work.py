@@ -67,8 +67,13 @@ def test_several_edits_are_one_strict_transaction(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Said(0, ""), Said(503, "<html/>", "text/html"), Said(200, ""), Said(200, "<response status='succ"),
-     Said(200, "<html>wait</html>", "text/html")],
+    [
+        Said(0, ""),
+        Said(503, "<html/>", "text/html"),
+        Said(200, ""),
+        Said(200, "<response status='succ"),
+        Said(200, "<html>wait</html>", "text/html"),
+    ],
     ids=["broken off", "503", "empty", "half", "page"],
 )
 def test_a_write_that_may_have_taken_effect_is_not_sent_again(tmp_path: Path, answer: Said) -> None:

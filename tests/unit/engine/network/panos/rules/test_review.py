@@ -129,8 +129,10 @@ def test_a_narrower_rule_decides_before_none_of_ours(at: Standing) -> None:
 @pytest.mark.parametrize(
     ("fields", "is_before"),
     [
-        ({"destination": "10.0.0.0/8,2001:db8::/32"}, True), ({"destination": "10.30.0.0/16"}, True),
-        ({"destination": "10.30.0.0/24,2001:db8::/32"}, True), ({"destination": "10.30.0.0/24"}, False),
+        ({"destination": "10.0.0.0/8,2001:db8::/32"}, True),
+        ({"destination": "10.30.0.0/16"}, True),
+        ({"destination": "10.30.0.0/24,2001:db8::/32"}, True),
+        ({"destination": "10.30.0.0/24"}, False),
         ({"destination": "10.30.0.0/16", "source": "10.9.0.0/24"}, False),
     ],
 )
