@@ -8,12 +8,13 @@ input. A writer settles the frames before it writes the manifest that names them
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import marshal
 import os
 import stat
 from base64 import b32encode
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from sys import intern
@@ -24,6 +25,7 @@ FRAME_HEAD = b"SDfr\x01"  # magic and version of the file form
 MANIFEST_HEAD = "stagedoor-manifest 1"
 MANIFEST = "manifest"
 _LENGTH_SIZE = 8
+_FLUSHED_ALONE = 256  # so many frames; one flush of all is cheaper than thousands
 _UNIT_BYTES = 16 * 1024  # of the manifest, between two pauses of a reader that serves meanwhile
 
 
@@ -97,19 +99,20 @@ class FrameStore:
 
     def settle(self) -> int:
         """Everything written is on disk when this returns; called before a manifest names it. Returns how many
-        frames that were."""
-        count = len(self._unsettled)
-        if len(self._unsettled) > 256:
-            os.sync()  # one flush is cheaper than thousands
-        else:
-            for path in [*(self._folder / name for name in self._unsettled), self._folder]:
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-        self._unsettled.clear()
-        return count
+        frames that were. Raises `OSError` when the disk does not take them: they are gone then, to be written anew,
+        because the kernel says once only that a page was lost (fsync(2))."""
+        written, self._unsettled = self._unsettled, []
+        try:
+            if len(written) > _FLUSHED_ALONE:
+                flush_filesystem(self._folder)
+            elif written:
+                for path in [*(self._folder / name for name in written), self._folder]:
+                    _flush(path, os.fsync)
+        except OSError:
+            for name in written:
+                self.remove(name)
+            raise
+        return len(written)
 
     def read(self, name: str) -> Any:
         """The plain data of a frame, strings interned; raises `SnapshotFault`."""
@@ -171,6 +174,26 @@ class FrameStore:
         return body
 
 
+def flush_filesystem(folder: Path) -> None:
+    """Bring what is written to the filesystem of ``folder`` to its disk, and to no other: sync(2) would wait for every
+    disk of the machine, and does not say what failed (syncfs(2), Linux 5.8). Raises `OSError`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def syncfs(descriptor: int) -> None:
+        if libc.syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+
+    _flush(folder, syncfs)
+
+
+def _flush(path: Path, flush: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        flush(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write(path: str, flag: int, content: bytes) -> None:
     """Leaves no file that holds less than ``content``, unless the machine stops."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flag, 0o600)
@@ -202,11 +225,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.rename(folder / MANIFEST)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _flush(folder, os.fsync)
 
 
 def read_manifest(folder: Path) -> Manifest | None:

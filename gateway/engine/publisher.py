@@ -56,6 +56,7 @@ class Publisher:
         for name in changed:
             if name not in frames:
                 del names[name]
+        settled = self._store.settle()
         before = self.manifest
         if before.frames is not self._names:  # another process made it, or writing the last one failed
             changed = [*(before.frames.keys() | names.keys())]
@@ -63,11 +64,10 @@ class Publisher:
         if names == before.frames and before.base:
             self.manifest = before._replace(frames=names)  # the same by the very names that the next are made of
             # What had to be written was damaged on disk, and a door that met it has nothing or less.
-            return self.whole() if self._store.settle() else None
+            return self.whole() if settled else None
         if base == before.base:  # another past or another compiler made other frames of the same words
             content = "".join(f"{name} {digest}\n" for name, digest in sorted(names.items()))
             base = frame_hash(f"{base}\n{content}".encode())[:BASE_DIGITS]
-        self._store.settle()
         manifest = Manifest(base, COMPILER, names)
         write_manifest(self._folder, manifest)
         self.manifest = manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from gateway.frames import (
     FrameStore,
     Manifest,
     SnapshotFault,
+    flush_filesystem,
     frame_body,
     frame_hash,
     interned,
@@ -195,3 +197,32 @@ def test_a_removed_frame_is_gone_and_can_be_written_again(tmp_path: Path) -> Non
     assert store.write(FRAME) == name
     assert store.names() == [name]
     store.settle()
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_frames_that_the_disk_did_not_take_are_written_anew(
+    tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel reports a lost page once; asking again would call it written."""
+    store = FrameStore(tmp_path)
+    frames = [{"number": number} for number in range(count)]
+    names = [store.write(frame) for frame in frames]
+
+    def lost(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr("gateway.frames.flush_filesystem", lost)
+        failing.setattr("os.fsync", lost)
+        with pytest.raises(OSError, match="Input/output error"):
+            store.settle()
+    assert store.names() == []
+    assert [store.write(frame) for frame in frames] == names
+    assert store.settle() == count
+    assert sorted(store.names()) == sorted(names)
+
+
+def test_a_flush_that_fails_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.frames._flush", lambda path, flush: flush(10**6))
+    with pytest.raises(OSError, match=f"Bad file descriptor.*{tmp_path.name}"):
+        flush_filesystem(tmp_path)

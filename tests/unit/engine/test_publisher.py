@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
+
+import pytest
 
 from gateway.engine.publisher import DELTA_FRAMES, KEPT_S, REMOVED_AT_ONCE, Publisher
 from gateway.frames import FrameStore, read_manifest
@@ -49,6 +53,30 @@ def test_other_frames_never_go_under_a_base_id_that_is_taken(tmp_path: Path) -> 
     message = publisher.publish("one", {"teams": {"b": ()}})
     assert message is not None
     assert message["base"] == publisher.base != "one"
+
+
+def test_a_base_that_the_disk_did_not_take_is_written_whole_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is published stays meanwhile, and no manifest names a frame that may be lost."""
+    publisher = Publisher(tmp_path)
+    publisher.publish("one", {"teams": {}})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    after = {"teams": {"a": ()}, "exposure/a": (1,)}
+    with monkeypatch.context() as failing:
+        failing.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            publisher.publish("two", after)
+    assert publisher.base == "one"
+    assert publisher.publish("two", after) is not None
+    manifest = read_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.base == publisher.base == "two"
+    store = FrameStore(tmp_path)
+    assert {name: store.read(digest) for name, digest in manifest.frames.items()} == after
 
 
 def test_a_damaged_manifest_is_replaced_by_the_next_base(tmp_path: Path) -> None:
