@@ -122,9 +122,9 @@ async def _accepted(folder: Path, device: RunningDevice, settings: Bigip, names:
             news = published(*names, *(f"n{number}" for number in range(count)))
             began = perf_counter()
             controller.follow(News(f"base{count}", news, len(names)))
-            await _until(lambda known=known: _posts(device) > known)
+            await _until_more(lambda: _posts(device), known)
             taken.append(perf_counter() - began)
-            await _until(lambda count=count: controller.standings()[0]["applies"].get("done", 0) > count)
+            await _until_more(lambda: controller.standings()[0]["applies"].get("done", 0), count)
     return median(taken[1:])  # the first is all of them
 
 
@@ -142,9 +142,9 @@ def _posts(device: RunningDevice) -> int:
     return sum(call.startswith("POST /mgmt/shared/appsvcs/declare") for call in device.unit.calls)
 
 
-async def _until(happened: Callable[[], bool]) -> None:
+async def _until_more(count: Callable[[], int], known: int) -> None:
     async with asyncio.timeout(LONGEST_S):
-        while not happened():
+        while count() <= known:
             await asyncio.sleep(0.01)
 
 

@@ -167,7 +167,7 @@ def main() -> None:
         if kind not in KINDS:
             parser.error(f"`{kind}` is no kind; there are {', '.join(KINDS)}")
     with tempfile.TemporaryDirectory() as certificates:
-        command = [PYTHON, ROOT / "certs" / "make.py", "--out", certificates, "--leaf", "door", "localhost"]
+        command = [PYTHON, str(ROOT / "certs" / "make.py"), "--out", certificates, "--leaf", "door", "localhost"]
         subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
         heads = ("alone p50", "p99 ms", "beside p50", "p99 ms", "moved by", "turn p50", "p99", "max µs")
         print(f"{'':18}" + "".join(f"{head:>11}" for head in heads))
@@ -183,7 +183,7 @@ def main() -> None:
 def show(row: dict[str, Any]) -> float:
     """Print it; by which part of itself the other's 99th percentile is later."""
     (median, p99), (beside, beside99), took = row["alone_ms"], row["beside_ms"], row["turns_us"]
-    moved = beside99 / p99 - 1
+    moved = float(beside99 / p99 - 1)
     print(
         f"{row['kind'] + (' TLS' if row['tls'] else ''):18}{median:11.2f}{p99:11.2f}{beside:11.2f}{beside99:11.2f}"
         f"{moved:11.0%}{took['p50']:11.0f}{took['p99']:11.0f}{took['max']:11.0f}   load {os.getloadavg()[0]:.1f}",

@@ -28,7 +28,7 @@ from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.patience import Limits, Time
+from gateway.engine.network.transport.patience import Limits, Time
 from gateway.lab.panos.device import Device
 from policy.coarse import Scope
 from tests.support.panos import Api, RunningFirewall, in_thread, rule

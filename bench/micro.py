@@ -23,7 +23,8 @@ from bench.ground import AUDIENCE, BENCH, DOMAIN, ISSUER
 from bench.traffic import head as request_bytes
 from bench.traffic import host
 from gateway.config import Issuer, Limits, MatchField
-from gateway.http1.forward import AnswerRules, answer_head, forwarded_block, read_answer, request_head
+from gateway.http1.forward import AnswerRules, answer_head, read_answer, request_head
+from gateway.http1.forwarded import forwarded_block
 from gateway.http1.head import HeadRules, read_head
 from gateway.http1.request import Head
 from gateway.http1.target import read_target
@@ -47,7 +48,8 @@ from policy.facts import (
     Source,
     Team,
 )
-from policy.table import Match, Table, TableBuilder
+from policy.table import Match, Table
+from policy.table_builder import TableBuilder
 
 NOW = 1_800_000_000
 TEAMS = 20

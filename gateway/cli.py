@@ -12,6 +12,7 @@ import importlib
 import platform
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
@@ -20,50 +21,35 @@ from typing import Any, Final
 
 import click
 
-from gateway.commands.terminal import CONFIGURATION, FOUND, UNREACHABLE, USUAL_PLACES, json_option, write_json
-from gateway.errors import ConfigError, StagedoorError, Unauthorized
+from gateway.errors import ConfigError, Declined, StagedoorError, Unauthorized
+from gateway.terminal import CONFIGURATION, FOUND, UNREACHABLE, USUAL_PLACES, json_option, write_json
 
 READS_SETTINGS: Final = "pydantic"  # of the extra `server`
-# Name to the module whose `command` it is.
-COMMANDS: Final[Mapping[str, str]] = {
-    "adopt": "gateway.commands.adopt",
-    "apply": "gateway.commands.apply",
-    "audit": "gateway.commands.audit",
-    "bigip": "gateway.commands.bigip",
-    "catalog": "gateway.commands.catalog",
-    "check": "gateway.commands.check",
-    "config": "gateway.commands.config",
-    "curl": "gateway.commands.curl",
-    "cut": "gateway.commands.cut",
-    "doctor": "gateway.commands.doctor",
-    "drift": "gateway.commands.drift",
-    "entity": "gateway.commands.entity",
-    "explain": "gateway.commands.explain",
-    "feeds": "gateway.commands.feeds",
-    "init": "gateway.commands.init",
-    "inventory": "gateway.commands.inventory",
-    "lint": "gateway.commands.lint",
-    "login": "gateway.commands.login",
-    "logout": "gateway.commands.logout",
-    "path": "gateway.commands.path",
-    "people": "gateway.commands.people",
-    "pin": "gateway.commands.pin",
-    "plan": "gateway.commands.plan",
-    "review": "gateway.commands.review",
-    "status": "gateway.commands.status",
-    "test": "gateway.commands.test",
-    "token": "gateway.commands.token",
-    "what-can": "gateway.commands.what_can",
-    "who-can": "gateway.commands.who_can",
-    "why": "gateway.commands.why",
+LONGEST_SENTENCE: Final = 200
+# What `--help` lists, by what somebody wants. A command is that of the module `gateway.commands.NAME`, or stands below.
+SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Try it": ("lab",),
+    "Run a node": ("init", "check", "doctor", "serve", "status", "config", "version"),
+    "Ask the policy": ("explain", "who-can", "what-can", "why", "lint", "test"),
+    "Follow an entry, a person, a call": ("entity", "people", "path", "inventory"),
+    "Act on the running node": ("cut", "pin", "catalog", "audit"),
+    "Network devices": ("plan", "apply", "drift", "review", "adopt", "feeds", "bigip"),
+    "On your own machine": ("login", "logout", "curl", "token"),
 }
+HERE: Final = frozenset(("serve", "version"))
+MODULES: Final = {
+    name: f"gateway.commands.{name.replace('-', '_')}"
+    for names in SECTIONS.values()
+    for name in names
+    if name not in HERE
+} | {"lab": "gateway.lab.cli"}
 
 
 def complain(error: StagedoorError) -> int:
     """Say on stderr what is wrong; the exit code that goes with it."""
     for line in str(error).splitlines():
         click.echo(f"error: {line}", err=True)
-    if isinstance(error, Unauthorized):
+    if isinstance(error, Unauthorized | Declined):
         return FOUND
     return CONFIGURATION if isinstance(error, ConfigError) else UNREACHABLE
 
@@ -80,20 +66,36 @@ class _Commands(click.Group):
             raise _not_installed(error, ctx.invoked_subcommand or "this") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *COMMANDS, "lab"])
+        return [name for names in SECTIONS.values() for name in names]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in MODULES:
+            return super().get_command(ctx, name)
         try:
-            if name in COMMANDS:
-                found: click.Command = importlib.import_module(COMMANDS[name]).command
-                return found
-            if name == "lab":
-                from gateway.lab.cli import lab
-
-                return lab
+            found: click.Command = importlib.import_module(MODULES[name]).command
         except ModuleNotFoundError as error:
             return _without_its_extra(name, _not_installed(error, name))
-        return super().get_command(ctx, name)
+        return found
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name.startswith("-") or self.get_command(ctx, name) is not None:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, self.list_commands(ctx), 1)
+        meant = f"did you mean `{near[0]}`" if near else "`stagedoor --help` lists them"
+        raise click.UsageError(f"there is no command `{name}`; {meant}", ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By section, each with its whole first sentence: a command whose line is cut off explains nothing."""
+        width = max(map(len, self.list_commands(ctx)))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                lines = [(name.ljust(width), _first_sentence(self.get_command(ctx, name))) for name in names]
+                formatter.write_dl(lines)
+
+
+def _first_sentence(command: click.Command | None) -> str:
+    return command.get_short_help_str(LONGEST_SENTENCE) if command is not None else ""
 
 
 def _not_installed(error: ModuleNotFoundError, name: str) -> click.ClickException:

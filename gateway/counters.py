@@ -62,6 +62,7 @@ CELLS: Final = (
     Cell("session_cache_hits", "counter", "Requests whose session cookie was at hand with its caller."),
     Cell("sessions_held", "sum", "Sessions that workers know something of."),
     Cell("arrivals_waiting", "sum", "Client connections accepted that wait for their turn to begin."),
+    Cell("clock_ahead_seconds", "max", "By how much a worker is ahead of the machine's clock, which was set back."),
 )
 # The place of each cell. Written out, so that a compiled door adds to a constant place.
 REQUEST_BYTES: Final = 0
@@ -98,6 +99,7 @@ SHEDDING: Final = 30
 SESSION_CACHE_HITS: Final = 31
 SESSIONS_HELD: Final = 32
 ARRIVALS_WAITING: Final = 33
+CLOCK_AHEAD_S: Final = 34
 
 # Responses by class: ``values[RESPONSES + status // 100] += 1``; class 0 is a connection ended without answer.
 RESPONSES: Final = len(CELLS)

@@ -29,6 +29,10 @@ class Unauthorized(StagedoorError):
     """Nobody is signed in, or whoever signs in was refused. The message is for the one who asks."""
 
 
+class Declined(StagedoorError):
+    """What was asked for was understood and is not done. The message says why, for the one who asks."""
+
+
 class StateError(StagedoorError):
     """The state folder cannot be used: held by another node, unreadable or unwritable."""
 

@@ -25,19 +25,17 @@ import orjson
 
 from gateway import telemetry
 from gateway.child import DRAINING, FAILING, STARTING, UP, NodeState, ParentChannel, RoleContext
+from gateway.socket_file import SocketFile, at_path
 
 __all__ = [
     "DRAINING", "FAILING", "STARTING", "UP",
     "Link", "LinkClient", "LinkServer", "Message", "NodeState", "ParentChannel", "PeerCredentials", "RoleContext",
-    "at_path",
 ]  # fmt: skip
 
 LIMIT_BYTES: Final = 64 * 1024 * 1024
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
 SETTLED_S: Final = 1.0  # a connection that lived this long starts the pauses anew
-BACKLOG: Final = 128
-ADDRESS_BYTES: Final = 107  # sun_path without its closing NUL
 OWN_UIDS: Final = frozenset((os.getuid(), 0))
 _RANDOM: Final = Random()  # spreads the clients of a server that came back
 
@@ -164,23 +162,11 @@ class LinkServer:
         self._on_close = on_close
         self._uids = uids
         self._limit = limit_bytes
+        self._file = SocketFile(path, self._listen)
         self._server: asyncio.Server | None = None
-        self._inode = 0
 
     async def start(self) -> None:
-        """Listen. The file appears complete and takes the place of one left behind by a predecessor."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        fresh = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with suppress(FileNotFoundError):
-            fresh.unlink()
-        at_path(fresh, sock.bind)
-        fresh.chmod(0o600)
-        sock.listen(BACKLOG)
-        self._inode = fresh.stat().st_ino
-        fresh.rename(self.path)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._accepted, sock=sock)
+        await self._file.start()
 
     def broadcast(self, message: Message) -> None:
         for link in tuple(self.links):
@@ -191,9 +177,12 @@ class LinkServer:
             self._server.close()
         for link in tuple(self.links):
             link.close()
-        with suppress(FileNotFoundError):
-            if self.path.stat().st_ino == self._inode:  # a successor's file stays
-                self.path.unlink()
+        self._file.close()
+
+    async def _listen(self, sock: socket.socket) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._server = await asyncio.get_running_loop().create_unix_server(self._accepted, sock=sock)
 
     def _accepted(self) -> Link:
         return Link(self._opened, self._on_message, self._closed, self._uids, self._limit)
@@ -285,15 +274,3 @@ class LinkClient:
         if self.connected != connected:
             self.connected = connected
             self._on_state(connected)
-
-
-def at_path(path: Path, connect_or_bind: Callable[[str], None]) -> None:
-    """Call it with an address of ``path`` that fits into `sun_path`, however deep the state folder lies."""
-    if len(os.fsencode(path)) <= ADDRESS_BYTES:
-        connect_or_bind(str(path))
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        connect_or_bind(f"/proc/self/fd/{folder}/{path.name}")
-    finally:
-        os.close(folder)

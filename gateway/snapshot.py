@@ -27,7 +27,8 @@ from gateway.frames import (
     write_manifest,
 )
 from gateway.view import Snapshot
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 
 __all__ = [
     "WHY", "BaseLoader", "FrameStore", "Manifest", "Snapshot", "SnapshotFault", "frame_body", "frame_hash",

@@ -10,31 +10,29 @@ and at 10,000 services; the careful way 5 to 15 us. Ten thousand services take 2
 more, 64 MB at most. A put takes 0.02 ms, ``finish`` 0.1 ms. ``tests/unit/policy/test_table.py`` holds the memory, and
 under the mark `bench` the time.
 
-A table never changes. The :class:`TableBuilder` takes the previous one and shares what stays.
+A table never changes. The next one is made out of it by ``policy.table_builder``, and shares what stays.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final, final
+from typing import Final, final
 
-from policy.directory import AMBIGUOUS, KINDS, Directory
+from policy.directory import AMBIGUOUS, Directory
 from policy.exposure import Exposure, RoleScopes, crowd_of, holds_one
 from policy.facts import UNSEEN, Circumstances, Permit, Principal, Refusal
-from policy.frames import Frame, LeafFrame, Rules, Trees, with_shared_tree
+from policy.frames import LeafFrame, Rules, Trees, with_shared_tree
 from policy.paths import Segments
 from policy.reasons import HOST_UNKNOWN
 from policy.requirements import all_met
 
-__all__ = ["AMBIGUOUS", "Exposure", "Frame", "Match", "Table", "TableBuilder"]
+__all__ = ["AMBIGUOUS", "Exposure", "Match", "Table"]
 
 #: Exposures whose rules are kept open: 8 KB each with twenty operations, and 6 us to open them again.
 IN_USE: Final = 8192
 _UNKNOWN: Final = Refusal(HOST_UNKNOWN)
 _NOWHERE: Final = Exposure.nowhere()
-# What the mappings that are no exposures hold.
-_VALUES: Final = {"people": tuple, "keys": dict, "teams": tuple, "workloads": str, "roles": frozenset}
 # -- shortcut: Permit(…) says the same and costs 0.1 us more (test_table.py, mark `bench`)
 _tuple_new: Final = tuple.__new__
 # -- end of shortcut
@@ -81,7 +79,7 @@ Sites = dict[str, Exposure | Site]  # by host; most have one exposure, at `/`
 
 
 class Table:
-    """Who may do what where. Immutable; made by :meth:`allow_none` and by a :class:`TableBuilder`."""
+    """Who may do what where. Immutable; made by :meth:`allow_none` and by a `TableBuilder`."""
 
     __slots__ = ("directory", "exposures", "in_use", "people_version", "ready", "roles", "sites", "trees")
 
@@ -241,94 +239,3 @@ class Table:
             if isinstance(acting, Refusal):
                 return acting
         return verdict
-
-
-class TableBuilder:
-    """Makes the next table out of the previous one, frame by frame.
-
-    Frames may come in any order; a place that two exposures claim for a moment belongs to the one put last.
-    A host's site is copied when it first changes and then edited in place, so that ten thousand exposures on one
-    host cost one copy. The previous table stays as it is.
-    """
-
-    def __init__(self, previous: Table) -> None:
-        self._exposures = dict(previous.exposures)
-        self._sites = dict(previous.sites)
-        self._own_hosts: set[str] = set()  # whose site is already a copy
-        self._directory = previous.directory
-        self._people: dict[str, Any] | None = None
-        self._roles = previous.roles
-        self._in_use = previous.in_use
-        self._trees = previous.trees
-        self._people_version = previous.people_version
-
-    def put(self, name: str, frame: Frame) -> None:
-        """Adds or replaces what the frame holds. Nothing of it need be interned. A frame in a layout that this
-        program does not read raises some `ValueError` or `TypeError`; the builder must not be used after."""
-        kind, _, rest = name.partition("/")
-        if kind in _VALUES and any(type(value) is not _VALUES[kind] for value in frame.values()):
-            raise ValueError(f"`{name}` in a layout that this program does not read")
-        if kind == "exposure":
-            self._withdraw(rest)
-            exposure = Exposure(frame)
-            self._exposures[rest] = exposure
-            self._place(exposure)
-        elif kind in KINDS:
-            self._people_frames()[name] = frame
-        elif kind == "roles":
-            self._roles = frame
-
-    def drop(self, name: str) -> None:
-        """Takes away what the frame held; an unknown name changes nothing."""
-        kind, _, rest = name.partition("/")
-        if kind == "exposure":
-            self._withdraw(rest)
-        elif kind in KINDS:
-            self._people_frames().pop(name, None)
-        elif kind == "roles":
-            self._roles = {}
-
-    def finish(self) -> Table:
-        """The table. The builder must not be used after."""
-        directory = self._directory if self._people is None else Directory(self._people)
-        return Table(
-            self._exposures, self._sites, directory, self._roles, self._people_version, self._in_use, self._trees,
-            ready=True,
-        )  # fmt: skip
-
-    def _withdraw(self, key: str) -> None:
-        exposure = self._exposures.pop(key, None)
-        if exposure is None:
-            return
-        place = self._sites.get(exposure.host)
-        if isinstance(place, Site):
-            site = self._site(exposure.host)
-            site.remove(exposure)
-            if not site.prefixes:
-                del self._sites[exposure.host]
-        elif place is exposure:
-            del self._sites[exposure.host]
-
-    def _place(self, exposure: Exposure) -> None:
-        if not exposure.depth and not isinstance(self._sites.get(exposure.host), Site):
-            self._sites[exposure.host] = exposure
-        else:
-            self._site(exposure.host).add(exposure)
-
-    def _site(self, host: str) -> Site:
-        """The host's site, as a copy that this builder may edit."""
-        before = self._sites.get(host)
-        if isinstance(before, Site) and host in self._own_hosts:
-            return before
-        site = before.copy() if isinstance(before, Site) else Site({}, ())
-        if isinstance(before, Exposure):
-            site.add(before)
-        self._sites[host] = site
-        self._own_hosts.add(host)
-        return site
-
-    def _people_frames(self) -> dict[str, Any]:
-        if self._people is None:
-            self._people = self._directory.frames()
-            self._people_version = str(int(self._people_version) + 1)
-        return self._people

@@ -7,6 +7,7 @@ and so that everything the trail asks of a disk can be read in one place. Files 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -26,7 +27,10 @@ class Disk:
         return os.write(fd, data)
 
     def sync(self, fd: int) -> None:
+        """What was written stays, and can be found: a file that was removed takes everything, and keeps nothing."""
         os.fsync(fd)
+        if not os.fstat(fd).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "its file was removed")
 
     def sync_folder(self, folder: Path) -> None:
         """Makes a created file's name durable."""

@@ -92,6 +92,7 @@ class Segments:
     def open_next(self, *, durable: bool) -> None:
         """Begins the next segment."""
         self.end()
+        self._disk.make_folder(self._folder)
         path = self._folder / segment_name(self.chain, self.number + 1)
         try:
             fd = self._disk.create(path)

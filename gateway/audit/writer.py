@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway import telemetry
 from gateway.audit.disk import Disk
 from gateway.audit.trail import Sync, Trail
 
@@ -60,8 +61,10 @@ class AuditWriter:
         self._held_records = held_records
         self._first_retry_s = retry_s
         # The thread's own.
+        self._folder = folder
         self._trail = Trail(folder, name, sync, disk or Disk(), now_ms, segment_bytes)
         self._retry_s = retry_s
+        self._told = ""  # why nothing can be written, as the log says it
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"audit {name}", daemon=True)
 
@@ -128,6 +131,7 @@ class AuditWriter:
         if self._attempt(self._prove):
             self.failed = False
             self._retry_s = self._first_retry_s
+            self._tell("")
             return True
         return False
 
@@ -146,8 +150,17 @@ class AuditWriter:
             self.failure = error.strerror or type(error).__name__
             self._pending[:0] = self._trail.drop_block()
             self._trail.note_failure(self.failure, self._drop_excess())
+            self._tell(self.failure)
             return False
         return True
+
+    def _tell(self, why: str) -> None:
+        """An operator reads the log first, and one worker of several may be the only one that refuses."""
+        if why and why != self._told:
+            telemetry.log("audit_unwritable", level="error", folder=str(self._folder), why=why)
+        elif self._told and not why:
+            telemetry.log("audit_written_again", chain=self.chain)
+        self._told = why
 
     def _drop_excess(self) -> int:
         """Bounds what is held while the disk refuses. The newest go: what is held stays without a gap."""

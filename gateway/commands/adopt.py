@@ -9,7 +9,7 @@ import click
 
 from gateway.commands.apply import carry_out, tell
 from gateway.commands.devices import devices_of, plan_lines
-from gateway.commands.terminal import config_option, json_option, state_option
+from gateway.terminal import config_option, json_option, state_option
 
 
 @click.command("adopt")

@@ -10,8 +10,8 @@ import click
 import orjson
 
 from gateway.commands.devices import APPLY_S, Devices, devices_of
-from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
 from gateway.errors import StagedoorError
+from gateway.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
 
 
 @click.command("apply")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.terminal import FOUND, console, json_option, plain, write_json
+from gateway.errors import StagedoorError
+from gateway.terminal import FOUND, config_option, console, json_option, plain, settings_at, write_json
 
 if TYPE_CHECKING:
     from gateway.audit.chain import Report
@@ -17,19 +18,35 @@ if TYPE_CHECKING:
 
 @click.group("audit")
 def command() -> None:
-    """The audit trail."""
+    """Check the audit trail on disk."""
 
 
 @command.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@config_option
 @json_option
-def verify(paths: Sequence[Path], as_json: bool) -> None:
-    """Check that audit files are whole and unchanged. PATHS are segment files or folders."""
+def verify(paths: Sequence[Path], file: Path | None, as_json: bool) -> None:
+    """Check that audit files are whole and unchanged.
+
+    PATHS are segment files or folders; without any, it is the audit folder that the configuration names.
+    """
     from gateway.audit.chain import verify_paths
 
-    report = verify_paths(paths)
+    if paths and file is not None:
+        raise click.UsageError("say either PATHS or --config")
+    report = verify_paths(paths or [_folder_at(file)])
     write_json(_as_json(report)) if as_json else _show(report)
     sys.exit(0 if report.ok else FOUND)
+
+
+def _folder_at(file: Path | None) -> Path:
+    settings = settings_at(file, with_named_files=False)
+    folder = Path(settings.audit.folder or Path(settings.state_folder) / "audit")
+    if not folder.is_dir():
+        raise StagedoorError(
+            f"`{folder}` is not there: a node makes it when it starts; name the files, if they are elsewhere"
+        )
+    return folder
 
 
 def _as_json(report: Report) -> dict[str, Any]:

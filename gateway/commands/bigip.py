@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, mention, plain, settings_at, write_json
 from gateway.errors import ConfigError
+from gateway.terminal import FOUND, PARTLY, config_option, json_option, mention, plain, settings_at, write_json
 
 if TYPE_CHECKING:
     from gateway.config.devices import Bigip, BigipEnvironment
@@ -22,7 +22,7 @@ Form = Literal["as3", "json", "tmsh"]
 
 @click.group("bigip")
 def command() -> None:
-    """What a BIG-IP would be told."""
+    """Write what a BIG-IP would be told, for pipelines."""
 
 
 @command.command("render")

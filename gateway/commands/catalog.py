@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     PARTLY,
     config_option,
@@ -20,14 +20,14 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.status import Catalog
+    from gateway.node.status import Catalog
 
 COMPILE_S: Final = 120.0  # the answer comes after a compile
 
 
 @click.group("catalog")
 def command() -> None:
-    """The catalog of the running node."""
+    """Have the running node look at its catalogs now, or let go of losses that it holds."""
 
 
 @command.command("accept-losses")
@@ -42,8 +42,8 @@ def accept_losses(file: Path | None, folder: Path | None, yes: bool, as_json: bo
     the same. This shows what is held, asks, and then lets all of it go: services are unpublished, people and teams lose
     what they had. Nothing happens when more is held by then than was shown.
     """
-    from gateway.asking import ENGINE, ask
-    from gateway.status import catalog_of
+    from gateway.node.asking import ENGINE, ask
+    from gateway.node.status import catalog_of
 
     state = state_folder_at(file, folder)
     catalog = catalog_of(state)
@@ -76,7 +76,7 @@ def sync(name: str, file: Path | None, folder: Path | None, as_json: bool) -> No
     For who has just changed something and does not want to wait for the next look. It is answered before the look:
     what came of it is in `stagedoor status`. Files need none of this.
     """
-    from gateway.asking import ENGINE, ask
+    from gateway.node.asking import ENGINE, ask
 
     state = state_folder_at(file, folder)
     answer = ask(state, ENGINE, {"t": "read_catalogs", "name": name}, "catalogs_hurried")

@@ -18,8 +18,8 @@ from urllib.parse import urlencode, urlsplit
 import click
 import orjson
 
-from gateway.commands.terminal import plain
 from gateway.errors import ConfigError, StagedoorError
+from gateway.terminal import plain
 from policy.builtin import API
 
 F = TypeVar("F", bound=Callable[..., Any])

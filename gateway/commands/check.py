@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     CONFIGURATION,
     config_option,
     configuration_at,
@@ -22,7 +22,7 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.checking import Checked, Part
+    from gateway.authoring.checking import Checked, Part
     from policy.reading import Fault
 
 _STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "bold red", "skipped": "dim"}
@@ -37,7 +37,7 @@ def command(file: Path | None, as_json: bool) -> None:
     Exits with 3 when a node would refuse the configuration, its credentials or the access policy, or would show a
     certificate that is over. Faults in the catalog are shown; a node serves everything else all the same.
     """
-    from gateway.checking import check_files
+    from gateway.authoring.checking import check_files
 
     checked = check_files(configuration_at(file), time.time())
     write_json(_as_json(checked)) if as_json else _show(checked)

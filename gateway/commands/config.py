@@ -6,12 +6,12 @@ from typing import Literal
 
 import click
 
-from gateway.commands.terminal import write_json
+from gateway.terminal import write_json
 
 
 @click.group("config")
 def command() -> None:
-    """The operator's files."""
+    """JSON Schemas of the operator's files, for editors."""
 
 
 @command.command()
@@ -34,6 +34,6 @@ def schema(document: Literal["configuration", "access-policy", "apm-mapping"]) -
 
         write_json(mapping_schema())
     else:
-        from gateway.access_schema import access_schema
+        from gateway.authoring.access_schema import access_schema
 
         write_json(access_schema())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.terminal import plain
+from gateway.terminal import plain
 
 if TYPE_CHECKING:
     from gateway.laptop.curl_options import Asked

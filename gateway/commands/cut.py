@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     PARTLY,
     config_option,
@@ -20,6 +20,7 @@ from gateway.commands.terminal import (
     write_json,
 )
 
+CATALOG_S: Final = 2.0
 _WHAT = {
     "person": "a person: every session, token and tunnel of theirs",
     "workload": "a program, by its Component",
@@ -74,7 +75,7 @@ def lift(kind: str, ref: str, because: str, file: Path | None, folder: Path | No
 @json_option
 def listed(file: Path | None, folder: Path | None, as_json: bool) -> None:
     """Show who and what is cut off, since when, by whom and why. Exits with 1 when something is."""
-    from gateway.asking import CONTROL, ask
+    from gateway.node.asking import CONTROL, ask
 
     cuts: list[dict[str, Any]] = ask(state_folder_at(file, folder), CONTROL, {"t": "cuts"}, "cuts_are")["cuts"]
     in_force = [each for each in cuts if each["lifted"] is None]
@@ -91,12 +92,12 @@ def listed(file: Path | None, folder: Path | None, as_json: bool) -> None:
 
 
 def _told(question: dict[str, Any], folder: Path, as_json: bool) -> None:
-    from gateway.asking import CONTROL, ask
-    from gateway.errors import StagedoorError
+    from gateway.errors import Declined
+    from gateway.node.asking import CONTROL, ask
 
     answer = ask(folder, CONTROL, question, "cut_done", "cut_refused", within_s=10.0)
     if answer["t"] == "cut_refused":
-        raise StagedoorError(str(answer["why"]))
+        raise Declined(str(answer["why"]))
     if as_json:
         write_json({key: answer[key] for key in ("cut", "live", "doors", "took_ms")})
     else:
@@ -106,7 +107,27 @@ def _told(question: dict[str, Any], folder: Path, as_json: bool) -> None:
         if not answer["live"]:
             where = f"NOT yet acknowledged by all of {answer['doors']} doors: `stagedoor status` shows which"
         click.echo(plain(f"{cut['kind']} {cut['ref']} {done}: {where}"))
+    if question["t"] == "cut" and _in_no_catalog(folder, str(answer["cut"]["ref"])):
+        again = f"`stagedoor cut lift {question['kind']} {question['ref']}` takes it back"
+        click.echo(
+            plain(f"note: no catalog that is read holds `{answer['cut']['ref']}`: is it the right name? {again}"),
+            err=True,
+        )
     sys.exit(0 if answer["live"] else PARTLY)
+
+
+def _in_no_catalog(folder: Path, ref: str) -> bool:
+    """As far as the engine says so now: a cut does not wait for it, and holds without it."""
+    from gateway.errors import StagedoorError
+    from gateway.node.asking import ENGINE, ask
+
+    if ":" not in ref:  # an environment
+        return False
+    try:
+        found = ask(folder, ENGINE, {"t": "entity", "ref": ref}, "entity", within_s=CATALOG_S).get("entity")
+    except StagedoorError:
+        return False
+    return isinstance(found, dict) and found.get("state") == "not_seen"
 
 
 def _instant(at: int) -> str:

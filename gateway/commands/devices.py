@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from gateway.commands.terminal import FOUND, PARTLY, plain, settings_at, state_folder_at
 from gateway.errors import StagedoorError, StateError
+from gateway.terminal import FOUND, PARTLY, plain, settings_at, state_folder_at
 
 if TYPE_CHECKING:
-    from gateway.engine.network.requests import Requests
+    from gateway.engine.network.answers.requests import Requests
     from gateway.link import Message
 
 COMPILE_S: Final = 30.0  # an engine that compiles a whole company answers late
@@ -133,15 +133,15 @@ class Devices:
             from gateway.engine.network.alone import OWN
 
             return await self._here.answer(question, OWN)
-        from gateway.asking import ENGINE, asked
-        from gateway.engine.network.requests import ANSWER
+        from gateway.engine.network.answers.requests import ANSWER
+        from gateway.node.asking import ENGINE, asked
 
         return await asked(self._state, ENGINE, question, ANSWER, within_s=within_s)
 
 
 def _judged(answer: Message) -> Message:
     """The answer, where it is no fault."""
-    from gateway.engine.network import requests
+    from gateway.engine.network.answers import requests
 
     why = "\n".join(map(plain, str(answer.get("why", "")).splitlines()))
     match answer.get("fault"):
@@ -182,7 +182,7 @@ def devices_of(file: Path | None, folder: Path | None) -> Iterator[Devices]:
 
 
 def _is_listening(state: Path) -> bool:
-    from gateway.asking import ENGINE, Away, ask
+    from gateway.node.asking import ENGINE, Away, ask
 
     try:
         ask(state, ENGINE, {"t": "status"}, "status", within_s=COMPILE_S)
@@ -193,7 +193,7 @@ def _is_listening(state: Path) -> bool:
 
 @contextmanager
 def _state_held(state: Path) -> Iterator[None]:
-    from gateway.sockets import lock_state
+    from gateway.supervisor.sockets import lock_state
 
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import FOUND, config_option, console, json_option, plain, settings_at, write_json
+from gateway.terminal import FOUND, config_option, console, json_option, plain, settings_at, write_json
 
 if TYPE_CHECKING:
     from gateway.config import Settings

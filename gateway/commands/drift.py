@@ -11,7 +11,7 @@ import click
 import orjson
 
 from gateway.commands.devices import device_option, devices_of, environment_option
-from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
+from gateway.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
 
 _LONG: Final = 200
 

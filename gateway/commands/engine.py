@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gateway.asking import ENGINE, Away, ask
 from gateway.errors import StagedoorError
+from gateway.node.asking import ENGINE, Away, ask
 
 
 def answer_of(state: Path, asked: dict[str, Any], within_s: float, instead: str) -> dict[str, Any]:

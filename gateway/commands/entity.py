@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     age,
     config_option,
@@ -66,7 +66,7 @@ def command(
 
 
 def _one(folder: Path, ref: str, as_json: bool) -> int:
-    from gateway.asking import ENGINE, Refusing, ask
+    from gateway.node.asking import ENGINE, Refusing, ask
 
     answer = ask(folder, ENGINE, {"t": "entity", "ref": ref}, "entity")
     _require_an_answer(answer)
@@ -174,7 +174,7 @@ def _list(folder: Path, wanted: str, everyone: bool, as_json: bool) -> int:
 
 def _all(folder: Path, wanted: str) -> tuple[dict[str, int], list[Said], list[str]]:
     """Page by page, as they are now."""
-    from gateway.asking import ENGINE, ask
+    from gateway.node.asking import ENGINE, ask
 
     found: list[Said] = []
     after = ""
@@ -188,7 +188,7 @@ def _all(folder: Path, wanted: str) -> tuple[dict[str, int], list[Said], list[st
 
 
 def _require_an_answer(answer: Said) -> None:
-    from gateway.asking import Refusing
+    from gateway.node.asking import Refusing
 
     if answer.get("fault"):
         raise Refusing("the engine could not answer: its log says why")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.central import central_at, central_options
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     config_option,
     console,
@@ -24,8 +24,8 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.explain import Answer, Caller
-    from gateway.pasted_url import Address
+    from gateway.questions.explain import Answer, Caller
+    from gateway.questions.pasted_url import Address
 
 
 @click.command("explain")
@@ -64,9 +64,9 @@ def command(
     Reads the files and asks the table the door asks; a running node is neither needed nor touched. With --url the node
     is asked, and who calls is whoever the token is of unless it is said.
     """
-    from gateway import explain as question
     from gateway.http1.head import METHODS
-    from gateway.pasted_url import address_of
+    from gateway.questions import explain as question
+    from gateway.questions.pasted_url import address_of
     from policy.facts import Circumstances
 
     node = central_at(central, token_file, ca_file, file)
@@ -101,8 +101,8 @@ def command(
 
 
 def _decided_on_files(file: Path | None, caller: Caller, method: str, address: Address) -> Answer:
-    from gateway import explain as question
     from gateway.engine.offline import compile_offline
+    from gateway.questions import explain as question
 
     settings = settings_at(file, with_named_files=False)
     issuer = caller.issuer

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     config_option,
     json_option,
@@ -39,7 +39,7 @@ class _Feed(NamedTuple):
 
 @click.group("feeds")
 def command() -> None:
-    """What devices and pipelines read at the central host."""
+    """Show what devices and pipelines read at the central host, or let a withheld feed go on."""
 
 
 @command.command("list")
@@ -72,7 +72,7 @@ def accept(device: str, environment: str, yes: bool, file: Path | None, folder: 
     This shows what would go, asks, and has exactly that given from then on. Refused when the catalog has changed by
     then, while it cannot be believed, and for what has a fault; it leaves an event in the audit trail.
     """
-    from gateway.asking import ENGINE, ask
+    from gateway.node.asking import ENGINE, ask
 
     state = state_folder_at(file, folder)
     found = [each for each in _asked(state) if (each.device, each.environment) == (device, environment)]
@@ -97,8 +97,8 @@ def accept(device: str, environment: str, yes: bool, file: Path | None, folder: 
 
 
 def _asked(state: Path) -> list[_Feed]:
-    from gateway.asking import ENGINE, ask
-    from gateway.careful import number_in, objects_in, text_in, texts_of
+    from gateway.node.asking import ENGINE, ask
+    from gateway.node.careful import number_in, objects_in, text_in, texts_of
 
     answer = ask(state, ENGINE, {"t": "feeds"}, "feeds", within_s=MADE_S)
     return [

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import USUAL_PLACES, from_here, json_option, plain, write_json
+from gateway.terminal import USUAL_PLACES, from_here, json_option, plain, write_json
 
 if TYPE_CHECKING:
+    from gateway.authoring.first_files import Answers, Written
     from gateway.config import Settings
     from gateway.doctor.lines import Line
-    from gateway.first_files import Answers, Written
 
 PROVIDERS: Final = ("auth0", "entra", "generic", "google", "keycloak", "okta")  # those that people sign in with
 DEFAULT_CATALOG: Final = "catalog"
@@ -53,7 +53,7 @@ DEFAULT_UPSTREAMS: Final = ".internal"
 def command(file: Path, force: bool, yes: bool, as_json: bool, **said: Any) -> None:
     """Write a first configuration and access policy.
 
-    Asks for what no flag says, tries the issuer and the Backstage, and ends with the two commands that come next. An
+    Asks for what no flag says, tries the issuer and the Backstage, and ends with the commands that come next. An
     access policy that is there already is kept.
     """
     if file.exists() and not force:
@@ -71,8 +71,8 @@ def command(file: Path, force: bool, yes: bool, as_json: bool, **said: Any) -> N
 
 
 def _answers(file: Path, said: dict[str, Any], yes: bool) -> Answers:
+    from gateway.authoring.first_files import Answers
     from gateway.config_load.values import host_name, issuer_url, upstream_pattern
-    from gateway.first_files import Answers
 
     def networks(text: str) -> str:
         return " ".join(upstream_pattern(each) for each in text.split())
@@ -186,8 +186,8 @@ def _beside(file: Path, path: str) -> str:
 
 
 def _written(file: Path, answers: Answers, force: bool) -> Written:
+    from gateway.authoring.first_files import write
     from gateway.errors import ConfigError
-    from gateway.first_files import write
 
     try:
         return write(file, answers, replace=force)
@@ -202,7 +202,7 @@ async def _asked(settings: Settings) -> tuple[Line, Line | None]:
     from gateway.doctor.catalogs import catalog
     from gateway.doctor.issuers import keys
     from gateway.doctor.running import Check, run_checks
-    from gateway.look_ups import Names
+    from gateway.egress.look_ups import Names
 
     names = Names()
     (issuer,) = settings.issuers
@@ -231,7 +231,7 @@ def _report(written: Written, answers: Answers, issuer: Line, catalog: Line | No
         if catalog is None
         else {"reached": catalog.verdict != "FAIL", "found": catalog.found, "fix": catalog.fix},
         "notes": notes,
-        "next": [" ".join(["stagedoor", word, *named]) for word in ("check", "serve")],
+        "next": [" ".join(["stagedoor", word, *named]) for word in ("check", "doctor", "serve")],
     }
 
 

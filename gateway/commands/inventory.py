@@ -11,7 +11,8 @@ import click
 
 from gateway.commands.central import central_at, central_options
 from gateway.commands.engine import answer_of
-from gateway.commands.terminal import (
+from gateway.node.lags import lagging
+from gateway.terminal import (
     FOUND,
     config_option,
     json_option,
@@ -20,7 +21,6 @@ from gateway.commands.terminal import (
     state_option,
     write_json,
 )
-from gateway.lags import lagging
 
 MADE_S: Final = 30.0
 _INSTEAD: Final = "`stagedoor entity` says what the files make of it"
@@ -56,7 +56,7 @@ def command(
 
 def _asked(state: Path, ref: str) -> dict[str, Any]:
     """Raises `StagedoorError`."""
-    from gateway.status import status_of
+    from gateway.node.status import status_of
 
     answer = answer_of(state, {"t": "inventory", "service": ref}, MADE_S, _INSTEAD)
     if answer.get("service") is None:

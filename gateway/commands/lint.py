@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from gateway.commands.terminal import config_option, console, json_option, place_of, plain, settings_at, write_json
+from gateway.terminal import config_option, console, json_option, place_of, plain, settings_at, write_json
 
 if TYPE_CHECKING:
     from policy.lint.findings import Finding, Severity
@@ -63,9 +63,9 @@ def command(fail_on: str, as_sarif: bool, with_waived: bool, file: Path | None, 
 
 def _findings(file: Path | None) -> Sequence[Finding]:
     """Raises `ConfigError` when the configuration or the access policy cannot be used."""
+    from gateway.engine.linting import ground_of
     from gateway.engine.offline import compile_offline
     from gateway.errors import ConfigError
-    from gateway.linting import ground_of
     from policy.lint.checks import lint
 
     compiled = compile_offline(settings_at(file, with_named_files=False))
@@ -78,7 +78,7 @@ def _findings(file: Path | None) -> Sequence[Finding]:
 def _write_sarif(found: Sequence[Finding]) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
-    from gateway.linting import sarif_of
+    from gateway.engine.linting import sarif_of
 
     try:
         number = version("stagedoor")
@@ -88,7 +88,7 @@ def _write_sarif(found: Sequence[Finding]) -> None:
 
 
 def _write_json(found: Sequence[Finding], fail_on: str) -> None:
-    from gateway.linting import counts_of, findings_as_json
+    from gateway.engine.linting import counts_of, findings_as_json
 
     write_json({"fail_on": fail_on, "counts": dict(counts_of(found)), "findings": findings_as_json(found)})
 
@@ -96,7 +96,7 @@ def _write_json(found: Sequence[Finding], fail_on: str) -> None:
 def _show(found: Sequence[Finding], with_waived: bool) -> None:
     from rich.text import Text
 
-    from gateway.linting import counts_of
+    from gateway.engine.linting import counts_of
 
     screen = console()
     for each in found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.terminal import PARTLY, json_option, plain, write_json
+from gateway.terminal import PARTLY, json_option, plain, write_json
 
 if TYPE_CHECKING:
     from gateway.laptop.asking import Web

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.terminal import PARTLY, json_option, plain, write_json
+from gateway.terminal import PARTLY, json_option, plain, write_json
 
 if TYPE_CHECKING:
     from gateway.laptop.keeping import Keeper

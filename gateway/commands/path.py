@@ -10,7 +10,7 @@ import click
 
 from gateway.commands.central import central_at, central_options
 from gateway.commands.engine import answer_of
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     PARTLY,
     config_option,
@@ -23,8 +23,8 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.hops import Way
-    from gateway.pasted_url import Address
+    from gateway.questions.hops import Way
+    from gateway.questions.pasted_url import Address
 
 HOPS_S: Final = 20.0
 _INSTEAD: Final = "`stagedoor explain` answers for the door, from the files"
@@ -51,7 +51,7 @@ def command(
     a hop stops, with 5 where none does and one is not known.
     """
     from gateway.http1.head import METHODS
-    from gateway.pasted_url import address_of
+    from gateway.questions.pasted_url import address_of
 
     node = central_at(central, token_file, ca_file, file)
     if method.upper().encode() not in METHODS:
@@ -79,8 +79,8 @@ class _Asked(NamedTuple):
 def _asked(state: Path, user: str, method: str, address: Address, mfa: bool) -> _Asked:
     """Of the node whose state folder this is: the door's hop by the base that it serves. Raises `StagedoorError`."""
     from gateway.errors import ConfigError
-    from gateway.explain import Caller, decide
-    from gateway.hops import door_hop, way_of
+    from gateway.questions.explain import Caller, decide
+    from gateway.questions.hops import door_hop, way_of
     from gateway.snapshot import BaseLoader
 
     loader = BaseLoader(state, with_why=True)
@@ -98,7 +98,7 @@ def _asked(state: Path, user: str, method: str, address: Address, mfa: bool) -> 
 def _show(way: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from gateway.hops import TITLES
+    from gateway.questions.hops import TITLES
 
     screen = console()
     screen.print(

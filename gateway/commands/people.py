@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     PARTLY,
     config_option,
@@ -35,7 +35,7 @@ SAVE_S: Final = 30.0  # control writes what it knows before it answers
 
 @click.group("people")
 def command() -> None:
-    """Who comes, and who is in the catalog."""
+    """Compare the people of the identity providers with those of the catalog."""
 
 
 @command.command("report")
@@ -100,8 +100,8 @@ def _chosen(settings: Settings, name: str, listed: bool) -> list[Issuer]:
 
 def _remembered(settings: Settings, *, needed: bool) -> tuple[str, Remembered | None, bool]:
     """Whether the node runs, what was seen, and whether that is all. Raises `Away` when nothing else is there."""
-    from gateway.asking import CONTROL, Away, Refusing, ask
     from gateway.control.sightings import FILE, SightingsFault, read_sightings
+    from gateway.node.asking import CONTROL, Away, Refusing, ask
 
     folder, state, whole = Path(settings.state_folder), "running", True
     try:

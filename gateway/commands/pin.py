@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.terminal import config_option, json_option, plain, state_folder_at, state_option, write_json
+from gateway.terminal import config_option, json_option, plain, state_folder_at, state_option, write_json
 
 _BECAUSE = "Why: the next one who reads it decides by that."
 
@@ -79,12 +79,12 @@ def remove(user: str, issuer: str, because: str, file: Path | None, folder: Path
 
 
 def _asked(question: dict[str, Any], folder: Path, answer: str) -> dict[str, Any]:
-    from gateway.asking import CONTROL, ask
-    from gateway.errors import StagedoorError
+    from gateway.errors import Declined
+    from gateway.node.asking import CONTROL, ask
 
     said = ask(folder, CONTROL, question, answer, "pin_refused", within_s=10.0)
     if said["t"] == "pin_refused":
-        raise StagedoorError(str(said["why"]))
+        raise Declined(str(said["why"]))
     return said
 
 

@@ -12,8 +12,8 @@ import click
 import orjson
 
 from gateway.commands.devices import APPLY_S, READ_S, device_option, devices_of, environment_option, plan_lines
-from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, state_option, write_json
 from gateway.errors import StagedoorError
+from gateway.terminal import FOUND, PARTLY, config_option, json_option, state_option, write_json
 
 Form = Literal["text", "json", "as3", "tmsh", "set"]
 _SCRIPTS: Final = ("as3", "tmsh", "set")

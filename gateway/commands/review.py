@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.commands.devices import device_option, devices_of, environment_option
-from gateway.commands.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
+from gateway.terminal import FOUND, PARTLY, config_option, json_option, plain, state_option, write_json
 
 
 @click.command("review")

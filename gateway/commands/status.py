@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     PARTLY,
     age,
     config_option,
@@ -22,8 +22,8 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.device_status import DeviceStanding
-    from gateway.status import Catalog, Followed, NodeStatus, Worker
+    from gateway.node.device_status import DeviceStanding
+    from gateway.node.status import Catalog, Followed, NodeStatus, Worker
 
 _COLUMNS: Final = (
     "worker", "pid", "snapshot", "its age", "overlay age", "connections", "audit queue", "longest stall",
@@ -45,7 +45,7 @@ def command(file: Path | None, folder: Path | None, as_json: bool) -> None:
     Asks its control and engine over their sockets in the state folder, as the node's user or root. Exits with 4 when
     no node runs there, with 5 when only a part of it answers. `watch stagedoor status` keeps it on the screen.
     """
-    from gateway.status import status_of
+    from gateway.node.status import status_of
 
     status = status_of(state_folder_at(file, folder))
     write_json(status.as_json()) if as_json else _show(status)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     config_option,
     console,
@@ -23,7 +23,7 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.testing import Finding, Result
+    from gateway.authoring.testing import Finding, Result
 
 _STYLES: Final = {"passed": "green", "failed": "bold red", "void": "yellow"}
 _SHOWN: Final = 5  # exposures that break one invariant, unless all are asked for
@@ -52,7 +52,7 @@ def command(
     access policy from their files, compiles them and asks the table the door asks; with --running, the table that the
     doors serve now. Exits with 1 when one fails or says nothing, 3 when the files cannot be used.
     """
-    from gateway import testing
+    from gateway.authoring import testing
 
     settings = settings_at(file, with_named_files=False)
     asked = testing.asked_of_node(settings, files) if running else testing.asked_offline(settings, files)
@@ -85,7 +85,7 @@ def _write(file: Path, text: str) -> None:
 def _show(results: Sequence[Result], everything: bool) -> None:
     from rich.text import Text
 
-    from gateway.testing import counts_of
+    from gateway.authoring.testing import counts_of
 
     screen = console()
     if not results:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.terminal import json_option, write_json
+from gateway.terminal import json_option, write_json
 
 
 @click.command("token")

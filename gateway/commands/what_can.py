@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gateway.commands.central import Central, central_at, central_options
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     config_option,
     console,
@@ -67,7 +67,7 @@ def command(
 def _found_in_files(file: Path | None, name: str, environment: str, service: str) -> dict[str, Any]:
     from gateway.engine.offline import compile_offline
     from gateway.errors import ConfigError
-    from gateway.questions import offer_as_json
+    from gateway.questions.rights import offer_as_json
     from policy.offers import askers_of, what_can
     from policy.reading import ref_of
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gateway.commands.central import Central, Unanswered, central_at, central_options
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     config_option,
     console,
@@ -24,7 +24,7 @@ from gateway.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gateway.pasted_url import Address
+    from gateway.questions.pasted_url import Address
 
 _SHOWN: Final = 20  # of one rule's people, unless all are asked for
 _A_PAGE: Final = 10_000  # of one rule's people, over the API
@@ -53,7 +53,7 @@ def command(
     Reads the files and asks the table the door asks, or with --url a running node. Exits with 1 when nobody may.
     """
     from gateway.http1.head import METHODS
-    from gateway.pasted_url import address_of
+    from gateway.questions.pasted_url import address_of
 
     node = central_at(central, token_file, ca_file, file)
     if method.upper().encode() not in METHODS:
@@ -72,10 +72,10 @@ def command(
 
 def _found_in_files(file: Path | None, method: str, address: Address, everyone: bool) -> tuple[dict[str, Any], str]:
     """The answer, and why the request leads to no service where it does not."""
-    from gateway import explain
     from gateway.engine.offline import compile_offline
     from gateway.errors import ConfigError
-    from gateway.questions import who_can_as_json
+    from gateway.questions import explain
+    from gateway.questions.rights import who_can_as_json
     from policy.questions import WhoCan, who_can
 
     compiled = compile_offline(settings_at(file, with_named_files=False))

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from gateway.commands.central import Central, Unanswered, central_at, central_options
-from gateway.commands.terminal import (
+from gateway.terminal import (
     FOUND,
     config_option,
     console,
@@ -55,8 +55,8 @@ def command(
 
 def _found_in_files(file: Path | None, rule: str) -> dict[str, Any] | None:
     from gateway.engine.offline import compile_offline
+    from gateway.engine.origins import origin_of
     from gateway.errors import ConfigError
-    from gateway.origins import origin_of
 
     compiled = compile_offline(settings_at(file, with_named_files=False))
     mention(compiled.faults)

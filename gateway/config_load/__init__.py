@@ -91,10 +91,22 @@ def examine(path: Path | str, environ: Mapping[str, str] | None = None) -> Exami
 
 
 def _document(file: Path) -> documents.Document:
+    if not file.exists():
+        raise ConfigFaults(
+            [
+                Fault(
+                    Source(str(file)),
+                    f"cannot read `{file.name}`: there is no such file",
+                    "name another, or write a first one with `stagedoor init`",
+                )
+            ]
+        )
     found, faults = documents.read_file(file, max_bytes=MAX_BYTES)
     faults = [*faults, *(fault for document in found for fault in document.faults)]
     if not faults and len(found) != 1:
-        faults = [Fault(Source(str(file)), f"file holds {len(found)} documents, expected one", "")]
+        faults = [
+            Fault(Source(str(file)), f"file holds {len(found)} documents, expected one", "start with `listeners:`")
+        ]
     if not faults and not isinstance(found[0].value, dict):
         faults = [Fault(Source(str(file), 1), "file is no mapping of keys to values", "start with `listeners:`")]
     if faults:

@@ -15,16 +15,17 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-import orjson
 
 from gateway.config import Issuer
 from gateway.errors import StagedoorError
 from gateway.identity.issuers import TENANT
 from gateway.identity.jwks import read_jwks
 from gateway.identity.presets import key_uses
+from gateway.identity.strict import json_object
 
 DEADLINE_S: Final = 10.0
 DOCUMENT_BYTES: Final = 256 * 1024
+ADDRESS_LIMIT: Final = 2048
 SHORTEST_REFRESH_S: Final = 300.0
 LONGEST_REFRESH_S: Final = 24 * 3600.0
 USUAL_REFRESH_S: Final = 3600.0  # where the provider does not say
@@ -73,23 +74,27 @@ async def introspection_endpoint(session: aiohttp.ClientSession, issuer: Issuer)
 async def _discovered(session: aiohttp.ClientSession, issuer: Issuer, member: str) -> str:
     """An address in the issuer's discovery document."""
     found = (await discovery(session, issuer)).get(member)
-    if not isinstance(found, str):
+    if not _can_be_shown(found):
         raise FetchFault(f"`{_discovery_address(issuer)}` names no `{member}`")
-    return found
+    return str(found)
+
+
+def _can_be_shown(text: object) -> bool:
+    """Whether it can stand in a fault, which people read in terminals, log lines and lists of checks."""
+    return isinstance(text, str) and 0 < len(text) <= ADDRESS_LIMIT and text.isascii() and text.isprintable()
 
 
 async def discovery(session: aiohttp.ClientSession, issuer: Issuer) -> dict[str, Any]:
     """What the issuer says about itself (OpenID Connect Discovery 1.0), or `FetchFault`."""
     address = _discovery_address(issuer)
     body, _ = await _get(session, address)
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise FetchFault(f"`{address}` is not json") from None
-    if not isinstance(document, dict):
-        raise FetchFault(f"`{address}` is not a json object")
-    if document.get("issuer") != issuer.issuer:
-        raise FetchFault(f"`{address}` speaks for issuer `{document.get('issuer')}`, configured is `{issuer.issuer}`")
+    document = json_object(body)
+    if document is None:
+        raise FetchFault(f"`{address}` is not one json object without duplicates")
+    said = document.get("issuer")
+    if said != issuer.issuer:
+        theirs = f"issuer `{said}`" if _can_be_shown(said) else "what is no issuer"
+        raise FetchFault(f"`{address}` speaks for {theirs}, configured is `{issuer.issuer}`")
     return document
 
 
@@ -121,7 +126,10 @@ async def bounded(answer: aiohttp.ClientResponse, address: str, most: int = DOCU
 
 
 def is_allowed(address: str) -> bool:
-    """`https`, or `http` to a loopback address written as such (`localhost` included, RFC 6761)."""
+    """`https`, or `http` to a loopback address written as such (`localhost` included, RFC 6761). Visible ASCII alone
+    (RFC 3986): `urlsplit` leaves line ends out, and who writes the address somewhere would not."""
+    if not _can_be_shown(address) or " " in address:
+        return False
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""

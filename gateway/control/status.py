@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.control.admin import CatalogState, IssuerState
 from gateway.control.doors import Follower
-from gateway.counters import AUDIT_FAILED, AUDIT_QUEUED, DOWNSTREAM_OPEN, OVERLAY_AGE_S, SNAPSHOT_AGE_S
+from gateway.counters import AUDIT_FAILED, AUDIT_QUEUED, CLOCK_AHEAD_S, DOWNSTREAM_OPEN, OVERLAY_AGE_S, SNAPSHOT_AGE_S
 
 
 def follower_status(follower: Follower, now_s: float) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def follower_status(follower: Follower, now_s: float) -> dict[str, Any]:
         "audit_queued": values[AUDIT_QUEUED] if values else None,
         "audit_failing": bool(values[AUDIT_FAILED]) if values else None,
         "longest_stall_ms": max(follower.stalls_us) / 1000 if follower.stalls_us else None,
+        "clock_ahead_s": values[CLOCK_AHEAD_S] if values else None,
         "heard_age_s": round(now_s - follower.heard_s, 1) if values else None,
     }
     return {

@@ -8,15 +8,15 @@ inline script and no other origin.
 
 from __future__ import annotations
 
-import os
+import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from gateway.identity.assertion import LARGEST_BYTES
+from gateway.socket_file import SocketFile
 
 SOCKET: Final = "http.sock"
 LARGEST_BODY_BYTES: Final = 256 * 1024
@@ -73,21 +73,19 @@ class WebServer:
             app, access_log=None, shutdown_timeout=FINISH_S, handler_cancellation=True,
             max_line_size=LARGEST_FIELD_BYTES, max_field_size=LARGEST_FIELD_BYTES, auto_decompress=False,
         )  # fmt: skip
-        self._path = folder / SOCKET
-        self._inode = 0
+        self._file = SocketFile(folder / SOCKET, self._listen)
+        self._site: web.SockSite | None = None
 
     async def start(self) -> None:
         await self._runner.setup()
-        draft = self._path.with_name(f".{SOCKET}.{os.getpid()}")
-        with suppress(FileNotFoundError):
-            draft.unlink()
-        await web.UnixSite(self._runner, str(draft)).start()
-        draft.chmod(0o600)
-        self._inode = draft.stat().st_ino
-        draft.rename(self._path)
+        await self._file.start()
 
     async def close(self) -> None:
-        with suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._inode:  # a successor's file stays
-                self._path.unlink()
+        self._file.close()
         await self._runner.cleanup()
+
+    async def _listen(self, sock: socket.socket) -> None:
+        if self._site is not None:
+            await self._site.stop()
+        self._site = web.SockSite(self._runner, sock)
+        await self._site.start()

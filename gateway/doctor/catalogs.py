@@ -18,9 +18,9 @@ from gateway.config import Settings
 from gateway.config.sources import Backstage
 from gateway.doctor.lines import Line, fail, ok, warn
 from gateway.doctor.names import client_connector
+from gateway.egress.look_ups import Names
 from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault, Page
 from gateway.engine.sources.backstage_items import PROBED
-from gateway.look_ups import Names
 
 CATALOG: Final = "catalog"
 SLOW_S: Final = 5.0

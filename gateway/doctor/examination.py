@@ -40,10 +40,10 @@ from gateway.doctor import (
 )
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.running import Check, run_checks
+from gateway.egress.look_ups import Names
+from gateway.egress.resolve import in_thread
 from gateway.engine.offline import Compilation, compile_offline
-from gateway.explain import OWN_SERVICE
-from gateway.look_ups import Names
-from gateway.resolve import in_thread
+from gateway.questions.explain import OWN_SERVICE
 
 CATALOG: Final = "catalog"
 CHECKS: Final = (

@@ -18,7 +18,7 @@ from gateway.engine.network.panos.commit.preflight import preflight
 from gateway.engine.network.panos.device.locks import whoami
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.rules.block import Block
-from gateway.engine.network.patience import Time
+from gateway.engine.network.transport.patience import Time
 
 
 def with_rules(device: Panos) -> tuple[PanosEnvironment, ...]:

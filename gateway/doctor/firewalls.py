@@ -23,7 +23,7 @@ from gateway.engine.network.panos.device.state import (
     system_of,
     tags_readable,
 )
-from gateway.engine.network.patience import Limits, Time
+from gateway.engine.network.transport.patience import Limits, Time
 
 FIREWALL: Final = "firewall"
 OLDEST: Final = (10, 1)  # 9.1 knows user tags; what is older than this gets no fixes any more

@@ -14,13 +14,13 @@ from gateway.config import Settings
 from gateway.doctor.lines import Line, fail, ok, some, warn
 from gateway.doctor.listeners import TLS
 from gateway.doctor.names import DNS
+from gateway.egress.look_ups import Names
 from gateway.engine.network.bigip.as3.assignment import Assignment
 from gateway.engine.network.bigip.fronts import fronts_of
 from gateway.engine.network.desired import desired_of
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.fronts import Entrance, astray, entrance_of, is_right, leads_to, shown_at, wanted_by
 from gateway.engine.offline import Compilation
-from gateway.look_ups import Names
 
 BUDGET_S: Final = 60.0
 

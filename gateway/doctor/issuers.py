@@ -31,10 +31,10 @@ from gateway.control.introspection import Introspector
 from gateway.control.signin.exchange import NEVER_ASKED_AGAIN, OFFLINE, todo_for_refresh
 from gateway.doctor.lines import Line, counted, fail, ok, warn
 from gateway.doctor.names import client_connector
+from gateway.egress.look_ups import Names
 from gateway.identity.issuers import TENANT
 from gateway.identity.jwks import read_keys
 from gateway.identity.presets import key_uses
-from gateway.look_ups import Names
 
 ISSUER: Final = "issuer"
 CLOCK: Final = "clock"

@@ -17,7 +17,8 @@ from typing import Final
 from gateway.certificates import SOON_S, read_certificate, uncovered
 from gateway.config import Listener, Settings
 from gateway.doctor.lines import Line, fail, ok, warn
-from gateway.sockets import LOCK_FILE, AddressError, Wanted, open_sockets
+from gateway.node.asking import supervisor_of
+from gateway.supervisor.sockets import AddressError, Wanted, open_sockets
 
 TLS: Final = "tls"
 PORTS: Final = "ports"
@@ -100,18 +101,6 @@ def _taken(name: str, want: Wanted, error: AddressError, supervisor: int | None)
         case errno.EACCES:  # the service may have what this user lacks
             return warn(PORTS, name, why, fix)
     return fail(PORTS, name, why, fix)
-
-
-def supervisor_of(state: Path) -> int | None:
-    """The pid of the node that holds a state folder: it wrote it into the lock file, and the lock is held."""
-    try:
-        with (state / LOCK_FILE).open("rb") as lock:
-            inode = os.fstat(lock.fileno()).st_ino
-            pid = int(lock.read(32) or b"0")
-        held = any(f":{inode} " in line and " FLOCK " in line for line in Path("/proc/locks").read_text().splitlines())
-    except (OSError, ValueError):
-        return None
-    return pid if held and pid else None
 
 
 def _listening_inodes(port: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.config import Settings
 from gateway.doctor.lines import Line, fail, ok, warn
-from gateway.doctor.listeners import supervisor_of
+from gateway.node.asking import supervisor_of
 from gateway.supervisor import raised_descriptors
 
 DISK: Final = "disk"

@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.config import Listener, Settings
 from gateway.doctor.lines import Line, fail, ok, warn
-from gateway.doctor.listeners import supervisor_of
+from gateway.node.asking import supervisor_of
 
 MONITOR: Final = "monitor"
 ASKED: Final = b"GET /.stagedoor/bigip/health HTTP/1.0\r\n\r\n\r\n\r\n"

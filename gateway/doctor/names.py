@@ -1,6 +1,6 @@
 """DNS: do the names that this node and its callers depend on lead anywhere, asked from this machine?
 
-A name is asked once, whoever wants to know it (`gateway.look_ups`).
+A name is asked once, whoever wants to know it (`gateway.egress.look_ups`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from gateway.client_names import ClientNames
 from gateway.config import Settings
 from gateway.doctor.lines import Line, fail, ok, some, warn
-from gateway.look_ups import Names
+from gateway.egress.client_names import ClientNames
+from gateway.egress.look_ups import Names
 
 DNS: Final = "dns"
 

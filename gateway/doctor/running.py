@@ -1,8 +1,8 @@
 """Runs checks at once, each within its own time: one that hangs, breaks or waits for a dead name costs nobody else
 anything.
 
-What blocks (files, names, a compile) runs in a thread of its own that nobody waits for (`gateway.look_ups`): when the
-time is over, the check is told as unfinished, and the process may end.
+What blocks (files, names, a compile) runs in a thread of its own that nobody waits for (`gateway.egress.look_ups`):
+when the time is over, the check is told as unfinished, and the process may end.
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.addresses import NotAllowed
 from gateway.config import ServiceSettings, Settings, UpstreamTls
 from gateway.doctor.lines import Line, counted, fail, ok, some, warn
-from gateway.explain import OWN_SERVICE
-from gateway.resolve import Resolver, in_thread
-from gateway.trust import TrustFault, UpstreamContext, contents_of, full_reason, made
+from gateway.egress.addresses import NotAllowed
+from gateway.egress.resolve import Resolver, in_thread
+from gateway.egress.trust import TrustFault, UpstreamContext, contents_of, full_reason, made
+from gateway.questions.explain import OWN_SERVICE
 from policy.explain import short_name
 from policy.table import Table
 

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from gateway.http1.cookies import SESSION_COOKIE
+from gateway.http1.dates import date_line
 from gateway.http1.forward import Answer, answer_head
 
 if TYPE_CHECKING:
@@ -48,14 +49,15 @@ def answer(exchange: Exchange, status: int, lines: bytes, body: bytes = b"") -> 
     head = exchange.head
     exchange.status = status
     exchange.begun = True
-    exchange.closes = not exchange.keep_alive or has_unread(exchange) or exchange.door.draining
+    exchange.closes = has_unread(exchange) or exchange.is_last()
     if not exchange.request_id:
         exchange.request_id = head.request_id or exchange.door.next_request_id()
     connection = b"" if head.version >= 11 else b"Connection: keep-alive\r\n"
     stored = b"" if b"Cache-Control:" in lines else b"Cache-Control: no-store\r\n"
     quiet = b"" if b"Referrer-Policy:" in lines else b"Referrer-Policy: no-referrer\r\n"
     exchange.client.transport.write(b"".join((
-        b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii")), lines, stored, _ALWAYS, quiet,
+        b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode("ascii")),
+        date_line(exchange.door.now), lines, stored, _ALWAYS, quiet,
         b"X-Request-Id: ", exchange.request_id, b"\r\n",
         b"Connection: close\r\n" if exchange.closes else connection,
         b"" if status in _LEAVES_BODY else b"Content-Length: %d\r\n" % len(body), b"\r\n",

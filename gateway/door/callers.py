@@ -85,8 +85,8 @@ class Caller:
         # everybody who takes part: what the overlay denies is looked for among these
         self.subjects = principal.subjects
         if principal.client_subjects or principal.actors:
-            others = [principal.client_subjects, *[actor.subjects for actor in principal.actors]]
-            self.subjects = self.subjects.union(*others)
+            acting = [actor.subjects | actor.client_subjects for actor in principal.actors]
+            self.subjects = self.subjects.union(principal.client_subjects, *acting)
         self.record = caller_piece(principal.ref, principal.issuer, principal.subject, principal.client_id, self.key_id)
 
     def share(self, alike: Caller) -> None:

@@ -82,10 +82,7 @@ def certificate_of(client: Downstream, head: Head) -> ClientCertificate | None:
 
 def circumstances_of(client: Downstream, head: Head, caller: Caller, snapshot: Snapshot) -> Circumstances:
     """How a request came: from where, and whether with a certificate that is the caller's."""
-    peer = client.peer
-    address = peer.address
-    if peer.trusted:
-        address, _ = client.listening.client_behind(address, head.forwarded_for, head.forwarded_proto)
+    address = client.listening.address_of(client.peer, head)
     return circumstances(address, certificate_of(client, head), caller, client.door.callers, snapshot)
 
 

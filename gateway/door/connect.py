@@ -1,9 +1,9 @@
 """Making one connection to an endpoint: the only thing on a request's way that waits.
 
-Each time, the name is resolved and every address judged (`gateway.resolve`). A name with several addresses is tried
-address by address: one that fails is followed by the next at once, one that hangs for `STAGGER_S` is given company,
-and the first that is made wins (RFC 8305, without its sorting: the resolver has sorted). Within the preferred family
-the first address changes from connect to connect, so that a name with an address per instance loads them alike.
+Each time, the name is resolved and every address judged (`gateway.egress.resolve`). A name with several addresses is
+tried address by address: one that fails is followed by the next at once, one that hangs for `STAGGER_S` is given
+company, and the first that is made wins (RFC 8305, without its sorting: the resolver has sorted). Within the preferred
+family the first address changes from connect to connect, so that a name with an address per instance loads them alike.
 
 What can go wrong is told apart here: for the client in a few words that name no host, for the log in full, and
 whether it was the endpoint's fault at all.
@@ -14,14 +14,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from gateway.addresses import NotAllowed
 from gateway.door.buffers import bound_window
-from gateway.trust import TrustFault, full_reason, public_reason
+from gateway.egress.addresses import NotAllowed
+from gateway.egress.trust import TrustFault, full_reason, public_reason
+from gateway.socket_file import at_path
 
 if TYPE_CHECKING:
     from gateway.door.endpoint import Endpoint
@@ -49,8 +52,7 @@ async def connected(endpoint: Endpoint, turn: int) -> Upstream:
     pool = endpoint.pool
     loop = pool.door.loop
     if endpoint.path:
-        _, protocol = await loop.create_unix_connection(endpoint.protocol, endpoint.path)
-        return _alive(cast("Upstream", protocol))
+        return await _to_control(endpoint)
     addresses = await pool.resolver.addresses(endpoint.environment, endpoint.host, endpoint.port)
     context = await pool.trust.context(endpoint.tls) if endpoint.secure else None
 
@@ -70,6 +72,18 @@ async def connected(endpoint: Endpoint, turn: int) -> Upstream:
     if len(addresses) == 1:
         return await attempt(addresses[0])
     return await first_of(spread(addresses, turn), attempt)
+
+
+async def _to_control(endpoint: Endpoint) -> Upstream:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        at_path(Path(endpoint.path), sock.connect)  # local: it succeeds or fails at once
+        _, protocol = await endpoint.pool.door.loop.create_unix_connection(endpoint.protocol, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return _alive(cast("Upstream", protocol))
 
 
 def _alive(upstream: Upstream) -> Upstream:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.http1.dates import date_line
 from gateway.http1.request import Head
 from policy.facts import Permit
 from policy.reasons import OWN_ENDPOINT
@@ -47,8 +48,9 @@ def asked_by_script(exchange: Exchange, match: Match) -> bool:
     exchange.permit = Permit(OWN_ENDPOINT, "", "OPTIONS")
     exchange.request_id = head.request_id or exchange.door.next_request_id()
     exchange.status = 204
-    exchange.closes = exchange.door.draining or not exchange.keep_alive
-    exchange.prepared = preflight_answer(head, exchange.allow, exchange.request_id, exchange.closes)
+    exchange.closes = exchange.is_last()
+    lines = date_line(exchange.door.now) + exchange.allow
+    exchange.prepared = preflight_answer(head, lines, exchange.request_id, exchange.closes)
     exchange.answer_prepared()
     return True
 

@@ -47,9 +47,10 @@ from gateway.door.health import HEALTH_TARGET, asked_for_health, health_alone, i
 from gateway.door.holds import FULL_READ, HOLD_END, HOLD_PACE, HOLD_PIPELINE, HOLD_TURN
 from gateway.errors import Refused
 from gateway.http1.head import read_head
-from gateway.http1.lines import CHUNKED, NOT_PLAIN, Lines
+from gateway.http1.lines import NOT_PLAIN, Lines
 from gateway.http1.parser import parser_refusal
 from gateway.http1.request import Head, unread_head
+from gateway.http1.values import CHUNKED
 
 if TYPE_CHECKING:
     from gateway.door.listener import Listening

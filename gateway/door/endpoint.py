@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 from gateway import counters, telemetry
-from gateway.addresses import NotAllowed
 from gateway.config import ServiceSettings
 from gateway.counters import UPSTREAM_REUSED
 from gateway.door.balance import (
@@ -35,6 +34,7 @@ from gateway.door.balance import (
 from gateway.door.connect import Unconnected, connected, why_unconnected
 from gateway.door.faults import not_connected
 from gateway.door.upstream import Upstream
+from gateway.egress.addresses import NotAllowed
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange

@@ -25,7 +25,7 @@ from gateway.counters import (
     RESPONSE_BYTES,
     RESPONSES,
 )
-from gateway.door.answering import DROPPED_BODY_BYTES, FORGET_SESSION, has_unread
+from gateway.door.answering import FORGET_SESSION, answer, has_unread
 from gateway.door.assertions import asserted
 from gateway.door.callers import Caller
 from gateway.door.cors import readable
@@ -48,6 +48,7 @@ from gateway.door.tunnel import begin_tunnel
 from gateway.door.tunnels import offered_upgrade
 from gateway.door.vouching import vouched, with_own_cookies
 from gateway.errors import FAULTS, Refused, fault_of
+from gateway.http1.dates import date_line
 from gateway.http1.forward import (
     LAST_CHUNK,
     SENT_CHUNKED,
@@ -58,7 +59,7 @@ from gateway.http1.forward import (
     interim_head,
     request_head,
 )
-from gateway.http1.pages import challenge, refusal
+from gateway.http1.pages import ALLOW, challenge, refusal
 from gateway.http1.target import below_prefix
 from gateway.http1.trailers import WELCOME, last_chunk
 from policy.facts import Permit, Refusal
@@ -148,11 +149,11 @@ class Exchange:
         self.request_id = self.door.next_request_id()
         if is_arrival(self.head.target.raw):
             self.status = 303
-            self.prepared = away(self.request_id)
+            self.prepared = away(self.request_id, self.door.now)
             return
         self.prepared = refusal(
             fault, request_id=self.request_id, detail=refused.detail, accept=self.head.accept,
-            head_only=self.method == "HEAD", close=True,
+            head_only=self.method == "HEAD", close=True, extra=date_line(self.door.now),
         )  # fmt: skip
 
     # === the decision ===
@@ -178,6 +179,9 @@ class Exchange:
         head = self.head
         exposure = match.exposure
         if door.guard.hosts_limited and host_is_over(self):
+            return
+        if head.ends_here:
+            answer(self, 204, ALLOW)
             return
         try:
             route = self.route = door.pool.route(exposure)
@@ -254,14 +258,13 @@ class Exchange:
     # === the request's body ===
 
     def feed(self, chunk: bytes) -> None:
-        """A piece of the body, in order. After the exchange's end it is dropped."""
+        """A piece of the body, in order. After the exchange's end it is dropped: where much was to come, the answer has
+        ended the connection (`has_unread`)."""
         size = len(chunk)
         self.bytes_in += size
         if not self.chunked:
             self.body_left -= size
         if self.ended:
-            if self.bytes_in > DROPPED_BODY_BYTES:
-                self.client.close()
             return
         if self.body_limit and self.bytes_in > self.body_limit:
             body_broken(self, "request_too_large", "")
@@ -316,7 +319,7 @@ class Exchange:
         version = self.head.version
         self.begun = True
         self.status = answer.status
-        if not self.keep_alive or not self.body_done or door.draining or client.requests >= RETIRE_REQUESTS:
+        if not self.body_done or self.is_last():
             self.closes = True
         if answer.length < 0:
             framing = body_framing(answer, version)
@@ -384,10 +387,13 @@ class Exchange:
             self.refused = Refusal(code)
         self.status = fault.status
         self.begun = True
-        self.closes = fault.close or not self.keep_alive or has_unread(self) or self.door.draining
+        self.closes = fault.close or has_unread(self) or self.is_last()
         if not self.request_id:
             self.request_id = head.request_id or self.door.next_request_id()
-        answer = refusal(
+        lines = date_line(self.door.now) + self.allow
+        if self.gone is not None and self.gone.anew_s < 0:
+            lines += FORGET_SESSION
+        said = refusal(
             fault,
             request_id=self.request_id,
             detail=detail,
@@ -396,11 +402,11 @@ class Exchange:
             head_only=self.method == "HEAD",
             www_authenticate=challenge(code, need),
             close=self.closes,
-            extra=self.allow + FORGET_SESSION if self.gone is not None and self.gone.anew_s < 0 else self.allow,
+            extra=lines,
             retry_s=retry_s,
             visitor=visitor_of(self),
         )
-        self.client.transport.write(answer)
+        self.client.transport.write(said)
         self.end()
 
     def answer_prepared(self) -> None:
@@ -410,6 +416,10 @@ class Exchange:
         else:
             self.begun = True
             self.end()
+
+    def is_last(self) -> bool:
+        """Whether the client's connection ends behind the answer, whatever that is and whoever gives it."""
+        return not self.keep_alive or self.door.draining or self.client.requests >= RETIRE_REQUESTS
 
     # === flow control ===
 

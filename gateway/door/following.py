@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.door.worker import Door
 
 ASK_AGAIN_S = 1.0
+AHEAD_S = 5  # of the clock: corrections are smaller
 
 
 class Following:
@@ -43,6 +45,7 @@ class Following:
         self.assertion_key: SharedKey | None = None  # control's, by which it knows what this door says of callers
         self.assertions = Assertions(lambda: door.settings.central_host)
         self._under_way = UnderWay(door)
+        self._is_ahead = False
         self._base_s = door.tick_s
         self._overlay_s = door.tick_s
         self._engine = LinkClient(folder / "engine.sock", self._hello, self.from_engine)
@@ -61,9 +64,23 @@ class Following:
         return self._control.send(message)
 
     def each_second(self) -> None:
+        self._look_at_clock()
         self._under_way.look_again()
         self.door.sessions.people.tell()
         self.send_counters()
+
+    def _look_at_clock(self) -> None:
+        """What has ended does not begin again when the clock is set back (`Door.now`): tokens that are good elsewhere
+        are refused here until it has caught up, and nobody would guess why."""
+        door = self.door
+        ahead_s = max(0, door.now - int(time.time()))
+        door.values[counters.CLOCK_AHEAD_S] = ahead_s
+        if (ahead_s > AHEAD_S) != self._is_ahead:
+            self._is_ahead = not self._is_ahead
+            if self._is_ahead:
+                telemetry.log("clock_set_back", level="error", seconds=ahead_s)
+            else:
+                telemetry.log("clock_caught_up")
 
     def send_counters(self) -> None:
         """The ages say how long each side has been away."""

@@ -177,9 +177,7 @@ def _network_of_client(exchange: Exchange) -> str:
     client = exchange.client
     if not client.peer.trusted:
         return client.peer.network
-    head = exchange.head
-    address, _ = client.listening.client_behind(client.peer.address, head.forwarded_for, head.forwarded_proto)
-    return exchange.door.guard.network_of(address)
+    return exchange.door.guard.network_of(client.listening.address_of(client.peer, exchange.head))
 
 
 def host_is_over(exchange: Exchange) -> bool:

@@ -27,13 +27,14 @@ from gateway.door.connect import OWN_SHORTAGES
 from gateway.door.downstream import Downstream
 from gateway.door.peer import Peer
 from gateway.door.turns import SLICE_NS
-from gateway.http1.forward import client_address, forwarded_block
+from gateway.http1.forwarded import client_address, forwarded_block
 from gateway.http1.head import HeadRules
 
 if TYPE_CHECKING:
     import socket
 
     from gateway.door.worker import Door
+    from gateway.http1.request import Head
 
 REMEMBERED: Final = 4096  # peers, and clients behind trusted peers; each memory starts afresh when it is full
 ACCEPTS: Final = 16  # sockets in one turn of the loop
@@ -232,6 +233,12 @@ class Listening:
             peer = Peer(address, self.is_trusted(address), forwarded_block(address, self.proto), network)
             self._peers[address] = peer
         return peer
+
+    def address_of(self, peer: Peer, head: Head) -> str:
+        """The client's address: of what a trusted peer brought, the one that this peer names."""
+        if not peer.trusted:
+            return peer.address
+        return self.client_behind(peer.address, head.forwarded_for, head.forwarded_proto)[0]
 
     def client_behind(self, peer: str, forwarded_for: bytes, proto: bytes) -> tuple[str, bytes]:
         """The client's address and the lines about it, for a request that a trusted peer brought."""

@@ -25,6 +25,7 @@ from gateway.door.callers import Caller
 from gateway.door.limits import refusal_is_over
 from gateway.door.same_origin import is_https, is_navigation, is_own
 from gateway.http1.cookies import SESSION_COOKIE, TO_COOKIE, values_of
+from gateway.http1.dates import date_line
 from gateway.http1.for_people import parting_page
 from gateway.identity.session import COOKIE_LIMIT, is_local_target, open_cookie, proof_of
 from policy.facts import Permit, Principal, Refusal
@@ -47,7 +48,7 @@ ARRIVAL_PATH: Final = ARRIVAL.encode("ascii")
 #: host, codes included (Network Error Logging, 4.1: an age of 0 takes that back). Read before it is reported.
 UNREPORTED: Final = b'NEL: {"max_age":0}\r\n'
 _AWAY: Final = (
-    b"HTTP/1.1 303 See Other\r\nLocation: %b?because=later\r\nCache-Control: no-store\r\n"
+    b"HTTP/1.1 303 See Other\r\n%bLocation: %b?because=later\r\nCache-Control: no-store\r\n"
     + UNREPORTED
     + b"Referrer-Policy: no-referrer\r\nX-Request-Id: %b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
@@ -211,9 +212,9 @@ def _tell_elsewhere(exchange: Exchange, code: str, why: str) -> None:
     redirect(exchange, f"{ARRIVAL}?because={why}", UNREPORTED)
 
 
-def away(request_id: bytes) -> bytes:
+def away(request_id: bytes, now: int) -> bytes:
     """The same, as a whole answer to what has no reading."""
-    return _AWAY % (ARRIVAL_PATH, request_id)
+    return _AWAY % (date_line(now), ARRIVAL_PATH, request_id)
 
 
 def _said_why(head: Head) -> str:

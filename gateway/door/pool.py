@@ -21,11 +21,11 @@ from gateway.config import ServiceSettings, Settings
 from gateway.door.assertions import OPTION
 from gateway.door.balance import candidates, reinstate_surplus
 from gateway.door.endpoint import REPEATABLE, Endpoint
+from gateway.egress.resolve import Resolver
+from gateway.egress.trust import Trust, TrustFault
 from gateway.http1.forward import AnswerRules
 from gateway.http1.trailers import allowed_trailers
 from gateway.http1.values import NOTHING
-from gateway.resolve import Resolver
-from gateway.trust import Trust, TrustFault
 
 if TYPE_CHECKING:
     from gateway.door.exchange import Exchange

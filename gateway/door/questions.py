@@ -1,12 +1,14 @@
 """What control was asked, and which exchanges wait for it: a key nobody has seen, or an issuer's word about a token.
 
-One question for all who wait for the same answer, a bounded number of questions and of those who wait, and none waits
-longer than a moment: who cannot be told is refused. A token is sent to control and never kept here; what waits for its
-answer is known by the token's digest.
+One question for all who wait for the same answer, a bounded number of questions about each issuer and of those who
+wait, and none waits longer than a moment: who cannot be told is refused. So made-up tokens of one issuer, or an issuer
+that is slow, take no room from another. A token is sent to control and never kept here; what waits for its answer is
+known by the token's digest.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, final
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from gateway.door.tunnel import Tunnel
 
 WAITING_EXCHANGES: Final = 1_000
-WAITING_KEYS: Final = 64
-WAITING_TOKENS: Final = 512
+WAITING_KEYS: Final = 64  # of one issuer
+WAITING_TOKENS: Final = 512  # of one issuer
 KEY_WAIT_S: Final = 2.0
 
 NO_KEY: Final = Refused("issuer_unavailable", "nobody could be asked for the token's key")
@@ -71,7 +73,7 @@ class Questions:
         self._ask = ask
         self._open: dict[tuple[str, str, bytes], Question] = {}
         self._places: dict[int, tuple[str, str, bytes]] = {}  # by number
-        self._tokens = 0
+        self._under_way: Counter[tuple[str, bool]] = Counter()  # by issuer, and whether they are about tokens
         self._numbers = count(1)
 
     def wait(self, waiting: Waiting, exchange: Exchange | Tunnel) -> None:
@@ -118,14 +120,14 @@ class Questions:
         still = [each for each in before.exchanges if not each.ended] if before is not None else []
         question = Question(next(self._numbers), self._now(), waiting, still)
         if waiting.token:
-            if self._tokens >= WAITING_TOKENS:
+            if self._under_way[waiting.issuer, True] >= WAITING_TOKENS:
                 return None
             text = waiting.token.decode("ascii")
             asked: dict[str, object] = {
                 "t": "introspect", "id": question.number, "issuer": waiting.issuer, "token": text,
             }  # fmt: skip
         else:
-            if len(self._open) - self._tokens >= WAITING_KEYS:
+            if self._under_way[waiting.issuer, False] >= WAITING_KEYS:
                 return None
             asked = {"t": "want_key", "id": question.number, "issuer": waiting.issuer, "kid": waiting.kid}
         if not self._ask(asked):
@@ -134,10 +136,10 @@ class Questions:
             self._close(place, before)
         self._open[place] = question
         self._places[question.number] = place
-        self._tokens += bool(waiting.token)
+        self._under_way[waiting.issuer, bool(waiting.token)] += 1
         return question
 
     def _close(self, place: tuple[str, str, bytes], question: Question) -> None:
         del self._open[place]
         del self._places[question.number]
-        self._tokens -= bool(place[2])
+        self._under_way[place[0], bool(place[2])] -= 1

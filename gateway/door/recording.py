@@ -23,10 +23,12 @@ def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
         repeated = exchange.route.repeated
         asked = repeated.asked(exchange.method, head.host)
         decided = repeated.permitted(reason, permit.rule, permit.operation)
+        client = exchange.client_address
         url = endpoint.url
     else:
         asked = asked_piece(exchange.method, head.host)
         decided = _decided(exchange, reason, permit)
+        client = exchange.client.listening.address_of(peer, head)
         url = "" if endpoint is None else endpoint.url
     record = line(
         (exchange.began_ns + exchange.door.wall_offset_ns) // 1_000_000,
@@ -36,7 +38,7 @@ def record_of(exchange: Exchange, reason: str, spent_us: int) -> bytes:
         head.target.path,
         decided,
         snapshot_piece(exchange.version),
-        way_piece(peer.address, exchange.client_address, url),
+        way_piece(peer.address, client, url),
         exchange.status,
         exchange.bytes_in,
         exchange.bytes_out,

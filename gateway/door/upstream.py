@@ -5,7 +5,7 @@ answer is delivered once per piece read, not once per parser callback: callbacks
 
 No response queue poisoning: the connection goes back to the pool only when the answer ended exactly where
 its framing said, the request was sent whole, and not one byte came that nobody asked for. Everything else
-closes it.
+closes it. So does an Authorization that counts for a connection (NTLM, Negotiate): the next request is somebody else's.
 
 On the list of hot files: every answer runs through it.
 """
@@ -24,16 +24,17 @@ from gateway.door.ending import left_of
 from gateway.door.faults import can_repeat, upstream_failed
 from gateway.door.holds import FULL_READ, HOLD_UPSTREAM
 from gateway.door.limits import upload_resumes
+from gateway.egress.trust import full_reason
+from gateway.http1.dates import date_line
 from gateway.http1.forward import Answer, AnswerRules, read_answer
+from gateway.http1.lines import EMPTY_LINE
 from gateway.http1.trailers import are_too_large
-from gateway.http1.values import idle_seconds
-from gateway.trust import full_reason
+from gateway.http1.values import CHUNKED, UNTIL_CLOSE, idle_seconds
 
 if TYPE_CHECKING:
     from gateway.door.endpoint import Endpoint
     from gateway.door.exchange import Exchange
 
-UNTIL_CLOSE: Final = -2
 INTERIMS: Final = 16  # 1xx answers before one that is final
 HEAD_BYTES: Final = 64 * 1024  # of an answer's head that is still arriving
 FEW_FIELDS: Final = 48  # of an answer; with more it is looked at whether a BIG-IP would take it, ours come on top
@@ -220,8 +221,8 @@ class Upstream:
             self.surplus = True
         body_here = bool(self.pieces)
         if self.answer is not None:
-            if self.complete and exchange.method == "HEAD" and not _ends_a_head(data):
-                self.surplus = True  # the parser took it for the beginning of a body
+            if self.complete and not _ends_with(data, self.pieces, self.answer.length):
+                self.surplus = True  # the parser passes over empty lines, or took it for the beginning of a body
             self._deliver(exchange, self.answer)
             if self.exchange is exchange and not body_here:
                 self.head_bytes += len(data)
@@ -272,7 +273,7 @@ class Upstream:
         if not exchange.body_done or self.transport.get_write_buffer_size():
             self.transport.abort()  # it may never read the rest
             self.endpoint.discard(self)
-        elif surplus or not answer.keep_alive or self.eof:
+        elif surplus or not answer.keep_alive or self.eof or exchange.head.binds:
             self.transport.close()
             self.endpoint.discard(self)
         else:
@@ -323,6 +324,8 @@ class Upstream:
         if not isinstance(answer, Answer):
             self._fail(exchange, answer.detail)
             return
+        if not answer.dated and answer.status >= 200:
+            answer.lines += date_line(self.endpoint.pool.door.now)
         if (len(fields) > FEW_FIELDS or len(answer.lines) > FEW_BYTES) and (why := over_bigip_limits(exchange, answer)):
             self.exchange = None
             self.transport.abort()
@@ -362,7 +365,10 @@ class Upstream:
     def on_message_complete(self) -> None:
         if self.fields and not self._take_trailers():
             return
-        if self.answer is not None:
+        answer = self.answer
+        if answer is not None:
+            if self.complete and answer.length == CHUNKED:
+                self.surplus = True  # the last chunk of a body that an answer to HEAD does not have
             self.complete = True
 
     def _take_trailers(self) -> bool:
@@ -380,6 +386,9 @@ class Upstream:
         return True
 
 
-def _ends_a_head(data: bytes) -> bool:
-    """Whether the piece that completed a head holds nothing behind it."""
-    return data.endswith(b"\r\n\r\n") or b"\r\n\r\n".endswith(data)
+def _ends_with(data: bytes, body: list[bytes], length: int) -> bool:
+    """Whether the piece that completed an answer holds nothing behind it: it ends with the last of its body, or with
+    the one empty line behind a head or a last chunk."""
+    if body and length > 0:
+        return data.endswith(body[-1])
+    return (data.endswith(EMPTY_LINE) and data[-5:-4] not in (b"\r", b"\n")) or EMPTY_LINE.endswith(data)

@@ -39,7 +39,8 @@ def vouched(exchange: Exchange) -> bytes:
         head.method, head.authority.decode("latin-1"), head.target.raw.decode("latin-1"),
         exchange.request_id.decode("latin-1"),
     )  # fmt: skip
-    audiences = audiences_of(head.bearer) if shown == "token" else ()
+    # Without a key that proved it, what looks like a payload is part of an opaque token.
+    audiences = audiences_of(head.bearer) if shown == "token" and caller.key_id else ()
     certificate = certificate_of(exchange.client, head)
     names = certificate.names if certificate is not None else ()
     assertion = Assertion(

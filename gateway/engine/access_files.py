@@ -6,6 +6,9 @@ a key that two files give is a fault, because neither author would know which on
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -77,7 +80,10 @@ def _is_part(file: Path) -> bool:
 
 
 def _content(file: Path) -> bytes:
-    with open(file, "rb") as source:
+    """Of a regular file alone: a pipe in its place would hold the engine for ever, and every change of the catalog."""
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as source:
+        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         return source.read(MAX_BYTES + 1)
 
 

@@ -1,8 +1,8 @@
 """What control asks of the compile that is published: who owns a service, what a rule comes from, what lint finds.
 
-The same code answers the command line on files (`gateway.origins`, `gateway.linting`). Everything here is read from
-immutable values, in a thread beside the rounds. Who may hear an answer is control's business, and what it needs to
-judge that (owners) is told with it.
+The same code answers the command line on files (`gateway.engine.origins`, `gateway.engine.linting`). Everything here
+is read from immutable values, in a thread beside the rounds. Who may hear an answer is control's business, and what it
+needs to judge that (owners) is told with it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from gateway.engine.access_files import AccessRead
+from gateway.engine.linting import counts_of, findings_as_json, ground_of
+from gateway.engine.origins import origin_of
 from gateway.engine.sources.entities import Entity
-from gateway.linting import counts_of, findings_as_json, ground_of
-from gateway.origins import origin_of
 from policy.facts import Catalog
 from policy.lint.checks import lint
 from policy.lint.findings import Finding
@@ -26,7 +26,7 @@ FINDINGS_LIMIT: Final = 1000  # in one answer
 
 
 class Live(NamedTuple):
-    """What is published and what it was made of: a `gateway.origins.Compilation`."""
+    """What is published and what it was made of: a `gateway.engine.origins.Compilation`."""
 
     published: tuple[Published, ...]
     catalog: Catalog

@@ -13,7 +13,8 @@ from policy.promises.proofs import Place, is_about
 from policy.promises.universe import COMMON, Universe
 from policy.rule import Published
 from policy.statements import Invariant
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 
 EXPOSURE: Final = "exposure/"
 _PEOPLE: Final = ("people", "teams")  # kinds of frames that say who is in which team

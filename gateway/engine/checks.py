@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateway import config, telemetry
-from gateway.addresses import NotAllowed
-from gateway.client_names import ClientNames
-from gateway.resolve import Resolver
-from gateway.trust import Trust, TrustFault, full_reason
+from gateway.egress.addresses import NotAllowed
+from gateway.egress.client_names import ClientNames
+from gateway.egress.resolve import Resolver
+from gateway.egress.trust import Trust, TrustFault, full_reason
 from policy.claims import key_of
 from policy.facts import Exposure
 

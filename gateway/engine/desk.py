@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 from gateway import telemetry
 from gateway.engine.answers import ANSWERED, Answers
 from gateway.engine.catalogs import Catalogs
-from gateway.engine.enquiries import Enquiries, Known
+from gateway.engine.entries.enquiries import Enquiries, Known
 from gateway.engine.network.feeds import TAKEN as OF_FEEDS
 from gateway.engine.network.feeds import Feeds
 from gateway.engine.precedence import Precedence

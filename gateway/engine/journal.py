@@ -68,7 +68,7 @@ class Journal:
         if not changes:
             self.sections = after  # the same in other objects: those that the next call is compared with
             return False
-        if self._sound_bytes == 0 or len(changes) > MANY:
+        if self._sound_bytes == 0 or len(changes) > MANY or not self._is_there():
             self._rewrite(after)
         else:
             record = _record(changes)
@@ -111,6 +111,13 @@ class Journal:
             at = end
         self.sections = {**sections}
         self._sound_bytes = self._whole_bytes = at
+
+    def _is_there(self) -> bool:
+        """Whether what was written is: a file that somebody removed or cut takes no record more."""
+        try:
+            return os.stat(self._path).st_size >= self._sound_bytes
+        except FileNotFoundError:
+            return False
 
     def _append(self, record: bytes) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_NOFOLLOW)

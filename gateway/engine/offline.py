@@ -22,7 +22,8 @@ from gateway.snapshot import WHY
 from policy.facts import Catalog
 from policy.reading import Fault
 from policy.rule import Published
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 
 
 class Compilation(NamedTuple):

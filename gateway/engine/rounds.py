@@ -19,8 +19,8 @@ from gateway.engine.acceptance import Acceptance, Group
 from gateway.engine.access_files import AccessRead, read_access, read_access_texts
 from gateway.engine.answers import Live
 from gateway.engine.catalogs import Sources
-from gateway.engine.chronicle import Chronicle, Since
 from gateway.engine.compilation import Compiled, Compiler, Past
+from gateway.engine.entries.chronicle import Chronicle, Since
 from gateway.engine.ground import Ground
 from gateway.engine.journal import Journal
 from gateway.engine.promises import Promises

@@ -11,6 +11,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import uvloop
@@ -20,13 +21,13 @@ from gateway.engine.catalogs import Catalogs, Reports
 from gateway.engine.checks import Checks
 from gateway.engine.desk import Desk
 from gateway.engine.journal import Journal
+from gateway.engine.network.answers.readers import ASKED as OF_PAGES
+from gateway.engine.network.answers.readers import Readers
+from gateway.engine.network.answers.requests import TAKEN as OF_DEVICES
+from gateway.engine.network.answers.requests import Requests
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.feeds import Feeds, stale_of
 from gateway.engine.network.news import news_of, trouble_of
-from gateway.engine.network.readers import ASKED as OF_PAGES
-from gateway.engine.network.readers import Readers
-from gateway.engine.network.requests import TAKEN as OF_DEVICES
-from gateway.engine.network.requests import Requests
 from gateway.engine.network.role import controller_of
 from gateway.engine.overheard import Overheard
 from gateway.engine.publisher import Publisher
@@ -130,7 +131,8 @@ class Sync:
             why = f"{type(failure).__name__}: {failure}"
             telemetry.log("round_failed", level="error", why=why)
             self._desk.round_failed(why)
-            return RETRY_S
+            await self._pause()
+            return 0.0
         self._report(outcome)
         self._desk.round_ended(outcome)
         self._checks.follow(self._rounds.routes)
@@ -138,6 +140,12 @@ class Sync:
             self._network.follow(news)
         await self._desk.chronicle()
         return CONFIRM_S if outcome.confirm else None
+
+    async def _pause(self) -> None:
+        """What failed would fail again at once; a log that lies in a folder we watch is a hint by itself."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_S):
+                await self._stop.wait()
 
     def _trouble(self) -> str:
         """Why what is missing from the catalog may be there."""

@@ -4,9 +4,6 @@ Out of these functions come only well-formed heads, whatever went in: one Host, 
 no alias of an identity header but our own lines. That is why framing, Host, Via, X-Request-Id, X-Forwarded-* and
 traceparent are written here and never copied.
 
-Upstream learns of the client, in `X-Forwarded-For`, exactly one address: the one that was established here
-(`client_address`), not the list that somebody sent. It may trust that field if only the door can connect to it.
-
 Answers: the status line is ours, the upstream's reason phrase is not read (it is optional in HTTP/1.1, gone since
 HTTP/2, and a place to write into). An answer whose framing two readers could read differently is no answer:
 `upstream_malformed`. So is a 101 that nobody asked for. What would speak for the whole origin stops here (see
@@ -16,14 +13,12 @@ HTTP/2, and a place to write into). An answer whose framing two readers could re
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Final
 
 from gateway.errors import Refused
 from gateway.http1.cookies import line_about_cookies
+from gateway.http1.head import METHODS
 from gateway.http1.names import IS_NO_NAME, NAME_BYTES, NameTable, answer_names
 from gateway.http1.request import Head
 from gateway.http1.values import (
@@ -45,9 +40,8 @@ SENT_CHUNKED: Final = 2
 SENT_UNTIL_CLOSE: Final = 3
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_ADDRESS_BYTES: Final = 64
 _EXPECT_CONTENT: Final = frozenset(("POST", "PUT", "PATCH"))
-_STARTS: Final = {name: name.encode() + b" " for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_STARTS: Final = {name: octets + b" " for octets, name in METHODS.items()}
 _STATUS_LINES: Final = {
     status: b"HTTP/1.1 %d %b\r\n"
     % (status, HTTPStatus(status).phrase.encode() if status in HTTPStatus._value2member_map_ else b"")
@@ -62,54 +56,15 @@ _UPGRADE: Final = 5
 _KEEP_ALIVE: Final = 6
 _CLEARING: Final = 7
 _SPOKEN: Final = 8
+_DATE: Final = 9
 _PLACES: Final = {
     b"content-length": _LENGTH, b"transfer-encoding": _CODING, b"connection": _CONNECTION,
     b"set-cookie": _COOKIE, b"upgrade": _UPGRADE, b"keep-alive": _KEEP_ALIVE,
-    b"clear-site-data": _CLEARING, b"proxy-status": _SPOKEN,
+    b"clear-site-data": _CLEARING, b"proxy-status": _SPOKEN, b"date": _DATE,
 }  # fmt: skip
 
 
 # === the request ===
-
-
-def client_address(forwarded_for: bytes, peer: str, is_trusted: Callable[[str], bool]) -> str:
-    """Who the client is, as far as trusted hops say. Call it for a trusted peer alone.
-
-    The list is walked from the right, where the nearest hop wrote, past every address that is trusted itself; the
-    first that is not is the client. An element that is no address ends the walk: what stands left of it was
-    written by somebody who can't be told from the client. BIG-IP may add a port or a route domain (`%2`), IPv6 may
-    stand in brackets.
-    """
-    client = peer
-    for element in reversed(forwarded_for.split(b",")):
-        address = _address_of(element)
-        if not address:
-            break
-        client = address
-        if not is_trusted(address):
-            break
-    return client
-
-
-@lru_cache(maxsize=4096)  # BIG-IP speaks for the same clients again and again; 2 µs without
-def _address_of(element: bytes) -> str:
-    if len(element) > _ADDRESS_BYTES:
-        return ""
-    text = element.strip(b" \t").decode("latin-1")
-    if text[:1] == "[":
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    text, routed, domain = text.partition("%")
-    try:  # not the scope of a link-local address, which means nothing on another machine
-        return "" if routed and not domain.isdecimal() else str(ip_address(text))
-    except ValueError:
-        return ""
-
-
-def forwarded_block(client: str, proto: str) -> bytes:
-    """The lines about the hop in front. Where the peer is not trusted they are the connection's for its life."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (client.encode("ascii"), proto.encode("ascii"))
 
 
 def request_head(
@@ -165,11 +120,11 @@ class AnswerRules:
 class Answer:
     """An answer's head, read. Below 200 (but 101) it is interim and another one follows."""
 
-    __slots__ = ("keep_alive", "kept", "length", "lines", "named", "no_body", "status", "upgrade")
+    __slots__ = ("dated", "keep_alive", "kept", "length", "lines", "named", "no_body", "status", "upgrade")
 
     def __init__(
         self, status: int, lines: bytes, length: int, no_body: bool, keep_alive: bool, upgrade: bytes = b"",
-        kept: bytes | None = None, named: frozenset[bytes] = NOTHING,
+        kept: bytes | None = None, named: frozenset[bytes] = NOTHING, dated: bool = True,
     ) -> None:  # fmt: skip
         self.status = status
         self.lines = lines  # status line and fields, ready to send but for framing, connection and the empty line
@@ -179,22 +134,20 @@ class Answer:
         self.upgrade = upgrade  # of a 101: the protocol that begins
         self.kept = kept  # the Keep-Alive field
         self.named = named  # lower-case names of the fields that end with this hop
+        self.dated = dated  # it says when it was made
 
 
 def read_answer(
-    status: int,
-    version: str,
-    fields: list[tuple[bytes, bytes]],
-    request_method: str,
-    rules: AnswerRules,
+    status: int, version: str, fields: list[tuple[bytes, bytes]], request_method: str, rules: AnswerRules,
     upgrade: bytes = b"",
-) -> Answer | Refused:
+) -> Answer | Refused:  # fmt: skip
     """Read what llhttp delivered for one answer; `upgrade` is what `request_head` asked for."""
     if not 100 <= status < 600 or version not in ("1.1", "1.0") or len(fields) > rules.fields:
         return _malformed("the answer's status or version is none of HTTP/1.1, or its fields are too many")
     lines = [_STATUS_LINES[status]]
     seen = []
     length = coding = connection = protocol = kept = None
+    dated = False
     kinds = rules.names.kinds
     for name, value in fields:
         seen.append(value)
@@ -202,6 +155,9 @@ def read_answer(
         if kind is None:
             kind = rules.names.judge(name)
         if not kind:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif kind == _DATE:
+            dated = True
             lines.append(b"%b: %b\r\n" % (name, value))
         elif kind == _LENGTH:
             if length is not None:
@@ -229,9 +185,8 @@ def read_answer(
         if named:
             lines[1:] = without(lines[1:], named)
     if status == 101:
-        if protocol is None or protocol != upgrade or version != "1.1" or (length, coding) != (None, None):
-            return _malformed("the service switches protocols, which nobody asked for, or not so")
-        return Answer(101, b"".join(lines), 0, True, False, protocol)
+        framed = (length, coding) != (None, None) or version != "1.1"
+        return _switched(b"".join(lines), protocol, upgrade, framed)
     size = body_length(length, coding, 11 if version == "1.1" else 10)
     if size == UNCLEAR:
         return _malformed("the answer does not say clearly where its body ends")
@@ -239,8 +194,15 @@ def read_answer(
         # RFC 9112, 6.3: it has no body. llhttp reads one all the same where it does not know the status.
         return _malformed("an interim answer of the service announces a body")
     if request_method == "HEAD" or status in (204, 304) or status < 200:
-        return Answer(status, b"".join(lines), size, True, keep_alive, b"", kept)
-    return Answer(status, b"".join(lines), size, size == 0, keep_alive and size != UNTIL_CLOSE, b"", kept, named)
+        return Answer(status, b"".join(lines), size, True, keep_alive, b"", kept, NOTHING, dated)
+    keep_alive = keep_alive and size != UNTIL_CLOSE
+    return Answer(status, b"".join(lines), size, size == 0, keep_alive, b"", kept, named, dated)
+
+
+def _switched(lines: bytes, protocol: bytes | None, asked: bytes, framed: bool) -> Answer | Refused:
+    if protocol is None or protocol != asked or framed:
+        return _malformed("the service switches protocols, which nobody asked for, or not so")
+    return Answer(101, lines, 0, True, False, protocol)
 
 
 def _unfit(octets: bytes, fields: list[tuple[bytes, bytes]], rules: AnswerRules) -> str:

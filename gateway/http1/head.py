@@ -35,6 +35,7 @@ from gateway.http1.target import Target, read_target
 from gateway.http1.values import (
     UNCLEAR,
     bearer_of,
+    binds_connection,
     body_length,
     breaks_a_line,
     connection_of,
@@ -70,17 +71,19 @@ _VIA: Final = 15
 _TRACE_STATE: Final = 16
 _CERTIFICATE: Final = 17
 _TE: Final = 18
+_FORWARDS: Final = 19
 _FIRST_LIST: Final = _COOKIE
-_ABSENT: Final[list[bytes | None]] = [None] * 19
+_ABSENT: Final[list[bytes | None]] = [None] * 20
 _PLACES: Final = {
     b"host": _HOST, b"authorization": _AUTHORIZATION, b"content-length": _LENGTH, b"transfer-encoding": _CODING,
     b"origin": _ORIGIN, b"cookie": _COOKIE, b"accept": _ACCEPT, b"traceparent": _TRACE,
     b"x-request-id": _REQUEST_ID, b"connection": _CONNECTION, b"x-forwarded-for": _FORWARDED_FOR,
     b"x-forwarded-proto": _FORWARDED_PROTO, b"upgrade": _UPGRADE, b"expect": _EXPECT, b"via": _VIA,
-    b"tracestate": _TRACE_STATE, b"te": _TE,
+    b"tracestate": _TRACE_STATE, b"te": _TE, b"max-forwards": _FORWARDS,
 }  # fmt: skip
 _TWICE: Final = {_HOST: "request_host", _LENGTH: "request_framing", _CODING: "request_framing"}
 
+_FORWARDS_DIGITS: Final = 9
 _REQUEST_ID_SHAPE: Final = re.compile(rb"[0-9A-Za-z._~+/=:@-]{1,128}")
 
 
@@ -135,7 +138,8 @@ def read_head(
     if not values[_LENGTH] is values[_CODING] is values[_CONNECTION] is values[_EXPECT] is None:
         refused = refused or _read_framing(head, values, rules)
     refused = refused or _read_caller(head, values, passed)
-    if trusted or not values[_CONNECTION] is values[_TRACE] is values[_VIA] is values[_UPGRADE] is None:
+    hops = values[_CONNECTION] is values[_TRACE] is values[_VIA] is values[_UPGRADE] is values[_FORWARDS] is None
+    if trusted or not hops:
         refused = refused or _read_hops(head, values, passed, rules, trusted)
     # -- end of shortcut
     return refused or head
@@ -219,6 +223,8 @@ def _read_caller(head: Head, values: list[bytes | None], passed: list[bytes]) ->
             head.bearer = token
         elif token is not None:  # a broken token, not an absent one
             return Refused("token_malformed", "the Authorization field holds no token")
+        else:
+            head.binds = binds_connection(authorization)
     if cookie is not None:
         cookie, head.own_cookies, head.session = sorted_cookies(cookie)
         if cookie:
@@ -238,6 +244,7 @@ def _read_hops(
     """What the hops so far have added, and what ends with this one. Completes `head.passed`."""
     (
         trace, request_id, connection, forwarded_for, forwarded_proto, upgrade, _, via, trace_state, certificate, te,
+        forwards,
     ) = values[_TRACE:]  # fmt: skip
     if trace is not None and is_traceparent(trace):
         head.traceparent = trace
@@ -247,6 +254,8 @@ def _read_hops(
         if via_names(via, rules.via):
             return Refused("loop_detected")
         passed.append(b"Via: %b\r\n" % via)
+    if forwards is not None and not _count_forwards(head, forwards, passed):
+        return Refused("request_malformed", "Max-Forwards is not a number")
     if upgrade is not None:
         head.upgrade = upgrade.rstrip(b" \t").lower()
         head.tunnel = _tunnel_of(head, connection)
@@ -269,6 +278,18 @@ def _read_hops(
             head.takes_trailers = te is not None and b"te" in named and head.version == 11 and takes_trailers(te)
     head.passed = passed
     return None
+
+
+def _count_forwards(head: Head, forwards: bytes, passed: list[bytes]) -> bool:
+    """RFC 9110, 7.6.2: how many hops more a question about the way may take. Only OPTIONS and TRACE are one."""
+    if head.method == "OPTIONS":
+        digits = forwards.rstrip(b" \t")
+        if not digits.isdigit() or len(digits) > _FORWARDS_DIGITS:
+            return False
+        head.ends_here = not int(digits)
+        forwards = b"%d" % max(int(digits) - 1, 0)
+    passed.append(b"Max-Forwards: %b\r\n" % forwards)
+    return True
 
 
 def _tunnel_of(head: Head, connection: bytes | None) -> bytes:

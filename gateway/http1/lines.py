@@ -19,11 +19,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from gateway.http1.values import CHUNKED
+
 if TYPE_CHECKING:
     from httptools import HttpRequestParser
 
 NOT_PLAIN: Final = "its request line is not `method target HTTP/1.x` with one space between and nothing before"
-CHUNKED: Final = -1
 UNREAD: Final = -2
 METHOD_BYTES: Final = 64  # no method is as long, so nothing that is longer and no target yet begins a line
 EMPTY_LINE: Final = b"\r\n\r\n"

@@ -36,7 +36,7 @@ _PROXY_ERRORS: Final = {
     "audit_unavailable": "proxy_internal_error", "overloaded": "proxy_internal_error",
     "shutting_down": "proxy_internal_error", "session_unavailable": "proxy_internal_error",
 }  # fmt: skip
-_ALLOW: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+ALLOW: Final = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 _JSON_FIELDS: Final = b"Content-Type: application/problem+json\r\n"
 
@@ -111,7 +111,7 @@ def refusal(
         b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: ", shown_id,
         b"\r\nProxy-Status: ", proxy_status(fault.code), b"\r\n",
         b"WWW-Authenticate: %b\r\n" % www_authenticate if www_authenticate else b"",
-        _ALLOW if fault.status == HTTPStatus.METHOD_NOT_ALLOWED else b"",
+        ALLOW if fault.status == HTTPStatus.METHOD_NOT_ALLOWED else b"",
         b"Retry-After: %d\r\n" % retry_s if retry_s else b"",
         extra,
         _connection_line(fault.close or close, version),

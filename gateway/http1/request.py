@@ -15,9 +15,9 @@ class Head:
     """A request's head as the door acts on it. Field values are bytes as sent; b"" means absent."""
 
     __slots__ = (
-        "accept", "authority", "bearer", "client_certificate", "expects_continue", "forwarded_for",
-        "forwarded_proto", "host", "keep_alive", "length", "method", "named", "origin", "own_cookies", "passed",
-        "request_id", "session", "takes_trailers", "target", "traceparent", "tunnel", "upgrade", "version",
+        "accept", "authority", "bearer", "binds", "client_certificate", "ends_here", "expects_continue",
+        "forwarded_for", "forwarded_proto", "host", "keep_alive", "length", "method", "named", "origin", "own_cookies",
+        "passed", "request_id", "session", "takes_trailers", "target", "traceparent", "tunnel", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(self, method: str, target: Target, version: int) -> None:
@@ -29,9 +29,11 @@ class Head:
         self.length = 0  # of the body; 0 = none, -1 = chunked
         self.keep_alive = version == 11
         self.expects_continue = False
+        self.ends_here = False  # it may take no hop more
         self.upgrade = b""  # the Upgrade field in lower case: llhttp stops behind this message if it is not empty
         self.tunnel = b""  # the one protocol that may be offered upstream, b"" if none may
         self.bearer = b""  # the token of `Authorization: Bearer`
+        self.binds = False  # its Authorization may count for whatever follows on the same connection
         self.session = b""  # the session cookie's value; b"" if there are two
         self.own_cookies = b""  # all of ours, as they came
         self.passed: list[bytes] = []  # whole lines that may go upstream as they are

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from sys import intern
 from typing import Final, NamedTuple
 
@@ -41,11 +42,21 @@ def host_of(authority: bytes) -> str:
     if form is None or len(form[1]) > _HOST_BYTES or int(form[2] or 0) > 65535:
         return ""
     host = form[1].decode("ascii").lower()
+    if host[0] == "[" and not _is_ipv6(host[1:-1]):
+        return ""
     if len(_hosts) >= _MEMO_ENTRIES:
         _hosts.clear()
     # INVARIANT: interned, as all texts of the table are: equal ones are the same object and need no comparing.
     host = _hosts[authority] = intern(host)
     return host
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def body_length(length: bytes | None, coding: bytes | None, version: int) -> int:
@@ -73,6 +84,15 @@ def bearer_of(authorization: bytes) -> bytes | None:
     if authorization[:6].lower() != b"bearer" or authorization[6:7] not in (b"", b" ", b"\t"):
         return None
     return authorization[6:].strip(b" \t")
+
+
+_OF_CONNECTIONS: Final = (b"ntlm", b"negotiate")
+
+
+def binds_connection(authorization: bytes) -> bool:
+    """Whether an Authorization may say who asks in all further requests of the connection that it came on: what the
+    two schemes of Windows do (RFC 4559, 6), against RFC 9110, 11.1."""
+    return authorization.replace(b"\t", b" ").partition(b" ")[0].lower() in _OF_CONNECTIONS
 
 
 def via_names(via: bytes, pseudonym: bytes) -> bool:

@@ -152,7 +152,7 @@ def opened(text: bytes, audience: str, key: Verifier, request: Request, now: int
 
 
 def audiences_of(token: bytes) -> tuple[str, ...]:
-    """The `aud` of a token that was verified before; nothing of one that does not carry it in the open."""
+    """The `aud` of a token whose signature was verified before."""
     parts = token.split(b".")
     payload = base64url(parts[1]) if len(parts) == 3 else None
     claims = json_object(payload) if payload else None

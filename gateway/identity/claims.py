@@ -68,7 +68,7 @@ class Verified:
         self.issuer = issuer  # its name in the settings
         self.subject = subject
         self.client_id = client_id  # "" = the token names no client
-        self.client_is_ours = client_is_ours  # client ids of its issuer are those of the catalog
+        self.client_is_ours = client_is_ours  # it may be one that the catalog names
         self.key_id = key_id  # "" = no key told, the issuer itself did
         self.issued_at = issued_at
         self.not_before = not_before  # 0 = not given
@@ -165,7 +165,7 @@ def read_claims(claims: Claims, rules: IssuerRules, key_id: str, now: int) -> Ve
         issuer=rules.name,
         subject=str(claims["sub"]),
         client_id=client_id,
-        client_is_ours=rules.clients_are_ours,
+        client_is_ours=rules.is_ours(client_id),
         key_id=key_id,
         issued_at=_int(claims.get("iat", 0)),
         not_before=_int(claims.get("nbf", 0)),
@@ -219,8 +219,10 @@ def _groups_of(claims: Claims, rules: IssuerRules) -> tuple[str, ...] | None | R
     if rules.groups is None:
         return None
     name = rules.groups.name
-    elsewhere = claims.get("_claim_names")
-    if claims.get("hasgroups") or (isinstance(elsewhere, dict) and name in elsewhere):
+    elsewhere = claims.get("_claim_names", {})
+    if not isinstance(elsewhere, dict):
+        return mistyped("_claim_names")
+    if claims.get("hasgroups") or name in elsewhere:
         return None
     value = rules.groups.of(claims)
     if value is None:

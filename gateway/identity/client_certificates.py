@@ -1,9 +1,10 @@
 """Client certificates: from what a peer showed to the names a program may be known by.
 
 A certificate names a program by its subject alternative names: a URI with an authority (`://`) as it stands, a SPIFFE
-id above all, and a DNS name with `dns:` in front. So neither is ever taken for an OAuth client id. The subject's
-common name counts for nothing (RFC 9525 section 6.3); neither do wildcards, addresses or mail addresses, which name no
-one program. An X509-SVID has exactly one URI; one with more names nobody.
+id above all, and a DNS name with `dns:` in front. No OAuth client is found by a SPIFFE id or a `dns:` name, whatever it
+is called (`IssuerRules.is_ours`). The subject's common name counts for nothing (RFC 9525 section 6.3); neither do
+wildcards, addresses or mail addresses, which name no one program. An X509-SVID has exactly one URI; one with more names
+nobody.
 
 There are two ways here. A certificate that TLS verified is only read. One that a trusted peer passes on is verified
 against the listener's authorities: it is public, and what the peer vouches for is that its client held the key. How it
@@ -29,7 +30,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from gateway.identity.presets import PRESETS, SPIFFE
+from gateway.identity.presets import DNS_NAME, PRESETS, SPIFFE
 from gateway.identity.strict import is_clean
 
 FIELD_BYTES: Final = 16 * 1024
@@ -137,6 +138,6 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     ids = [uri for uri in uris if uri.lower().startswith(SPIFFE)]
     if ids and (len(uris) > 1 or not _SPIFFE_ID.fullmatch(ids[0])):
         return ()
-    hosts = [f"dns:{name.lower()}" for name in said.get_values_for_type(x509.DNSName) if "*" not in name]
+    hosts = [f"{DNS_NAME}{name.lower()}" for name in said.get_values_for_type(x509.DNSName) if "*" not in name]
     names = [name for name in (*(uri for uri in uris if "://" in uri), *hosts) if is_clean(name) and name.isascii()]
     return tuple(dict.fromkeys(names)) if len(names) <= NAMES_LIMIT else ()

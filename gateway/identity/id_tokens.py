@@ -21,7 +21,8 @@ from gateway.errors import Refused
 from gateway.identity.claims import mistyped
 from gateway.identity.issuers import Claims, IssuerRules, IssuerTable
 from gateway.identity.jwks import KeyRing
-from gateway.identity.signed import is_time, read_signed, refused_by_audience, refused_by_times, texts_in
+from gateway.identity.registered import is_time
+from gateway.identity.signed import read_signed, refused_by_audience, refused_by_times, texts_in
 from gateway.identity.strict import base64url, is_clean, json_object
 from gateway.identity.tokens import KeyWanted
 
@@ -139,7 +140,7 @@ def lacks_strength(claims: Mapping[str, Any], strengths: tuple[str, ...]) -> boo
 def age_of(claims: Mapping[str, Any], now: int) -> int | None:
     """Seconds since the person showed who they are; None where the provider does not say."""
     auth_time = claims.get("auth_time")
-    return now - auth_time if isinstance(auth_time, int) and is_time(auth_time) else None
+    return now - auth_time if is_time(auth_time) else None
 
 
 def _refused_by_kind(claims: Claims) -> Refused | None:
@@ -160,7 +161,7 @@ def _refused_by_sign_in(claims: Claims, expected: Expected, latest: int) -> Refu
         return _OTHER_SIGN_IN if expected.sub else _NONCE
     if expected.sub and claims.get("sub") != expected.sub:
         return _OTHER_SUBJECT
-    if "auth_time" in claims and (not is_time(auth_time) or not isinstance(auth_time, int) or auth_time > latest):
+    if "auth_time" in claims and (not is_time(auth_time) or auth_time > latest):
         return mistyped("auth_time")
     return None
 

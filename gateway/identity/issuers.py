@@ -20,7 +20,7 @@ from typing import Final
 
 from gateway.config import Issuer
 from gateway.identity.jwks import ALGORITHMS
-from gateway.identity.presets import PRESETS, SPIFFE, Conditions, names_by_email, with_preset
+from gateway.identity.presets import PRESETS, SPIFFE, Conditions, names_by_email, proved_otherwise, with_preset
 
 LEEWAY_S: Final = 30  # how far clocks may differ; no configuration goes above the limit
 LEEWAY_LIMIT_S: Final = 60
@@ -87,11 +87,16 @@ class IssuerRules:
     groups: Claim | None
     workload_when: tuple[tuple[Claim, tuple[Pattern, ...]], ...]  # one of each claim's patterns must fit
     clients_are_ours: bool  # its client ids are those of the catalog
+    unclaimable: tuple[str, ...]  # how names begin that a client id of this issuer cannot be
     protocol_scopes: frozenset[str]
     bound: bool  # scopes of a token bound what reach confers
     tenants: Mapping[str, str]  # exact `iss` -> tenant, for templates
     leeway_s: int
     mfa_acr_values: frozenset[str] = frozenset()  # an `acr` among them says that there was a second factor
+
+    def is_ours(self, client_id: str) -> bool:
+        """Whether the client id means the component that names it in the catalog."""
+        return self.clients_are_ours and not client_id.startswith(self.unclaimable)
 
     def is_workload(self, claims: Claims, client_id: str) -> bool:
         """Whether nobody but a program can have got this token: every condition holds."""
@@ -132,11 +137,13 @@ class IssuerTable:
         by_iss: dict[str, IssuerRules] = {}
         doubtful: set[str] = set()
         settled = tuple(map(with_preset, issuers))
+        proved = proved_otherwise(settled)
         asked = []
         for issuer in settled:
             tenants = _tenants(issuer)
             ours = are_clients_ours(issuer, settled)
-            rules = _rules(issuer, tenants, max(0, min(leeway_s, LEEWAY_LIMIT_S)), ours=ours)
+            unclaimable = () if PRESETS[issuer.preset].programs else proved
+            rules = _rules(issuer, tenants, max(0, min(leeway_s, LEEWAY_LIMIT_S)), ours=ours, unclaimable=unclaimable)
             for iss in tenants if TENANT in issuer.issuer else (issuer.issuer,):
                 doubtful.update({iss} & by_iss.keys())
                 by_iss[iss] = rules
@@ -179,7 +186,9 @@ def are_clients_ours(issuer: Issuer, issuers: Collection[Issuer]) -> bool:
     return issuer.clients == "ours" or (issuer.clients == "" and alone)
 
 
-def _rules(issuer: Issuer, tenants: Mapping[str, str], leeway_s: int, *, ours: bool) -> IssuerRules:
+def _rules(
+    issuer: Issuer, tenants: Mapping[str, str], leeway_s: int, *, ours: bool, unclaimable: tuple[str, ...]
+) -> IssuerRules:
     preset = PRESETS[issuer.preset]
     groups = issuer.groups
     types = issuer.token_types + (preset.token_types if issuer.token_types == USUAL_TYPES else ())
@@ -207,6 +216,7 @@ def _rules(issuer: Issuer, tenants: Mapping[str, str], leeway_s: int, *, ours: b
         groups=Claim(groups.claim) if groups is not None else None,
         workload_when=_conditions(issuer.workload_when),
         clients_are_ours=ours,
+        unclaimable=unclaimable,
         protocol_scopes=frozenset(issuer.protocol_scopes),
         bound=issuer.scopes == "bound",
         tenants=tenants,

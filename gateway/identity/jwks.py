@@ -4,7 +4,8 @@ Strategy: a key set is read once, when it arrives, and everything that could go 
 What is left is a :class:`Key` that knows the algorithms it may verify, bound to its type and curve, so that a
 token's header can only pick among them and never turns an RSA key into an HMAC secret (RFC 8725 section 3.1).
 Dropped, each with a fault that names the key: symmetric keys, private keys, keys for encryption, RSA below 2048
-bits or of the ROCA generator, unknown curves, points that are not on their curve, two different keys under one ``kid``.
+bits, unknown curves, points that are not on their curve, keys for which others could sign (`faulty_keys.py`), two
+different keys under one ``kid``.
 
 Keys come from the configured issuer alone. Nothing here fetches, and nothing here reads a token.
 """
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, RSAPSSAlgorithm
 from jwt.exceptions import InvalidKeyError
 
+from gateway.identity.faulty_keys import fault_of
 from gateway.identity.strict import base64url, is_clean, json_object
 
 DOCUMENT_LIMIT_BYTES: Final = 512 * 1024
@@ -65,8 +67,6 @@ _MAKERS: Final[Mapping[str, Callable[[dict[str, str]], object]]] = {
     "OKP": OKPAlgorithm.from_jwk,
 }
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
-_ROCA_POWERS: Final = {prime: {pow(65537, power, prime) for power in range(prime)} for prime in _ROCA_PRIMES}
 
 
 class Key:
@@ -128,9 +128,6 @@ class KeyRing:
         """A ring in which ``keys`` are all the keys of issuer ``name``."""
         by_kid = {key.kid: key for key in keys if key.kid}
         return KeyRing({**self._issuers, name: _IssuerKeys(tuple(keys), by_kid, fetched_at)})
-
-    def without_issuer(self, name: str) -> KeyRing:
-        return KeyRing({other: held for other, held in self._issuers.items() if other != name})
 
     def known(self, name: str) -> bool:
         """Whether the issuer's key set was ever read; False is no statement about a token."""
@@ -249,19 +246,13 @@ def _public_key(material: tuple[tuple[str, str], ...]) -> tuple[object, str] | s
         public = _MAKERS[jwk["kty"]](jwk)
     except (InvalidKeyError, ValueError, UnsupportedAlgorithm):
         return "its parameters make no key"
-    if isinstance(public, RSAPublicKey):
-        if public.key_size not in RSA_BITS:
-            return f"it has {public.key_size} bits, not {RSA_BITS[0]} to {RSA_BITS[-1]}"
-        if _is_roca(public.public_numbers().n):
-            return "it was made by a faulty generator (CVE-2017-15361)"
+    if isinstance(public, RSAPublicKey) and public.key_size not in RSA_BITS:
+        return f"it has {public.key_size} bits, not {RSA_BITS[0]} to {RSA_BITS[-1]}"
+    if fault := fault_of(public):
+        return fault
     canonical = "{" + ",".join(f'"{name}":"{value}"' for name, value in material) + "}"
     digest = sha256(canonical.encode()).digest()
     return public, urlsafe_b64encode(digest[:12]).decode()
-
-
-def _is_roca(modulus: int) -> bool:
-    """Whether the modulus is a power of 65537 modulo every small prime: by chance that happens once in 2**28."""
-    return all(modulus % prime in powers for prime, powers in _ROCA_POWERS.items())
 
 
 def _unambiguous(keys: list[Key], faults: list[str]) -> tuple[Key, ...]:

@@ -28,6 +28,7 @@ from policy.facts import KeyField
 PROTOCOL_SCOPES: Final = ("openid", "profile", "email", "address", "phone", "offline_access", "groups")
 EMAIL_FIELD: Final = "spec.profile.email"
 SPIFFE: Final = "spiffe://"
+DNS_NAME: Final = "dns:"  # of a certificate
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 
 Conditions = Mapping[str, str | tuple[str, ...]]
@@ -141,6 +142,13 @@ def with_preset(issuer: Issuer) -> Issuer:
         accept_id_tokens=issuer.accept_id_tokens or preset.accept_id_tokens,
         protocol_scopes=tuple(scopes),
     )
+
+
+def proved_otherwise(issuers: Iterable[Issuer]) -> tuple[str, ...]:
+    """How the names of programs begin that a platform's token or a certificate proves. Whoever may name an OAuth client
+    could call it so."""
+    platforms = (f"{issuer.name}:" for issuer in issuers if PRESETS[issuer.preset].scoped)
+    return (SPIFFE, DNS_NAME, *platforms)
 
 
 def groups_of(issuer: Issuer) -> Groups | None:

@@ -129,19 +129,29 @@ def _found(answers: list[str | None]) -> tuple[str, str]:
 
 
 def _actor(actor: Actor, verified: Verified, table: Table) -> Principal:
-    """RFC 8693 names an actor by `sub`, of the same issuer: a program's client id, or a person where `sub` matches."""
-    ref, refusal = _workload(actor.client_id or actor.subject, verified, table)
-    kind: Literal["workload", "person"] = "workload"
-    if refusal == "identity_unknown":
-        ref, refusal = _found([table.person(verified.issuer, "sub", actor.subject)])
-        kind = "person"
+    """RFC 8693 names an actor by `sub`, of the same issuer: a program's client id, or a person where `sub` matches.
+
+    Of a person who acts through a program, the program takes part as the client of a person's own token does.
+    """
+    client = actor.client_id or actor.subject
+    program = table.workload(client) if verified.client_is_ours else None
+    person = table.person(verified.issuer, "sub", actor.subject)
+    client_subjects: frozenset[str] = frozenset()
+    if person is None or client == actor.subject:
+        ref, refusal = _found([program, person])
+    else:
+        ref, refusal = _found([person])
+        client_subjects, unclear = _client(client, table)
+        refusal = refusal or unclear
+    kind: Literal["workload", "person"] = "person" if ref == person else "workload"
     subjects = table.subjects_of(ref) if ref else frozenset()
-    if not subjects:
+    if refusal or not subjects:
         return Principal("anonymous", refusal=refusal or "identity_unknown")
     return Principal(
         kind,
         _named(ref),
         subjects,
+        client_subjects=client_subjects,
         scopes=verified.scopes,
         bounded=verified.bounded,
         issuer=verified.issuer,

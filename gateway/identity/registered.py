@@ -49,11 +49,11 @@ def refused_by_registered(claims: Claims, rules: IssuerRules, now: int) -> Refus
     exp, iat, nbf = claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)
     if iat is None and "iat" in rules.lacks and "iat" not in claims:
         iat = 0
-    if not _is_time(exp):
+    if not is_time(exp):
         return mistyped("exp")
-    if not _is_time(iat):
+    if not is_time(iat):
         return mistyped("iat")
-    if not _is_time(nbf):
+    if not is_time(nbf):
         return mistyped("nbf")
     if now >= exp + rules.leeway_s:
         return _EXPIRED
@@ -83,6 +83,7 @@ def refused_by_kind(claims: Claims, rules: IssuerRules) -> Refused | None:
     return None
 
 
-def _is_time(value: object) -> TypeGuard[int]:
-    """RFC 7519 section 2 allows fractions; no provider of access tokens sends them, and floats hide infinities."""
+def is_time(value: object) -> TypeGuard[int]:
+    """Epoch seconds in whole numbers; JSON's true is none. RFC 7519 section 2 allows fractions: no provider sends them,
+    and floats hide infinities."""
     return type(value) is int and 0 <= value <= TIME_LIMIT

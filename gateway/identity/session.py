@@ -42,7 +42,6 @@ COOKIE_LIMIT: Final = 1000  # of the value, in bytes
 TICKET_LIMIT: Final = 4096
 TARGET_LIMIT: Final = 2048  # of a ticket's target; a longer one is left behind
 TICKET_LASTS_S: Final = 600
-TICKET_ID: Final = re.compile(r"[0-9A-Za-z_-]{22}")
 SESSION_ID: Final = re.compile(r"s-[0-9a-f]{32}")
 SKEW_S: Final = 5  # between the clocks of two nodes
 LATEST: Final = 2**40  # of all times, epoch seconds

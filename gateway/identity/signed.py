@@ -17,14 +17,13 @@ from typing import Final
 
 from gateway.errors import Refused
 from gateway.identity.claims import mistyped
-from gateway.identity.issuers import TENANT, Claims, IssuerRules, IssuerTable
-from gateway.identity.jwks import ALGORITHMS, Key, KeyRing
-from gateway.identity.registered import TIME_LIMIT
+from gateway.identity.issuers import Claims, IssuerRules, IssuerTable
+from gateway.identity.jwks import ALGORITHMS, KeyRing
+from gateway.identity.registered import is_time
 from gateway.identity.strict import base64url, is_clean, json_object
-from gateway.identity.tokens import KEYS_LAST_S, TOKEN_LIMIT_BYTES, KeyWanted
+from gateway.identity.tokens import KEYS_LAST_S, MEANING_CHANGERS, TOKEN_LIMIT_BYTES, KeyWanted, signs_for
 
 OLDEST_S: Final = 600  # since `iat`: each of these is made for the moment in which it is sent
-_MEANING_CHANGERS: Final = frozenset({"crit", "b64", "zip", "enc"})  # RFC 7515 4.1.11, RFC 7797, RFC 7516 4.1
 
 _MALFORMED: Final = Refused("token_malformed", "the token is no signed text of three strict segments")
 _ALGORITHM: Final = Refused("token_algorithm", "`alg` is not accepted from this issuer, or does not fit the key")
@@ -47,7 +46,7 @@ def read_signed(
     if len(read) != 3 or not read[0] or not read[1] or read[2] is None:
         return _MALFORMED
     header, claims = json_object(read[0]), json_object(read[1])
-    if header is None or claims is None or not _MEANING_CHANGERS.isdisjoint(header):
+    if header is None or claims is None or not MEANING_CHANGERS.isdisjoint(header):
         return _MALFORMED
     alg, kid, typ = header.get("alg"), header.get("kid", ""), header.get("typ", "")
     if not isinstance(alg, str) or alg not in ALGORITHMS or alg not in rules.algorithms:
@@ -62,7 +61,7 @@ def read_signed(
     key = keys.get(rules.name, str(kid)) if kid else keys.only(rules.name, alg)
     if now - keys.fetched_at(rules.name) > KEYS_LAST_S:
         return KeyWanted(rules.name, str(kid), _KEYS_UNAVAILABLE)
-    if key is None or not _signs_for(key, iss, rules):
+    if key is None or not signs_for(key, iss, rules):
         return KeyWanted(rules.name, str(kid), _KEY_UNKNOWN)
     if alg not in key.algorithms:
         return _ALGORITHM
@@ -94,11 +93,6 @@ def refused_by_times(claims: Claims, now: int, leeway_s: int) -> Refused | None:
     return _EARLY if max(iat, nbf) > now + leeway_s else None
 
 
-def is_time(value: object) -> bool:
-    """Epoch seconds in whole numbers; JSON's true is none."""
-    return type(value) is int and 0 <= value <= TIME_LIMIT
-
-
 def texts_in(claims: Mapping[str, object], name: str) -> tuple[str, ...] | None:
     """A text or a list of short texts; empty when absent, None when it is anything else."""
     value = claims.get(name)
@@ -106,9 +100,3 @@ def texts_in(claims: Mapping[str, object], name: str) -> tuple[str, ...] | None:
     if listed is None:
         return ()
     return tuple(map(str, listed)) if isinstance(listed, list) and all(map(is_clean, listed)) else None
-
-
-def _signs_for(key: Key, iss: str, rules: IssuerRules) -> bool:
-    """Microsoft names in a key's `issuer` whose tokens it signs, with a place for the tenant."""
-    tenant = rules.tenants.get(iss)
-    return tenant is None or not key.issuer or key.issuer.replace(TENANT, tenant) == iss

@@ -30,8 +30,8 @@ from typing import Final, NamedTuple
 
 from gateway.errors import Refused
 from gateway.identity.claims import Actor, Verified, mistyped, read_claims
-from gateway.identity.issuers import TENANT, IssuerTable
-from gateway.identity.jwks import ALGORITHMS, KeyRing, key_id
+from gateway.identity.issuers import TENANT, IssuerRules, IssuerTable
+from gateway.identity.jwks import ALGORITHMS, Key, KeyRing, key_id
 from gateway.identity.presets import SPIFFE
 from gateway.identity.registered import refused_by_kind, refused_by_registered
 from gateway.identity.strict import base64url, json_object
@@ -45,7 +45,7 @@ KEYS_LAST_S: Final = 24 * 3600  # without its issuer's word a key is believed th
 REMEMBERED_HEADER_BYTES: Final = 512
 
 # Members that change what the other bytes mean (RFC 7515 section 4.1.11, RFC 7797, RFC 7516 section 4.1).
-_MEANING_CHANGERS: Final = frozenset({"crit", "b64", "zip", "enc"})
+MEANING_CHANGERS: Final = frozenset({"crit", "b64", "zip", "enc"})
 # RFC 6750 section 2.1, `b64token`.
 _BEARER: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
@@ -136,8 +136,7 @@ def verify(
         return KeyWanted(rules.name, header.kid, _KEY_UNKNOWN)
     if header.alg not in key.algorithms:
         return _KEY_TYPE
-    tenant = rules.tenants.get(iss)
-    if tenant is not None and not _signs_for(key.issuer, iss, tenant):
+    if not signs_for(key, iss, rules):
         return _KEY_UNKNOWN
     if not key.verify(header.alg, signed, signature):
         return _SIGNATURE
@@ -161,7 +160,7 @@ def _read_header(segment: bytes) -> _Header | Refused:
     if header is None:
         return _NOT_A_HEADER
     for name in header:
-        if name in _MEANING_CHANGERS:
+        if name in MEANING_CHANGERS:
             return Refused("token_malformed", f"the header has `{name}`")
     alg, kid, typ = header.get("alg"), header.get("kid", ""), header.get("typ", "")
     if not isinstance(alg, str):
@@ -179,6 +178,8 @@ def _read_header(segment: bytes) -> _Header | Refused:
 _remembered_header = lru_cache(maxsize=1024)(_read_header)
 
 
-def _signs_for(key_issuer: str, iss: str, tenant: str) -> bool:
-    """Whether a key of a provider with many tenants is for this one: Microsoft names in `issuer` whom a key serves."""
-    return not key_issuer or key_issuer.replace(TENANT, tenant) == iss
+def signs_for(key: Key, iss: str, rules: IssuerRules) -> bool:
+    """Whether a key of a provider with many tenants is for this one: Microsoft names in a key's `issuer` whom it
+    serves, with a place for the tenant."""
+    tenant = rules.tenants.get(iss)
+    return tenant is None or not key.issuer or key.issuer.replace(TENANT, tenant) == iss

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from gateway.errors import FAULTS
-from gateway.explain import Caller, decide
 from gateway.frames import FrameStore, Manifest, SnapshotFault, read_manifest
 from gateway.lab.calls import ALLOWED, CALLS, EDIT_FROM, EDIT_TO, EDITED, REFUSED, Call
 from gateway.lab.directory import Directory, Service, read_directory
 from gateway.lab.folder import LabError, LabFacts
 from gateway.lab.tail import Decision
-from gateway.pasted_url import address_of
+from gateway.questions.explain import Caller, decide
+from gateway.questions.pasted_url import address_of
 from gateway.snapshot import WHY, BaseLoader
 from policy.explain import WhyFrame, short_name
 from policy.reasons import TEXTS

@@ -28,12 +28,12 @@ folder_option = click.option(
 )  # fmt: skip
 
 
-@click.group()
-def lab() -> None:
+@click.group("lab")
+def command() -> None:
     """A company on one machine: provider, catalog, applications, and Stagedoor in front."""
 
 
-@lab.command()
+@command.command()
 @click.option("--port", default=8443, show_default=True, type=click.IntRange(1, 65535), help="Where the door listens.")
 @folder_option
 @click.option(
@@ -72,7 +72,7 @@ class _Seconds(click.ParamType[int]):
         return int(match[1]) * _UNITS[match[2] or "s"]
 
 
-@lab.command()
+@command.command()
 @click.option("--user", default="", help="A person of the catalog, or anybody else: then the token matches nobody.")
 @click.option("--client", default="", help="An OAuth client instead of a person: `orders`, `payments`.")
 @click.option("--scope", default="", help="Scopes, separated by blanks. A token with scopes is bounded by them.")
@@ -94,7 +94,7 @@ def token(user: str, client: str, scope: str, ttl: int, alg: str, no_mfa: bool, 
     click.echo(answer["token"])
 
 
-@lab.command("rotate-keys")
+@command.command("rotate-keys")
 @folder_option
 def rotate_keys(folder: Path) -> None:
     """New signing keys; the ones before stay valid until the next rotation."""

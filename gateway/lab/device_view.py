@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from gateway.engine.network.requests import ANSWER
+from gateway.engine.network.answers.requests import ANSWER
 from gateway.lab.entries import command_of
 from gateway.lab.folder import LabFacts
 from gateway.lab.front import DEVICE, VIRTUAL_ADDRESSES

@@ -13,12 +13,12 @@ import threading
 import time
 from typing import Any, Final
 
-from gateway.asking import ENGINE, ask
-from gateway.engine.network.requests import ANSWER
+from gateway.engine.network.answers.requests import ANSWER
 from gateway.errors import StagedoorError
 from gateway.lab import firewall
 from gateway.lab.folder import LabFolder
 from gateway.lab.front import CENTRAL_HOST, DEVICE, MODES, VIRTUAL_ADDRESSES, Ports
+from gateway.node.asking import ENGINE, ask
 
 HEALTH: Final = "/.stagedoor/bigip/health"
 HEALTHY: Final = b"stagedoor-state: up"

@@ -89,6 +89,8 @@ def _page(shown: dict[str, Any]) -> str:
     received = html.escape(json.dumps(shown["received"], indent=2))
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>Marlow handbook</title>"
+        "<meta name=viewport content='width=device-width'>"
+        "<style>pre{white-space:pre-wrap;overflow-wrap:anywhere}</style>"
         "<h1>How things are done at Marlow</h1><p>Be kind, write it down, close the ticket.</p>"
         f"<h2>What reached this page</h2><pre>{received}</pre></html>\n"
     )

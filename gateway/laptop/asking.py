@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import IO, Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from gateway.commands.terminal import plain
 from gateway.errors import ConfigError, StagedoorError
+from gateway.terminal import plain
 
 PATIENCE_S: Final = 15.0
 MOST_BYTES: Final = 256 * 1024

@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from gateway.commands.terminal import plain
+from gateway.terminal import plain
 
 SHORT: Final = {
     "s": "silent", "S": "show-error", "f": "fail", "i": "include", "I": "head", "G": "get", "g": "globoff",

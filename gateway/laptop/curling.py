@@ -24,12 +24,12 @@ from typing import IO, Any, Final, NamedTuple
 
 import click
 
-from gateway.commands.terminal import FOUND, PARTLY, UNREACHABLE, USAGE, plain
 from gateway.errors import StagedoorError
 from gateway.laptop.curl_options import BODY_ELSEWHERE, Asked
 from gateway.laptop.keeping import SignIn
 from gateway.laptop.places import may_have_token, target_at
 from gateway.laptop.stronger import Wanted, wanted_by
+from gateway.terminal import FOUND, PARTLY, UNREACHABLE, USAGE, plain
 
 OLDEST: Final = (7, 83)  # that keeps the header from another port or scheme of the same host, too
 MOST_HEAD: Final = 64 * 1024

@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.commands.terminal import plain
 from gateway.errors import StateError
 from gateway.laptop.places import Place
+from gateway.terminal import plain
 
 LONGEST_S: Final = 12 * 3600
 CLOCK_S: Final = 300  # how far a clock may have been set back since

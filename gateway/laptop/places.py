@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from gateway.commands.terminal import plain
 from gateway.errors import StagedoorError
+from gateway.terminal import plain
 from policy.builtin import COMMAND_LINE
 from policy.claims import name_listed
 

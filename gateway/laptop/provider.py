@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from gateway.commands.terminal import plain
 from gateway.errors import StagedoorError, Unauthorized
 from gateway.laptop.asking import Answer, Away, Web, is_askable
 from gateway.laptop.places import Offered
+from gateway.terminal import plain
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 UNSAID_S: Final = 300  # lifetime of an access token whose issuer says none

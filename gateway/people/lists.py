@@ -131,8 +131,10 @@ class _Reading:
         named = [claims[each.name] for each in self._claims if each.name in claims]
         subject = subject or next(iter(named), "") or provider_id
         if not subject:
-            asked = " nor ".join(f"`{each}`" for each in dict.fromkeys(("sub", *(each.name for each in self._claims))))
-            raise _Bad(f"has neither {asked}")
+            asked = " and no ".join(
+                f"`{each}`" for each in dict.fromkeys(("sub", *(each.name for each in self._claims)))
+            )
+            raise _Bad(f"has no {asked}")
         return Row(subject, claims, _verified(folded), self._groups_in(folded))
 
     def _group(self, folded: Mapping[str, Any]) -> _Group:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from gateway.explain import WhyFrames
 from gateway.identity.presets import groups_of, with_preset
 from gateway.people.report import Effects, IssuerMap, Proposal, people_with
 from gateway.people.stable import stamp
-from gateway.questions import why_of
+from gateway.questions.explain import WhyFrames
+from gateway.questions.rights import why_of
 from policy.explain import short_name
 from policy.people.identity_map import Compared, Placed
 from policy.people.near import words_of

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.explain import WhyFrames
 from gateway.identity.presets import groups_of, with_preset
 from gateway.people.report import Effects, IssuerMap, people_with
 from gateway.people.subjects import Told
-from gateway.questions import why_of
+from gateway.questions.explain import WhyFrames
+from gateway.questions.rights import why_of
 from policy.people.identity_map import Compared, Listed, Placed
 from policy.people.near import Near, words_of
 from policy.probe import Way

@@ -13,7 +13,8 @@ from unicodedata import category, normalize
 
 from policy.directory import EMAIL_FIELD, block_of
 from policy.facts import KeyField, Person, Team
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 
 NAME_FIELD: Final = "metadata.name"
 SHORTEST: Final = 3  # of values that are looked for in other fields: shorter ones say nothing

@@ -128,6 +128,14 @@ def test_a_session_ended_in_another_browser_is_over_in_this_one(lab: RunningLab)
         assert other.request.get(url(lab, "/.stagedoor/whoami")).status == 200
 
 
+def test_a_service_with_nothing_wrong_has_something_to_know_and_nothing_to_look_at(lab: RunningLab) -> None:
+    with browsing() as page:
+        sign_in(page, lab)
+        page.goto(url(lab, "/portal/services/component:default/payments"))
+        assert "where it really runs in prod" in page.locator(".card", has_text="To know").inner_text()
+        assert page.get_by_role("heading", name="To look at").count() == 0
+
+
 PAGES = ("/portal", "/portal?q=nothing-is-called-so", "/portal/services", "/portal/services/component:default/payments",
          "/portal/sessions", "/portal/services/component:default/orders", "/.stagedoor/signed-out")  # fmt: skip
 

@@ -118,7 +118,10 @@ def live() -> Iterator[str]:
 def place(tmp_path_factory: pytest.TempPathFactory, live: str) -> Iterator[SigningIn]:
     folder = tmp_path_factory.mktemp("strangers")
     # The provider's logout tokens end all of somebody's sessions: who signs out is nobody whose pages others look at.
-    people = {**PEOPLE, **{each: {"name": each.title()} for each in ("zed", "stray", "liv", "kim", "noa")}}
+    people: dict[str, dict[str, Any]] = {
+        **PEOPLE,
+        **{each: {"name": each.title()} for each in ("zed", "stray", "liv", "kim", "noa")},
+    }
 
     def more(text: str) -> str:
         upstream = re.search(r"upstream: (\S+)", (folder / "catalog" / "all.yaml").read_text())
@@ -172,6 +175,16 @@ def opened(page: Page, url: str, words: str) -> None:
     assert words in text, (page.url, text[:600])
 
 
+def waited(page: Page, holds: Callable[[], bool]) -> None:
+    """Until it holds; the browser goes on meanwhile."""
+
+    def seen() -> bool:
+        page.wait_for_timeout(100)
+        return holds()
+
+    until(seen, 40)
+
+
 def sign_in(page: Page, url: str, who: str = "jane") -> None:
     page.goto(url)
     page.get_by_role("link", name="sso").click()
@@ -191,12 +204,12 @@ def test_ten_tabs_at_once_all_get_where_they_wanted_to_go(page: Page, place: Sig
     page.goto("about:blank")
     wanted = [f"{place.app}/?tab={number}" for number in range(10)]
     page.evaluate("wanted => { for (const each of wanted) window.open(each, '_blank', 'noopener') }", wanted)
-    until(lambda: page.wait_for_timeout(100) or len(page.context.pages) == 11, 40)
+    waited(page, lambda: len(page.context.pages) == 11)
     for each in page.context.pages[1:]:
         each.get_by_role("link", name="sso").wait_for()
     for each in page.context.pages[1:]:
         each.evaluate("document.querySelector('.choices a').click()")  # and nobody waits for what comes of it
-    until(lambda: page.wait_for_timeout(100) or {each.url for each in page.context.pages[1:]} == set(wanted), 40)
+    waited(page, lambda: {each.url for each in page.context.pages[1:]} == set(wanted))
     for each in page.context.pages[1:]:
         opened(each, each.url, "ok")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def golden_door(tmp_path_factory: pytest.TempPathFactory, golden_upstream: Upstr
 def token(sub: str = "jane", signer: Signer = RS256, **changes: object) -> bytes:
     """A token of the test issuer that is good now."""
     now = int(time.time())
-    claims: dict[str, object] = {"sub": sub, "exp": now + 600, "iat": now - 5, "scope": "openid", **changes}
+    claims: dict[str, Any] = {"sub": sub, "exp": now + 600, "iat": now - 5, "scope": "openid", **changes}
     return signer.token(**claims)
 
 

@@ -288,7 +288,8 @@ def test_findings_are_told_to_owners_about_what_is_theirs(central: CentralNode) 
     assert central.ask("lint", "joe").json == {
         "counts": {"error": 0, "warning": 0, "note": 0, "waived": 0}, "findings": [], "next": None,
     }  # fmt: skip
-    paged, begin = [], 0
+    paged: list[Any] = []
+    begin: int | None = 0
     while begin is not None:
         page = central.ask("lint", "root", {"findings": 1, "begin": begin}).json
         paged += page["findings"]
@@ -354,7 +355,12 @@ def test_a_head_is_answered_like_its_get(central: CentralNode) -> None:
 def sync(central: CentralNode, **changes: Any) -> Reply:
     """A signed call as a webhook sends it."""
     now = str(int(time.time()))
-    said = {"id": os.urandom(12).hex(), "at": now, "body": b'{"some": "event"}', "secret": SECRET} | changes
+    said: dict[str, Any] = {
+        "id": os.urandom(12).hex(),
+        "at": now,
+        "body": b'{"some": "event"}',
+        "secret": SECRET,
+    } | changes
     signed = signature_of(key_of(said["secret"]), said["id"], said["at"], said.get("signed", said["body"]))
     headers = {"Webhook-Id": said["id"], "Webhook-Timestamp": said["at"], "Webhook-Signature": signed}
     return central.ask("catalog/sync", None, method="POST", body=said["body"], headers=headers)

@@ -6,8 +6,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +16,13 @@ import pytest
 from gateway import config, counters
 from gateway.door.arrivals import REST_TURNS, UNDER_WAY, Arrival
 from tests.integration.conftest import request
+from tests.support.certificates import make
 from tests.support.door import UNHURRIED, RunningDoor, running_door, settings_for, until
 from tests.support.greedy import hello
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import Upstream
 from tests.support.wire import Client
 
-ROOT = Path(__file__).parents[2]
 CROWD = 100
 OTHER = "127.0.0.2"
 
@@ -32,8 +30,7 @@ OTHER = "127.0.0.2"
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
-    command = [sys.executable, ROOT / "certs" / "make.py", "--out", folder, "--leaf", "door", "echo.localhost"]
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    make(folder, "door", "echo.localhost")
     return folder
 
 
@@ -75,7 +72,12 @@ def wanted(door: RunningDoor) -> list[int]:
 def standing_still(door: RunningDoor) -> Iterator[None]:
     """The door's loop waits, so that what is sent meanwhile is there all at once."""
     still, go_on = threading.Event(), threading.Event()
-    door.thread.loop.call_soon_threadsafe(lambda: (still.set(), go_on.wait(10)))
+
+    def stand_still() -> None:
+        still.set()
+        go_on.wait(10)
+
+    door.thread.loop.call_soon_threadsafe(stand_still)
     assert still.wait(5)
     try:
         yield

@@ -25,13 +25,13 @@ from aiohttp.test_utils import TestServer
 from gateway import config
 from gateway.config.sources import Backstage, ClientCredentials
 from gateway.doctor import catalogs as doctor
+from gateway.egress.look_ups import Names
 from gateway.engine.sources.assembly import Assembler, Bounds
 from gateway.engine.sources.backstage import BackstageSource
 from gateway.engine.sources.backstage_api import CatalogApi, CatalogFault
 from gateway.engine.sources.entities import Entity
 from gateway.lab.provider import AUDIENCE, Provider, client_secret
 from gateway.lab.signing import SigningKeys
-from gateway.look_ups import Names
 from policy.facts import Principal, Refusal, Source
 from tests.support.catalogs import PREFIX, api, entity, environments, openapi, people, pull, service
 from tests.support.processors import slowdown
@@ -118,14 +118,14 @@ def test_a_backstage_that_trusts_an_issuers_keys_is_read_by_a_client_of_it(tmp_p
             stack.push_async_callback(api.close)
             secret.write_text("wrong")
             with pytest.raises(CatalogFault, match="answered 401 `invalid_client`"):
-                await read(api)
+                await kinds(api)
             secret.write_text(client_secret("of this test", "orders"))
             deadline = time.monotonic() + PATIENCE_S
-            while "component" not in await read(api):
+            while "component" not in await kinds(api):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.2)  # the catalog fills
 
-    async def read(api: CatalogApi) -> set[str]:
+    async def kinds(api: CatalogApi) -> set[str]:
         return {item["kind"].lower() async for page in api.pages(["kind"], lambda items: items) for item in page.items}
 
     try:

@@ -159,7 +159,7 @@ def test_not_one_bad_entry_changes_another_ones_routes_or_rights(ferry: Company)
 
 
 def test_two_people_under_one_address_are_both_nobody(ferry: Company) -> None:
-    shown = {"email_verified": True}
+    shown: dict[str, Any] = {"email_verified": True}
     assert ferry.gets("somebody", "departures.test", email="odd@ferry.example", **shown) == "200"
     assert ferry.gets("somebody", "departures.test", email="twin@ferry.example", **shown) == "403 identity_ambiguous"
 

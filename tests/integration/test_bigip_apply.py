@@ -25,8 +25,8 @@ from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.target import BigipTarget
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown
-from gateway.engine.network.patience import Limits, Time
-from gateway.engine.network.plan import Difference, Kind, Outcome, Plan
+from gateway.engine.network.plans.plan import Difference, Kind, Outcome, Plan
+from gateway.engine.network.transport.patience import Limits, Time
 from gateway.lab.bigip.faults import Upset
 from tests.support.bigip import RunningDevice, official_schema, running_units
 from tests.support.declarations import addresses_of, desired, environment, place

@@ -9,11 +9,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import ServerConnection, serve
 
 from gateway import config
 from gateway.config.devices import Bigip
@@ -31,7 +32,7 @@ from tests.support.certificates import make
 from tests.support.declarations import desired, device, environment, place
 from tests.support.door import RunningDoor, running_door, settings_for
 from tests.support.small_catalog import publish_small_catalog
-from tests.support.upstream import Upstream
+from tests.support.upstream import Seen, Upstream
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
@@ -73,7 +74,7 @@ async def stage(
             writer.close()
 
     for script in scripts:
-        server = await asyncio.start_server(lambda r, w, s=script: play(s, r, w), "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(partial(play, script), "127.0.0.1", 0, ssl=tls)
         servers.append(server)
         made.members.append(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
     create(made.unit.tree, "ltm/pool", {"name": "pool", "members": made.members})
@@ -378,7 +379,12 @@ def test_a_declared_virtual_server_tells_a_real_door_who_came(
 ) -> None:
     """By X-Forwarded-For, or by the declared rule's PROXY line: beside that, what clients write counts for nothing."""
     forwarded: list[str | None] = []
-    golden_upstream.answer = lambda seen: (forwarded.append(seen.header("x-forwarded-for")), OK)[1]
+
+    def noting(seen: Seen) -> bytes:
+        forwarded.append(seen.header("x-forwarded-for"))
+        return OK
+
+    golden_upstream.answer = noting
     listener = config.Listener(
         "main", "127.0.0.1:0", bigip=True, proxy_protocol=proxy_protocol, trusted_peers=("127.0.0.2/32",)
     )
@@ -402,8 +408,12 @@ def test_a_declared_virtual_server_tells_a_real_door_who_came(
 def test_a_websocket_passes_virtual_server_and_door_and_its_connection_is_never_used_again(tmp_path: Path) -> None:
     listener = config.Listener("main", "127.0.0.1:0", bigip=True, trusted_peers=("127.0.0.2/32",))
 
+    async def say_path(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        await socket.send(socket.request.path)
+
     async def test() -> None:
-        async with serve(lambda socket: socket.send(socket.request.path), "127.0.0.1", 0) as service:
+        async with serve(say_path, "127.0.0.1", 0) as service:
             url = f"http://127.0.0.1:{service.sockets[0].getsockname()[1]}"
             with a_door(tmp_path, url, listener) as door:
                 at = environment()

@@ -77,7 +77,9 @@ def test_what_this_project_declares_is_taken_and_then_in_sync(caller: Caller) ->
 
 # === nonsense ===
 
-NONSENSE = (None, 0, -1, True, "", "x", "`expand`", "../..", [], {}, [[]], {"class": "Pool"}, {"use": ""}, 10**30)
+NONSENSE: tuple[Any, ...] = (
+    None, 0, -1, True, "", "x", "`expand`", "../..", [], {}, [[]], {"class": "Pool"}, {"use": ""}, 10**30,
+)  # fmt: skip
 
 
 def _places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
@@ -25,10 +25,10 @@ from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
-from gateway.engine.network.group import Pace
-from gateway.engine.network.guards import Consent
 from gateway.engine.network.news import News
-from gateway.engine.network.patience import Limits
+from gateway.engine.network.plans.guards import Consent
+from gateway.engine.network.reconcile.group import Pace
+from gateway.engine.network.transport.patience import Limits
 from gateway.lab.bigip import objects
 from gateway.lab.bigip.engine import Engine
 from gateway.lab.bigip.faults import Upset
@@ -143,13 +143,15 @@ async def field(folder: Path) -> AsyncIterator[Field]:
 
 # === what happens ===
 
+RESETS: tuple[Literal["before", "after", "body"], ...] = ("before", "after", "body")
+
 
 def _mishap(it: Field, chance: Random) -> str:
     """One more way to misbehave, at either unit; its name. A clock that went ahead and back is left out: AS3 then takes
     what was declared meanwhile for the newest, whatever is sent, and only a person can take that away."""
     unit = chance.choice(it.devices).unit
     knobs = unit.knobs
-    method, reset = chance.choice(("GET", "POST", "PUT", "")), chance.choice(("before", "after", "body"))
+    method, reset = chance.choice(("GET", "POST", "PUT", "")), chance.choice(RESETS)
     html = "<html><title>Gateway Timeout</title></html>"
     plain: dict[str, Callable[[], Any]] = {
         "locked": lambda: knobs.set({"as3_locked": True}),

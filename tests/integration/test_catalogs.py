@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def test_a_change_of_the_catalog_is_enforced_at_the_door_within_a_poll_and_a_sec
     assert (followed.status("jane"), followed.status("joe")) == (200, 200)
     echo = followed.catalog.entities["component:default/echo"]
     annotations = {**echo["metadata"]["annotations"], "stagedoor.dev/access": "owners"}
-    steps = (
+    steps: tuple[tuple[Callable[[], None], str, int], ...] = (
         (
             lambda: followed.catalog.put({**echo, "metadata": {**echo["metadata"], "annotations": annotations}}),
             "joe",

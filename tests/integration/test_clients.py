@@ -77,10 +77,12 @@ def door(tmp_path: Path, upstream: Upstream, live: str) -> Iterator[RunningDoor]
     """Serves under names that a client needs no resolver for: HTTP on 127.0.0.1, WebSocket on localhost."""
     upstream.answer = answer
     catalog = small_catalog(upstream.url)
+    services = dict(catalog.services)
     for ref, host in HOSTS.items():
         where = (upstream.url if host == "127.0.0.1" else live,)
         exposure = Exposure("prod", host, "/", where, NOWHERE)
-        catalog.services[ref] = replace(catalog.services[ref], exposures=(exposure,))
+        services[ref] = replace(services[ref], exposures=(exposure,))
+    catalog = replace(catalog, services=services)
     settings = settings_for(tmp_path / "state")
     prod = replace(settings.environments["prod"], hosts=(".test", *HOSTS.values()))
     settings = replace(settings, environments={"prod": prod})

@@ -31,7 +31,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 def told(engine: Engine, what: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], float]]:
     """What the doors are told of each change, and the milliseconds of processor time that it took."""
     messages: list[dict[str, Any]] = []
-    monkeypatch.setattr(engine.rounds, "_tell", lambda message: (messages.append(message), engine._told(message)))
+
+    def tell(message: dict[str, Any]) -> None:
+        messages.append(message)
+        engine._told(message)
+
+    monkeypatch.setattr(engine.rounds, "_tell", tell)
     took = [engine.change(path) for path in changes_of(COMPANY, engine.folder, what)]
     return list(zip(messages, took, strict=True))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.door.exchange import RETIRE_REQUESTS
 from policy.facts import Catalog, Operation
 from tests.integration.conftest import request
 from tests.support.door import RunningDoor, running_door, settings_for
@@ -64,9 +65,19 @@ def test_the_door_answers_the_preflight_of_a_listed_origin(door: RunningDoor, up
     assert got.headers["access-control-allow-headers"] == "authorization,content-type"
     assert got.headers["vary"] == "Origin"
     assert "access-control-allow-credentials" not in got.headers
+    assert "date" in got.headers
     assert upstream.connections == 0
     (record,) = door.records(1)
     assert (record["decision"], record["reason"], record["status"]) == ("permit", "own_endpoint", 204)
+
+
+def test_a_preflight_ends_a_connection_that_served_long_enough(door: RunningDoor) -> None:
+    with Client(door.port) as client:
+        assert "connection" not in client.send(preflight("listed.test")).answer("OPTIONS").headers
+        (connection,) = door.door.connections()
+        door.thread.call(lambda: setattr(connection, "requests", RETIRE_REQUESTS - 1))
+        assert client.send(preflight("listed.test")).answer("OPTIONS").headers["connection"] == "close"
+        assert client.ended()
 
 
 def test_a_preflight_tells_nobody_which_paths_exist(door: RunningDoor) -> None:

@@ -176,7 +176,7 @@ def test_what_a_device_says_is_text(scene: DeviceScene) -> None:
         {"name": "evil", "partition": TENANT, "fullPath": f"/{TENANT}/evil", "description": evil},
     )  # fmt: skip
     assert status == 200, answer
-    scene.until(lambda: (scene.look(), scene.standing()["drift"] >= 4 and "evil" in str(scene.view()))[1])
+    scene.until(lambda: scene.looked()["drift"] >= 4 and "evil" in str(scene.view()))
     page = visit(scene, "root", PAGES[1])
     assert page.status == 200
     assert b"<script" not in page.text

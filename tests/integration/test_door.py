@@ -6,11 +6,13 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
 
 from gateway.config import Environment, Timeouts, encode
+from gateway.door.exchange import RETIRE_REQUESTS
 from tests.integration.conftest import request, token
 from tests.support.door import RunningDoor, read_to_end, running_door, settings_for, until
 from tests.support.ports import free_port
@@ -115,6 +117,22 @@ def test_a_malformed_request_behind_a_good_one_is_answered_second_and_ends_the_c
     assert [seen.target for seen in upstream.seen] == ["/1"]
 
 
+def test_a_body_that_breaks_behind_a_good_request_is_answered_second(door: RunningDoor, upstream: Upstream) -> None:
+    upstream.gate = threading.Event()
+    with Client(door.port) as client:
+        client.send(request("/first"))
+        upstream.wait_for(1)
+        client.send(
+            request("/second", method="POST", lines=b"Transfer-Encoding: chunked\r\n") + b"5\r\nhello\r\nzz\r\n"
+        )
+        until(lambda: door.door.connections()[0].deaf)
+        upstream.gate.set()
+        assert client.answer().status == 200
+        assert client.answer("POST").status == 400
+        assert client.ended()
+    assert [seen.target for seen in upstream.seen] == ["/first"]
+
+
 def test_many_pipelined_refusals_do_not_nest(door: RunningDoor) -> None:
     with Client(door.port, 20) as client:
         threading.Thread(target=client.send, args=(request(host="nobody.test", sub=None) * 5000,)).start()
@@ -179,6 +197,14 @@ def test_a_client_that_expects_100_continue_is_told_to_go_on_once_it_is_permitte
     assert upstream.seen[0].body == b"hello"
 
 
+def test_a_client_that_did_not_wait_is_not_told_to_go_on(door: RunningDoor, upstream: Upstream) -> None:
+    """RFC 9110, 10.1.1: the body is here, so there is nothing to ask for."""
+    head = request(method="POST", lines=b"Expect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n")
+    got = door.exchange(head + b"hello")
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert upstream.seen[0].body == b"hello"
+
+
 def test_a_refused_client_is_not_told_to_send_its_body(door: RunningDoor) -> None:
     head = request(sub=None, method="POST", lines=b"Expect: 100-continue\r\nContent-Length: 500\r\n")
     with Client(door.port) as client:
@@ -193,6 +219,22 @@ def test_a_small_unread_body_of_a_refused_request_is_dropped_and_the_connection_
         client.send(request(sub=None, method="POST", body=b"GET /smuggled HTTP/1.1\r\n\r\n") + request("/after"))
         assert [client.answer("POST").status, client.answer().status] == [401, 200]
     assert [seen.target for seen in upstream.seen] == ["/after"]
+
+
+def test_the_small_rest_of_a_body_that_failed_on_its_way_is_dropped_and_the_connection_lives_on(
+    door: RunningDoor, upstream: Upstream
+) -> None:
+    """What the answer said of the connection stays true, however much had been sent on before it."""
+    with Client(door.port) as client:
+        client.send(request("/big", method="POST", lines=b"Content-Length: 120000\r\n") + b"x" * 100_000)
+        until(lambda: upstream.open == 1)
+        for writer in tuple(upstream.writers):
+            upstream.thread.call(writer.transport.abort)
+        got = client.answer("POST")
+        assert (got.status, got.code) == (502, "upstream_closed")
+        assert "connection" not in got.headers
+        client.send(b"x" * 20_000).send(request("/next"))
+        assert client.answer().status == 200
 
 
 def test_a_large_unread_body_of_a_refused_request_ends_the_connection_with_the_answer_delivered(
@@ -312,14 +354,42 @@ def test_an_old_client_that_asks_for_it_is_kept_alive(door: RunningDoor) -> None
             assert client.send(old).answer().headers["connection"] == "keep-alive"
 
 
+ARRIVING = "/.stagedoor/arrive?code=" + "a" * 20 + "&to=12345678"
+
+
+@pytest.mark.parametrize(
+    ("target", "lines", "status"),
+    [
+        ("/.stagedoor/none", b"", 404), ("/a/../b", b"", 400), ("/.stagedoor/whoami", b"", 200),
+        (ARRIVING, b"", 303), (ARRIVING, b"Expect: x\r\n", 303),
+    ],
+)  # fmt: skip
+def test_what_the_door_says_itself_has_its_date(door: RunningDoor, target: str, lines: bytes, status: int) -> None:
+    with Client(door.port) as client:
+        got = client.send(request(target, lines=lines)).answer()
+    assert got.status == status
+    said = parsedate_to_datetime(got.headers["date"])
+    assert abs(said.timestamp() - time.time()) < 5
+
+
 # === upstream connections are clean or closed ===
 
 
 @pytest.mark.parametrize(
     "surplus",
-    [OK + b"x", OK + OK, b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc"],
-    ids=["one byte", "a second answer", "a body where none may be"],
-)
+    [
+        OK + b"x",
+        OK + OK,
+        OK + b"\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+    ids=[
+        "one byte", "a second answer", "the end of a line", "an empty line", "an empty line behind chunks",
+        "a body where none may be",
+    ],
+)  # fmt: skip
 def test_a_surplus_byte_spoils_the_connection_not_the_next_answer(
     door: RunningDoor, upstream: Upstream, surplus: bytes
 ) -> None:
@@ -328,6 +398,17 @@ def test_a_surplus_byte_spoils_the_connection_not_the_next_answer(
         for _ in range(3):
             assert client.send(request()).answer().status in (200, 204)
     assert upstream.connections == 3
+
+
+@pytest.mark.parametrize("behind", [b"0\r\n\r\n", b"0\r\nX-Sum: 1\r\n\r\n", b"\r\n"])
+def test_whatever_comes_behind_an_answer_to_head_spoils_the_connection(
+    door: RunningDoor, upstream: Upstream, behind: bytes
+) -> None:
+    upstream.answer = lambda seen: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + behind
+    with Client(door.port) as client:
+        for _ in range(2):
+            client.send(request(method="HEAD")).answer("HEAD")
+    assert upstream.connections == 2
 
 
 def test_bytes_on_an_idle_connection_end_it(door: RunningDoor, upstream: Upstream) -> None:
@@ -355,6 +436,23 @@ def test_a_post_is_never_sent_twice(door: RunningDoor, upstream: Upstream) -> No
         got = client.send(request(method="POST", body=b"pay")).answer("POST")
     assert (got.status, got.code) == (502, "upstream_closed")
     assert [seen.method for seen in upstream.seen] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(b"Content-Length: 5\r\n", b"which"), (b"Transfer-Encoding: chunked\r\n", b"5\r\nwhich\r\n0\r\n\r\n")],
+    ids=["counted", "chunked"],
+)
+def test_a_get_whose_body_went_along_is_not_sent_again(
+    door: RunningDoor, upstream: Upstream, framing: bytes, body: bytes
+) -> None:
+    """Nobody keeps the body: a second request would promise what never comes."""
+    with Client(door.port) as client:
+        client.send(request()).answer()
+        upstream.answer = lambda seen: None
+        got = client.send(request(lines=framing) + body).answer()
+    assert (got.status, got.code) == (502, "upstream_closed")
+    assert [seen.body for seen in upstream.seen] == [b"", b"which"]
 
 
 @pytest.mark.parametrize(
@@ -557,6 +655,21 @@ def test_a_peer_that_a_reload_no_longer_trusts_is_not_believed(door: RunningDoor
     assert client_seen() == "127.0.0.1"
 
 
+@pytest.mark.parametrize("sub", ["jane", "nobody", None], ids=["permitted", "unknown", "without identity"])
+def test_the_record_names_the_client_behind_a_trusted_peer(tmp_path: Path, upstream: Upstream, sub: str | None) -> None:
+    """Of what was refused, too: that is where somebody asks who it was."""
+    state = tmp_path / "state"
+    trusting = settings_for(state).listeners[0]
+    settings = settings_for(state, listeners=(replace(trusting, trusted_peers=("127.0.0.0/8",)),))
+    with (
+        running_door(state, publish=lambda into: publish_small_catalog(into, upstream.url), settings=settings) as door,
+        Client(door.port) as client,
+    ):
+        client.send(request(sub=sub, lines=b"X-Forwarded-For: 198.51.100.1, 203.0.113.7\r\n")).answer()
+        (record,) = door.records(1)
+    assert (record["peer"], record["client"]) == ("127.0.0.1", "203.0.113.7")
+
+
 # === faults of our own ===
 
 
@@ -581,6 +694,33 @@ def test_before_the_first_base_everything_is_503(tmp_path: Path) -> None:
         Client(door.port) as client,
     ):
         assert client.send(request()).answer().code == "policy_unavailable"
+
+
+# === how long a connection lasts ===
+
+BY_WHOM = {
+    "the service": lambda: request(),
+    "a refusal": lambda: request(sub=None),
+    "the door itself": lambda: request("/.stagedoor/jwks.json"),
+}
+
+
+@pytest.mark.parametrize("whose", BY_WHOM)
+@pytest.mark.parametrize("by_age", [True, False], ids=["of age", "of many requests"])
+def test_a_connection_that_served_long_enough_ends_behind_its_next_answer(
+    door: RunningDoor, whose: str, by_age: bool
+) -> None:
+    """Whoever gives that answer: a client that is only ever refused would stay with one worker for good."""
+    with Client(door.port) as client:
+        assert "connection" not in client.send(BY_WHOM[whose]()).answer().headers
+        (connection,) = door.door.connections()
+        if by_age:
+            door.thread.call(lambda: setattr(connection, "retire_s", door.door.tick_s))
+            until(lambda: connection.requests >= RETIRE_REQUESTS)
+        else:
+            door.thread.call(lambda: setattr(connection, "requests", RETIRE_REQUESTS - 1))
+        assert client.send(BY_WHOM[whose]()).answer().headers["connection"] == "close"
+        assert client.ended()
 
 
 # === draining ===

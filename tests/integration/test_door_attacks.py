@@ -14,6 +14,7 @@ import pytest
 
 from gateway.config import ServiceSettings, Timeouts, UpstreamTls
 from gateway.door.downstream import Downstream
+from gateway.door.holds import HOLD_END
 from tests.integration.conftest import request, token
 from tests.support.door import RunningDoor, read_to_end, running_door, settings_for, until
 from tests.support.ports import free_port
@@ -547,6 +548,7 @@ def test_a_refusal_reaches_a_client_that_sends_more_than_is_dropped(door: Runnin
         sending = threading.Thread(target=send_quietly, args=(client, b"x" * 20_000_000))
         sending.start()
         until(lambda: door.thread.call(lingering) == [0])
+        assert [each.holds & HOLD_END for each in door.door.connections()] == [HOLD_END], "more is read"
         assert client.answer("POST").status == 401
         assert client.ended()
         sending.join(5)

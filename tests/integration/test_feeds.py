@@ -154,7 +154,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feeds]:
 
 
 @pytest.fixture
-def feeds(running: Feeds) -> Iterator[Feeds]:
+def feeds(running: Feeds) -> Feeds:
     """With every service given again, whatever the test before left."""
     running.publish(*NAMES)
     until(lambda: running.ask(HOSTS).status == 200 and len(running.hosts(running.ask(HOSTS))) == 9, PATIENCE_S)
@@ -297,7 +297,7 @@ def test_reads_during_a_publish_give_the_old_or_the_new_document_whole_with_its_
     try:
         for names in ((*NAMES, "i"), NAMES, (*NAMES, "i", "j")):
             feeds.publish(*names)
-            until(lambda wanted=names: len(feeds.hosts(feeds.ask(HOSTS))) == 1 + len(wanted), PATIENCE_S)
+            until(lambda wanted=names: len(feeds.hosts(feeds.ask(HOSTS))) == 1 + len(wanted), PATIENCE_S)  # type: ignore[misc]  # a default binds it
     finally:
         is_over.set()
         for reader in readers:

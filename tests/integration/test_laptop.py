@@ -389,7 +389,7 @@ def test_in_a_terminal_the_sign_in_is_made_at_once_and_the_call_again(place: Sig
     signed_in(place, laptop)
     with laptop.sit("curl", "-sS", vault(place)) as call:
         call.wait_for("Sign in so now")
-        call.type("y\n")
+        call.type_in("y\n")
         address = call.wait_for(r"\n  (http\S+/auth\?\S+)")
         assert "&acr_values=two" in address  # the provider's word for what the door calls mfa
         call.wait_for("Waiting for the browser")
@@ -406,7 +406,7 @@ def test_who_does_not_want_to_keeps_what_they_have(place: SigningIn, laptop: Lap
     signed_in(place, laptop)
     with laptop.sit("curl", "-sS", vault(place)) as call:
         call.wait_for("Sign in so now")
-        call.type("n\n")
+        call.type_in("n\n")
         assert call.end() == 1
     assert laptop.run("curl", "-sS", f"{shop(place)}/cart").returncode == 0
 
@@ -519,13 +519,22 @@ def test_it_runs_without_any_extra(tmp_path: Path) -> None:
         pytest.skip(f"no environment can be made here: {made.stderr.decode()[-200:]}")
     shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".*", "*.so", "build", "tests", "bench"))
     python = tmp_path / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", tmp_path / "source"]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        ROOT / "constraints.txt",
+        tmp_path / "source",
+    ]
     got = subprocess.run(install, capture_output=True, check=False, env={**os.environ, "COMPILED": "no"})
     if got.returncode:
         pytest.skip(f"pip cannot install here: {got.stderr.decode()[-300:]}")
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [tmp_path / "venv" / "bin" / "stagedoor", *words]
+        command: list[str | Path] = [tmp_path / "venv" / "bin" / "stagedoor", *words]
         clean = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=clean)
 

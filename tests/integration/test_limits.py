@@ -26,6 +26,7 @@ from gateway.door.exchange import Exchange
 from gateway.door.limits import PACED as PACED_MOST
 from gateway.door.turns import TURN_REQUESTS
 from tests.integration.conftest import request
+from tests.support.certificates import make
 from tests.support.door import UNHURRIED, RunningDoor, running_door, settings_for, until
 from tests.support.greedy import WITH_TLS
 from tests.support.parties import DOOR_CORE, OTHERS_CORE, Party, keep_on
@@ -36,7 +37,6 @@ from tests.support.upstream import OK, Seen, Upstream
 from tests.support.whole_node import WholeNode, whole_node
 from tests.support.wire import Client, Got
 
-ROOT = Path(__file__).parents[2]
 HEALTH = "/.stagedoor/bigip/health"
 TRUSTING = (config.Listener(name="main", address="127.0.0.1:0", trusted_peers=("127.0.0.0/8",)),)
 SLOWLY = Rate(requests_per_second=0.01, burst=2)  # a burst, and then nothing for a while
@@ -172,7 +172,10 @@ def test_requests_under_way_are_bounded_and_their_places_come_free(
     tmp_path: Path, upstream: Upstream, kind: str
 ) -> None:
     upstream.gate = threading.Event()
-    with door_with(tmp_path, upstream, **{kind: Rate(concurrent=2)}) as door, contextlib.ExitStack() as stack:
+    with (
+        door_with(tmp_path, upstream, **dict[str, Any]({kind: Rate(concurrent=2)})) as door,
+        contextlib.ExitStack() as stack,
+    ):
         first, second = (stack.enter_context(Client(door.port)).send(request(f"/{n}")) for n in range(2))
         upstream.wait_for(2)
         got = ask(door)
@@ -248,8 +251,7 @@ def test_a_full_worker_ends_what_comes_new(tmp_path: Path, upstream: Upstream) -
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
-    command = [sys.executable, ROOT / "certs" / "make.py", "--out", folder, "--leaf", "door", "echo.localhost"]
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    make(folder, "door", "echo.localhost")
     return folder
 
 
@@ -595,7 +597,12 @@ def test_a_flood_of_keys_nobody_has_is_limited_like_any_other(tmp_path: Path, up
 def standing_still(door: RunningDoor) -> Iterator[None]:
     """The door's loop waits, so that what is sent meanwhile is there all at once."""
     still, go_on = threading.Event(), threading.Event()
-    door.thread.loop.call_soon_threadsafe(lambda: (still.set(), go_on.wait(10)))
+
+    def stand_still() -> None:
+        still.set()
+        go_on.wait(10)
+
+    door.thread.loop.call_soon_threadsafe(stand_still)
     assert still.wait(5)
     try:
         yield
@@ -659,7 +666,12 @@ def test_beside_another_client_answers_that_come_at_once_have_the_turn_of_one(
         assert other.send(request()).answer().status == 200
         answered: list[Seen] = []
         upstream.gate = threading.Event()
-        upstream.answer = lambda seen: answered.append(seen) or answer
+
+        def answering(seen: Seen) -> bytes:
+            answered.append(seen)
+            return answer
+
+        upstream.answer = answering
         crowd = [stack.enter_context(Client(door.port, 20)).send(request()) for _ in range(100)]
         upstream.wait_for(101)
         stop = threading.Event()
@@ -804,7 +816,8 @@ def test_a_greedy_client_does_not_show_in_the_times_of_another(shared_node: tupl
     scheduler, which has more processes than cores."""
     node, secure = shared_node
     port = secure if kind in WITH_TLS else str(node.port)
-    alone, beside = [], []
+    alone: list[tuple[float, float]] = []
+    beside: list[tuple[float, float]] = []
     while len(beside) < ROUNDS or (len(beside) < ROUNDS_AT_MOST and _shows(alone, beside)):
         alone.append(times(node, port))
         with Party(OTHERS_CORE, GREEDY, "greedy", port, kind, node.token("joe").decode()) as greedy:

@@ -117,7 +117,7 @@ def held(door: RunningDoor, upstream: Upstream, client: Client, method: str = "G
     client.send(request(method=method))
     upstream.wait_for(1)
     [exchange] = door.thread.call(lambda: [c.exchange for each in door.door._slices for c in each if c.exchange])
-    assert exchange is not None and exchange.upstream is not None
+    assert exchange.upstream is not None
     connection: UpstreamConnection = exchange.upstream
     return connection
 

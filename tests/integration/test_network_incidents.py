@@ -20,7 +20,7 @@ from gateway.engine import sync
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import Busy, Unreachable
-from gateway.engine.network.group import Pace
+from gateway.engine.network.reconcile.group import Pace
 from gateway.engine.network.role import audit_folder
 from gateway.link import LinkClient, Message
 from tests.support.catalogs import people, service, write

@@ -130,6 +130,22 @@ def test_a_damaged_state_folder_is_made_whole_and_ends_no_role_for_good(tmp_path
         assert status(node, sub=None) == 401
 
 
+@pytest.mark.slow
+def test_a_state_folder_that_is_emptied_under_a_running_node_is_filled_again(node: WholeNode) -> None:
+    state = node.folder / "state"
+    for each in state.iterdir():
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    for pid in node.children("door").values():  # who comes now finds nobody but by what is there again
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: len(node.events("socket_made_again")) == 3)
+    until(lambda: {status(node) for _ in range(8)} == {200}, 30)
+    node.publish(access="owners")
+    until(lambda: {status(node, sub="joe") for _ in range(8)} == {403}, 10)
+    until((state / "engine.journal").exists)
+    assert status(node, sub=None) == 401
+    assert not node.events("crashed")
+
+
 class Newcomers:
     """New connections at a constant rate, one request each, by the bench's load generator.
 

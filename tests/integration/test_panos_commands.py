@@ -15,9 +15,9 @@ import pytest
 import uvloop
 from click.testing import Result
 
-from gateway import look_ups
 from gateway.commands import adopt
 from gateway.config.devices import Devices, Panos, PanosEnvironment
+from gateway.egress import look_ups
 from tests.support.catalogs import people, service, write
 from tests.support.commands import run as run_command
 from tests.support.network import applies_in

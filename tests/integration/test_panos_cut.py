@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.asking import CONTROL, ask
 from gateway.engine.catalogs import Reports
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.wishing import Facts, Wishing
 from gateway.engine.overheard import Overheard, Overlay
 from gateway.lab.panos.device import Device
+from gateway.node.asking import CONTROL, ask
 from tests.support.cutting import by_command
 from tests.support.door import until
 from tests.support.memberships import FIREWALL, catalog, facts, group, person, scope, team

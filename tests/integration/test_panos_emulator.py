@@ -169,7 +169,7 @@ def test_get_reads_the_candidate_and_show_what_runs(api: Api) -> None:
     assert api.config("set", TAG, "<entry name='sd-a'/>").text == done
     came = api.config("get", one)
     assert came.code == ("success", "19")
-    assert came.xml.find("result").attrib == {"total-count": "1", "count": "1"}
+    assert came.found("result").attrib == {"total-count": "1", "count": "1"}
     assert api.config("show", one).code[0] == "error"
     api.committed()
     assert api.config("show", one).code[0] == "success"
@@ -177,10 +177,10 @@ def test_get_reads_the_candidate_and_show_what_runs(api: Api) -> None:
 
 def test_candidate_nodes_carry_who_changed_them_until_they_run(api: Api) -> None:
     api.written(TAG, "<entry name='sd-a'/>")
-    tag = api.config("get", f"{TAG}/entry").xml.find("result/entry")
+    tag = api.config("get", f"{TAG}/entry").found("result/entry")
     assert (tag.get("admin"), tag.get("dirtyId"), bool(tag.get("time"))) == ("stagedoor", "1", True)
     api.committed()
-    assert api.config("get", f"{TAG}/entry").xml.find("result/entry").attrib == {"name": "sd-a"}
+    assert api.config("get", f"{TAG}/entry").found("result/entry").attrib == {"name": "sd-a"}
 
 
 def test_set_merges_and_edit_replaces(api: Api) -> None:
@@ -190,10 +190,10 @@ def test_set_merges_and_edit_replaces(api: Api) -> None:
     api.written(one, "<tag><member>y</member></tag>")
     assert [tag.text for tag in api.config("get", one).xml.iter("member")] == ["x", "y"]
     api.written(one, "<entry name='a'><fqdn>a.example</fqdn></entry>", "edit")
-    assert [child.tag for child in api.config("get", one).xml.find("result/entry")] == ["fqdn"]
+    assert [child.tag for child in api.config("get", one).found("result/entry")] == ["fqdn"]
     assert api.config("edit", one, "<entry name='b'><fqdn>b</fqdn></entry>").code == ("error", "12")
     api.written(one, "<ip-netmask>192.0.2.2</ip-netmask>")
-    assert [child.tag for child in api.config("get", one).xml.find("result/entry")] == ["ip-netmask"]
+    assert [child.tag for child in api.config("get", one).found("result/entry")] == ["ip-netmask"]
 
 
 def test_what_is_deleted_twice_is_a_success_with_7(api: Api) -> None:
@@ -244,17 +244,17 @@ def test_what_is_referred_to_cannot_be_deleted(api: Api) -> None:
 def test_a_rules_uuid_outlives_edit_and_rename_and_a_clone_has_its_own(api: Api) -> None:
     one = f"{RULES}/entry[@name='r']"
     api.written(RULES, rule("r"))
-    uuid = api.config("get", one).xml.find("result/entry").get("uuid")
+    uuid = api.config("get", one).found("result/entry").get("uuid", "")
     assert re.fullmatch(r"[0-9a-f-]{36}", uuid)
     api.written(one, rule("r", description="changed"), "edit")
     assert api.config("rename", one, newname="s").code == ("success", "20")
-    assert api.config("get", f"{RULES}/entry[@name='s']").xml.find("result/entry").get("uuid") == uuid
+    assert api.config("get", f"{RULES}/entry[@name='s']").found("result/entry").get("uuid") == uuid
     assert (
         api("config", action="clone", xpath=RULES, newname="t", **{"from": f"{RULES}/entry[@name='s']"}).code[1] == "20"
     )
-    assert api.config("get", f"{RULES}/entry[@name='t']").xml.find("result/entry").get("uuid") != uuid
+    assert api.config("get", f"{RULES}/entry[@name='t']").found("result/entry").get("uuid") != uuid
     api.committed()
-    assert api.config("show", f"{RULES}/entry[@name='s']").xml.find("result/entry").get("uuid") == uuid
+    assert api.config("show", f"{RULES}/entry[@name='s']").found("result/entry").get("uuid") == uuid
 
 
 def test_a_rename_is_refused_or_rewrites_whoever_refers_to_it(api: Api) -> None:
@@ -276,7 +276,7 @@ def test_rules_are_moved_by_four_words(api: Api) -> None:
         api.written(RULES, rule(name))
 
     def order() -> str:
-        return "".join(entry.get("name", "") for entry in api.config("get", f"{RULES}/entry/@name").xml.find("result"))
+        return "".join(entry.get("name", "") for entry in api.config("get", f"{RULES}/entry/@name").found("result"))
 
     for where, dst, after in (("top", "", "cab"), ("after", "a", "acb"), ("before", "a", "cab"), ("bottom", "", "abc")):
         api.config("move", f"{RULES}/entry[@name='c']", where=where, dst=dst)
@@ -286,9 +286,9 @@ def test_rules_are_moved_by_four_words(api: Api) -> None:
 
 def test_xpath_as_clients_write_it(api: Api) -> None:
     api.written(TAG, "".join(f"<entry name='{name}'/>" for name in "abc"))
-    both = api.config("get", f"{TAG}/entry[@name='a' or @name=\"c\"]").xml.find("result")
+    both = api.config("get", f"{TAG}/entry[@name='a' or @name=\"c\"]").found("result")
     assert [entry.get("name") for entry in both] == ["a", "c"]
-    union = api.config("get", f"{TAG}/entry[@name='b'] | {LOCALHOST}/deviceconfig/system/hostname").xml.find("result")
+    union = api.config("get", f"{TAG}/entry[@name='b'] | {LOCALHOST}/deviceconfig/system/hostname").found("result")
     assert [node.tag for node in union] == ["entry", "hostname"]
     api.written(
         f"{ADDRESS}/entry[@name='h']",
@@ -306,13 +306,13 @@ def test_multi_config_is_all_or_nothing_and_says_which_step_failed(api: Api) -> 
 
     came = api.config("multi-config", element=steps("b" * 64))
     assert came.code == ("error", "13")
-    inner = came.xml.find("response")
+    inner = came.found("response")
     assert (inner.get("status"), inner.get("code"), inner.get("id")) == ("error", "12", "2")
     assert api.config("get", f"{ADDRESS}/entry").code == ("success", "7")
     came = api.config("multi-config", element=steps("b"))
     assert came.code == ("success", "20")
     assert [inner.get("id") for inner in came.xml.findall("response")] == ["1", "2"]
-    assert len(api.config("get", f"{ADDRESS}/entry").xml.find("result")) == 2
+    assert len(api.config("get", f"{ADDRESS}/entry").found("result")) == 2
 
 
 def test_strict_multi_config_first_takes_back_what_the_admin_left_and_nothing_else(api: Api, other: Api) -> None:
@@ -321,7 +321,7 @@ def test_strict_multi_config_first_takes_back_what_the_admin_left_and_nothing_el
     step = f"<m><set id='1' xpath=\"{TAG}\"><entry name='mine'/></set></m>"
     came = api("config", action="multi-config", element=step, **{"strict-transactional": "yes"})
     assert came.code == ("success", "20")
-    names = {entry.get("name") for entry in api.config("get", f"{TAG}/entry").xml.find("result")}
+    names = {entry.get("name") for entry in api.config("get", f"{TAG}/entry").found("result")}
     assert names == {"theirs", "mine"}
     api.faults(job_s=10)
     api.commit("<partial><admin><member>stagedoor</member></admin></partial>")
@@ -338,7 +338,7 @@ def test_a_commit_is_a_job_that_goes_from_pend_over_act_to_fin(api: Api) -> None
     api.faults(job_s=20)
     api.written(TAG, "<entry name='a'/>")
     came = api("commit", cmd="<commit><description>first</description></commit>")
-    number = came.xml.findtext("result/job")
+    number = came.xml.findtext("result/job", "")
     line = f"<msg><line>Commit job enqueued with jobid {number}</line></msg><job>{number}</job>"
     assert came.text == f'<response status="success" code="19"><result>{line}</result></response>'
     api.written(TAG, "<entry name='b'/>")
@@ -346,7 +346,7 @@ def test_a_commit_is_a_job_that_goes_from_pend_over_act_to_fin(api: Api) -> None
 
     def states() -> list[tuple[str, ...]]:
         jobs = [api.job(one) for one in (number, second)]
-        return [tuple(job.findtext(what) for what in ("status", "result", "progress")) for job in jobs]
+        return [tuple(job.findtext(what, "") for what in ("status", "result", "progress")) for job in jobs]
 
     assert states() == [("ACT", "PEND", "0"), ("PEND", "PEND", "0")]
     clock_of(api).passes(10)
@@ -355,10 +355,10 @@ def test_a_commit_is_a_job_that_goes_from_pend_over_act_to_fin(api: Api) -> None
     assert api.config("show", TAG).code[0] == "error"
     clock_of(api).passes(10)
     assert states() == [("FIN", "OK", "100"), ("ACT", "PEND", "0")]
-    assert [tag.get("name") for tag in api.config("show", TAG).xml.find("result/tag")] == ["a"]
+    assert [tag.get("name") for tag in api.config("show", TAG).found("result/tag")] == ["a"]
     clock_of(api).passes(20)
     assert states()[1] == ("FIN", "OK", "100")
-    assert [tag.get("name") for tag in api.config("show", TAG).xml.find("result/tag")] == ["a", "b"]
+    assert [tag.get("name") for tag in api.config("show", TAG).found("result/tag")] == ["a", "b"]
 
 
 def test_nothing_to_commit_is_a_success_without_a_job(api: Api) -> None:
@@ -422,7 +422,7 @@ def test_two_partial_commits_in_the_queue_both_land(api: Api, other: Api) -> Non
     api.commit("<partial><admin><member>stagedoor</member></admin></partial>")
     other.commit("<partial><admin><member>other</member></admin></partial>")
     clock_of(api).passes(10)
-    assert {tag.get("name") for tag in api.config("show", TAG).xml.find("result/tag")} == {"mine", "theirs"}
+    assert {tag.get("name") for tag in api.config("show", TAG).found("result/tag")} == {"mine", "theirs"}
     assert api.op("<check><pending-changes/></check>").said == "no"
 
 
@@ -431,7 +431,7 @@ def test_revert_takes_back_ones_own_changes_alone(api: Api, other: Api) -> None:
     other.written(TAG, "<entry name='theirs'/>")
     partial = "<partial><admin><member>stagedoor</member></admin></partial>"
     assert api.op(f"<revert><config>{partial}</config></revert>").code[0] == "success"
-    assert [tag.get("name") for tag in api.config("get", TAG).xml.find("result/tag")] == ["theirs"]
+    assert [tag.get("name") for tag in api.config("get", TAG).found("result/tag")] == ["theirs"]
     api.faults(job_s=10)
     other.commit()
     said = api.op(f"<revert><config>{partial}</config></revert>").said
@@ -468,7 +468,7 @@ def test_a_config_lock_keeps_others_from_writing_until_it_goes(api: Api, other: 
         "/config/devices/entry[@name='localhost.localdomain']/vsys/entry[@name='vsys2']/tag", "<entry name='a'/>"
     )
     api.written(TAG, "<entry name='a'/>")
-    listed = api.op("<show><config-locks><vsys>all</vsys></config-locks></show>").xml.find("result/config-locks/entry")
+    listed = api.op("<show><config-locks><vsys>all</vsys></config-locks></show>").found("result/config-locks/entry")
     assert (listed.get("name"), listed.findtext("name"), listed.findtext("comment")) == ("stagedoor", "vsys1", "plan 1")
     by_name = "<request><config-lock><remove><admin>stagedoor</admin></remove></config-lock></request>"
     for theirs in (REMOVE, by_name):
@@ -488,8 +488,8 @@ def test_a_commit_lock_of_somebody_else_is_14_and_ones_own_goes_with_the_commit(
     api.op(commit_lock)
     api.op(ADD)
     api.committed()
-    assert len(api.op("<show><commit-locks/></show>").xml.find("result/commit-locks")) == 0
-    assert len(api.op("<show><config-locks/></show>").xml.find("result/config-locks")) == 0
+    assert len(api.op("<show><commit-locks/></show>").found("result/commit-locks")) == 0
+    assert len(api.op("<show><config-locks/></show>").found("result/config-locks")) == 0
 
 
 # === comments, hits ===
@@ -520,7 +520,7 @@ def test_hits_of_a_rule_are_counted_with_their_times(api: Api) -> None:
     )
 
     def hits() -> dict[str, str]:
-        found = api.op(ask).xml.find("result/rule-hit-count/vsys/entry/rule-base/entry/rules/entry")
+        found = api.op(ask).found("result/rule-hit-count/vsys/entry/rule-base/entry/rules/entry")
         return {child.tag: child.text or "" for child in found}
 
     assert (hits()["hit-count"], hits()["last-hit-timestamp"], hits()["latest"]) == ("0", "0", "yes")

@@ -143,5 +143,5 @@ def test_what_this_machines_hosts_file_alone_knows_counts_and_is_said(tmp_path: 
     known = asyncio.run(scene())
     assert "127.0.0.1" in known.addresses[here.entity]
     assert [(what.partition(",")[0], refs) for what, refs in known.doubts()] == [
-        ("this machine knows and DNS does not", {here.entity})
+        ("this machine knows and DNS does not", frozenset({here.entity}))
     ]

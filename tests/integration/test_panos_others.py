@@ -72,7 +72,7 @@ def test_a_pair_says_who_is_active_and_only_what_was_committed_goes_over(pair: t
     assert second.config("show", TAG).code[0] == "error"
     clock.passes(30)
     assert synchronised(first) == "synchronized"
-    assert [tag.get("name") for tag in second.config("show", TAG).xml.find("result/tag")] == ["a"]
+    assert [tag.get("name") for tag in second.config("show", TAG).found("result/tag")] == ["a"]
 
 
 def test_the_passive_firewall_refuses_writes_until_it_is_the_active_one(pair: tuple[Api, Api, Clock]) -> None:
@@ -149,7 +149,7 @@ def test_a_push_puts_the_groups_rules_around_the_local_ones(managed: tuple[Api, 
     names = [line.partition(";")[0].strip('"') for line in order.splitlines()]
     assert names[:5] == ["shared-before", "before", "local", "after", "shared-after"]
     seen = firewall.config("show", "/config/panorama/vsys/entry[@name='vsys1']/pre-rulebase/security/rules/entry")
-    assert [one.get("loc") for one in seen.xml.find("result")] == ["shared", "DG"]
+    assert [one.get("loc") for one in seen.found("result")] == ["shared", "DG"]
     assert firewall.lab("packet", source="10.0.0.1", destination="10.0.0.2")["rule"] == "shared-before"
 
 

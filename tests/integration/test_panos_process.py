@@ -37,7 +37,7 @@ def test_a_pair_under_a_panorama_comes_up_answers_and_ends(tmp_path: Path) -> No
     try:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in ports]
-        assert [int(re.search(r":(\d+)$", line.strip())[1]) for line in lines] == ports
+        assert [re.findall(r":(\d+)$", line.strip()) for line in lines] == [[str(port)] for port in ports]
         tls = ssl.create_default_context(cafile=str(certificate.parent / "ca.pem"))
         for port, model in zip(ports, ("PA-VM-300", "PA-VM-300", "Panorama"), strict=True):
             connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=WAIT_S)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.network.guards import Basis
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.ruleless import NOTHING, RulelessTarget
 from gateway.engine.network.panos.tags.worker import TagWorker
 from gateway.engine.network.panos.target import PanosTarget
 from gateway.engine.network.panos.wishing import Wishing
-from gateway.engine.network.patience import Time
+from gateway.engine.network.plans.guards import Basis
+from gateway.engine.network.transport.patience import Time
 from tests.house.source import ROOT
 from tests.support.panos import RULES, Api, in_thread, running
 from tests.support.panos_company import LEGS, firewall

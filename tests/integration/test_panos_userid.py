@@ -333,6 +333,6 @@ def test_the_operational_match_gives_the_same_answer_and_no_hit(api: Api) -> Non
     asked = "<from>trust</from><to>untrust</to><source>10.9.0.1</source><destination>10.0.0.1</destination>"
     asked += "<protocol>6</protocol><destination-port>443</destination-port>"
     match = f"<test><security-policy-match>{asked}</security-policy-match></test>"
-    entry = api.op(match).xml.find("result/rules/entry")
+    entry = api.op(match).found("result/rules/entry")
     assert (entry.get("name"), entry.findtext("action")) == ("sd-payments", "allow")
     assert all(hits.count == 0 for hits in api.firewall.device.hits.values())

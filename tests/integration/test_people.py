@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gateway.asking import CONTROL
 from gateway.control.sightings import FILE
 from gateway.link import LinkClient, Message
+from gateway.node.asking import CONTROL
 from tests.support.commands import run, told
 from tests.support.door import until
 from tests.support.tokens import RS256

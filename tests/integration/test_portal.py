@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_a_session_is_ended_from_a_page_of_this_host_alone(central: CentralNode)
 
 def test_a_token_for_services_opens_no_page(central: CentralNode) -> None:
     """Every service that somebody calls holds such a token: it could end their sessions, and look at their services."""
-    bearer = {"Authorization": f"Bearer {central.token('olga', aud=['api'])}"}
+    bearer: dict[str, Any] = {"Authorization": f"Bearer {central.token('olga', aud=['api'])}"}
     for path in ("/portal", "/portal/services", "/portal/sessions"):
         assert visit(central, None, path, **bearer).status == 401
     own = {**bearer, "Origin": f"http://{HOST}", "Content_Type": "application/x-www-form-urlencoded"}

@@ -32,7 +32,8 @@ from policy.access import read_policy
 from policy.compile import compile_frames
 from policy.derive import derive
 from policy.facts import Catalog, Person, Principal, Team
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 from tests.support.doc_code import code_in
 from tests.support.node import ROOT
 from tests.support.scripted_provider import ScriptedProvider

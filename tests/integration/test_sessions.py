@@ -190,7 +190,12 @@ def test_sessions_that_are_wanted_together_are_asked_about_together(world: Sessi
     """One message for one turn of the loop, whatever it holds."""
     door = world.door.door
     sids = [bytes.fromhex(session_id(number)[2:]) for number in range(100)]
-    world.door.thread.call(lambda: [door.sessions.facts.ask(sid, door.now) for sid in sids])
+
+    def wanted() -> None:
+        for sid in sids:
+            door.sessions.facts.ask(sid, door.now)
+
+    world.door.thread.call(wanted)
     until(lambda: world.control.wanted_sessions)
     (message,) = world.control.wanted_sessions
     assert message["want"] == [session_id(number) for number in range(100)]
@@ -431,7 +436,12 @@ def test_what_is_of_no_use_any_more_is_forgotten(world: SessionWorld) -> None:
     said.append(SessionFacts(session_id(5), "unknown"))
     sids = [bytes.fromhex(session_id(number)[2:]) for number in (1, 2, 3, 4, 5)]
     world.control.tells = False
-    world.door.thread.call(lambda: [door.sessions.facts.ask(sid, now) for sid in sids])
+
+    def wanted() -> None:
+        for sid in sids:
+            door.sessions.facts.ask(sid, now)
+
+    world.door.thread.call(wanted)
     until(lambda: len(world.control.wanted_sessions) >= 1)
     world.control.push(*said)
     held = door.sessions.facts.held

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_a_person_is_sent_to_sign_in_and_comes_back_to_where_they_were(world: Se
     ],
 )
 def test_whoever_is_not_on_the_way_to_a_page_gets_a_refusal_to_act_on(
-    world: SessionWorld, method: str, fields: dict[str, str]
+    world: SessionWorld, method: str, fields: dict[str, Any]
 ) -> None:
     browser = world.browser()
     got = browser.ask("echo.test", method=method, **fields)
@@ -558,7 +559,7 @@ def test_a_page_can_ask_who_is_signed_in(world: SessionWorld) -> None:
         {"Origin": "https://listed.test", "Sec_Fetch_Site": "cross-site"},
     ],
 )  # fmt: skip
-def test_another_site_is_not_told_who_is_signed_in(world: SessionWorld, fields: dict[str, str]) -> None:
+def test_another_site_is_not_told_who_is_signed_in(world: SessionWorld, fields: dict[str, Any]) -> None:
     """A listed origin neither: it works with the token that it was given."""
     got = world.signed_in("listed.test").ask("listed.test", "/.stagedoor/whoami", **fields)
     assert (got.status, got.code) == (403, "origin_foreign")
@@ -629,7 +630,7 @@ def test_where_control_says_nothing_of_use_it_goes_to_the_central_host(world: Se
         {"Origin": "https://listed.test", "Sec_Fetch_Site": "same-site"},
     ],
 )  # fmt: skip
-def test_no_other_site_signs_anybody_out(world: SessionWorld, fields: dict[str, str]) -> None:
+def test_no_other_site_signs_anybody_out(world: SessionWorld, fields: dict[str, Any]) -> None:
     browser = world.signed_in("listed.test")
     got = browser.ask("listed.test", "/.stagedoor/sign-out", "POST", **fields)
     assert (got.status, got.code) == (403, "origin_foreign")
@@ -715,7 +716,7 @@ def test_a_listed_origin_may_act_and_an_empty_origin_is_none(world: SessionWorld
 
 def test_reading_asks_nobody_where_it_comes_from(world: SessionWorld) -> None:
     """What another site may read of it is the browser's to say; what changes nothing may be linked to."""
-    evil = {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site"}
+    evil: dict[str, Any] = {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site"}
     for method in ("GET", "HEAD"):
         assert world.signed_in().ask("echo.test", "/x", method, **evil).status == 200
 

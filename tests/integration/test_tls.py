@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +15,12 @@ import pytest
 
 from gateway import config
 from tests.integration.conftest import request
+from tests.support.certificates import make
 from tests.support.door import LoopThread, RunningDoor, running_door, settings_for, until
 from tests.support.faulty import answer
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import Upstream
 from tests.support.wire import Client
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +28,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`ca.pem` and two leaves of it, `door` and `upstream`."""
     folder = tmp_path_factory.mktemp("certificates")
     for leaf, name in (("door", "echo.localhost"), ("upstream", "upstream.localhost")):
-        command = [sys.executable, ROOT / "certs" / "make.py", "--out", folder, "--leaf", leaf, name]
-        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        make(folder, leaf, name)
     return folder
 
 

@@ -123,6 +123,17 @@ def test_no_trailer_but_a_listed_one_reaches_a_service(tmp_path: Path, trailer: 
         assert service.heard[0].endswith(b"\r\n\r\n3\r\nabc\r\n0\r\nX-Checksum: 1\r\n\r\n")
 
 
+@pytest.mark.parametrize("trailer", [b"Connection: close", b"Proxy-Connection: close"])
+def test_a_connection_that_a_trailer_ends_takes_no_further_request(tmp_path: Path, trailer: bytes) -> None:
+    """The parser obeys it there, so it is said with the answer; what comes behind is nobody's request."""
+    with door_before(tmp_path / "state", plain) as (door, service), Client(door.port) as client:
+        client.send(asked(trailer + b"\r\n") + request("/behind"))
+        got = client.answer("POST")
+        assert (got.status, got.headers["connection"]) == (200, "close")
+        assert client.ended()
+    assert not [heard for heard in service.heard if b"behind" in heard]
+
+
 @pytest.mark.parametrize(
     "trailer",
     [b"Content-Length: 3", b"Transfer-Encoding: chunked", b"X-Checksum : 1", b"X-Checksum: 1\r\n folded",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,7 +163,7 @@ def streaming(world: SessionWorld, identity: Callable[[int, int], str]) -> tuple
     raise AssertionError("the machine is too slow for a session of some seconds")
 
 
-def of_session(world: SessionWorld, number: int, **changes: int) -> str:
+def of_session(world: SessionWorld, number: int, **changes: Any) -> str:
     world.control.put(facts(number, **changes))
     return f"Cookie: __Host-stagedoor={world.control.cookie('echo.test', number)}"
 

@@ -19,12 +19,13 @@ from gateway.door.connect import STAGGER_S, why_unconnected
 from gateway.door.endpoint import UNUSED_S, WAITING_PER_CONNECTION, Endpoint
 from gateway.door.pool import Route
 from gateway.door.upstream import Upstream as UpstreamConnection
-from gateway.resolve import Resolver
+from gateway.egress.resolve import Resolver
 from tests.integration.conftest import request
 from tests.integration.test_upstream_faults import CUT, seen_by, then
 from tests.support.authority import Authority
 from tests.support.door import RunningDoor, running_door, settings_for, until
 from tests.support.faulty import Faulty, Line, answer, faulty
+from tests.support.public_door import public_door
 from tests.support.small_catalog import publish_small_catalog
 from tests.support.upstream import OK, Upstream
 from tests.support.wire import Client
@@ -235,6 +236,17 @@ def test_a_connection_that_its_upstream_keeps_for_no_time_is_not_kept(tmp_path: 
         assert upstream.connections == 2
 
 
+@pytest.mark.parametrize("scheme", [b"NTLM", b"negotiate"])
+def test_a_connection_that_somebody_signed_in_on_is_not_used_for_anybody_else(
+    tmp_path: Path, upstream: Upstream, scheme: bytes
+) -> None:
+    with public_door(tmp_path / "state", upstream.url, ["echo.test"]) as door, Client(door.port) as client:
+        client.send(request(sub=None)).answer()
+        client.send(request(sub=None, lines=b"Authorization: " + scheme + b" TlRMTVNTUAAB\r\n")).answer()
+        client.send(request(sub=None)).answer()
+    assert [seen.connection for seen in upstream.seen] == [1, 1, 2]
+
+
 def test_the_sweep_closes_what_idled_too_long_whatever_lies_above_it(tmp_path: Path, upstream: Upstream) -> None:
     upstream.answer = lambda seen: answer(b"ok", b"Keep-Alive: timeout=3") if seen.target == "/short" else OK
     upstream.gate = threading.Event()
@@ -430,7 +442,7 @@ def test_an_odd_spelling_of_an_address_leads_nowhere(tmp_path: Path, upstream: U
 def test_the_doors_own_listeners_and_its_admin_listener_are_no_upstreams(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as admin:
         ports = taken.getsockname()[1], admin.getsockname()[1]
-        changes = {
+        changes: dict[str, Any] = {
             "listeners": (Listener("main", f"0.0.0.0:{ports[0]}"),),
             "admin_address": f"127.0.0.1:{ports[1]}",
         }

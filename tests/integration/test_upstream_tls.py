@@ -7,7 +7,7 @@ import shutil
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def ground(tmp_path: Path) -> Ground:
     return Ground(tmp_path, Authority(tmp_path, "ours"), Authority(tmp_path, "theirs"))
 
 
-def door_before(upstream: Faulty, settings: Settings) -> Iterator[RunningDoor]:
+def door_before(upstream: Faulty, settings: Settings) -> AbstractContextManager[RunningDoor]:
     state = Path(settings.state_folder)
     return running_door(state, publish=lambda folder: publish_small_catalog(folder, upstream.url), settings=settings)
 
@@ -240,7 +240,12 @@ def test_an_upstream_that_does_not_say_goodbye_holds_up_nobody(ground: Ground) -
     ):
         assert client.send(request("/a")).answer().body == b"/a"
         (endpoint,) = door.thread.call(lambda: door.door.pool.routes["component:default/echo@prod"].endpoints)
-        door.thread.call(lambda: [setattr(each, "idle_since_s", each.idle_since_s - 1.5) for each in endpoint.idle])
+
+        def age() -> None:
+            for each in endpoint.idle:
+                each.idle_since_s -= 1.5
+
+        door.thread.call(age)
         began_s = time.monotonic()
         assert client.send(request("/b", method="POST", body=b"x")).answer("POST").body == b"/b"
         assert time.monotonic() - began_s < 0.8

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from gateway.config import Introspection
 from gateway.identity.assertion import FIELD, Assertion, Request, SharedKey, Unproved, opened
 from gateway.snapshot import FrameStore, Manifest, frame_body, write_manifest
 from policy.access import read_policy
@@ -19,9 +22,9 @@ from policy.builtin import BUILTIN_SERVICE, Builtin
 from policy.compile import compile_frames
 from policy.derive import derive
 from policy.facts import KeyField
-from tests.support.door import LoopThread, RunningDoor, running_door, settings_for, until
+from tests.support.door import ISSUER, LoopThread, RunningDoor, running_door, settings_for, until
 from tests.support.small_catalog import NOWHERE, POLICY, small_catalog
-from tests.support.tokens import RS256
+from tests.support.tokens import RS256, claims
 from tests.support.upstream import Upstream
 
 KEY = b"k" * 32
@@ -49,6 +52,12 @@ class World(NamedTuple):
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
+    with world_of(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def world_of(tmp_path: Path, **changes: Any) -> Iterator[World]:
     thread = LoopThread("upstream")
     upstream = Upstream(thread).start()
 
@@ -66,7 +75,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
     try:
         state = tmp_path / "state"
-        settings = settings_for(state)
+        settings = settings_for(state, **changes)
         central = replace(settings.environments["prod"], name="central")  # only for the scripted upstream's address
         settings = replace(settings, environments={**settings.environments, "central": central})
         with running_door(state, publish=publish, settings=settings) as door:
@@ -102,6 +111,21 @@ def test_the_own_service_is_told_who_asks_of_each_request(world: World) -> None:
     said = read(nobody, world, "/open")
     assert (said.principal.kind, said.principal.subjects) == ("anonymous", frozenset())
     assert (said.shown, said.audiences) == ("nothing", ())
+
+
+def test_an_opaque_token_names_no_audience_of_its_own(tmp_path: Path) -> None:
+    """Its issuer may read the beginning alone: what stands behind it was verified by nobody."""
+    asking = replace(ISSUER, introspection=Introspection("door", "/nowhere"))
+    payload = base64.urlsafe_b64encode(b'{"aud":"stagedoor"}').rstrip(b"=").decode()
+    token = f"opaque.{payload}.x"
+    now = int(time.time())
+    with world_of(tmp_path, issuers=(asking,)) as world:
+        world.tell_key()
+        word = {**claims(exp=now + 300, iat=now - 5, scope="openid"), "active": True}
+        world.door.control.words[token] = (json.dumps(word), 60)
+        (line,) = world.ask("central.test", "/mine", token=token.encode())
+        said = read(line, world, "/mine")
+        assert (said.principal.ref, said.shown, said.audiences) == ("user:default/jane", "token", ())
 
 
 def test_what_a_client_says_of_itself_never_arrives(world: World) -> None:

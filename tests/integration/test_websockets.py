@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio import client as asyncio_client
@@ -24,10 +23,9 @@ from websockets.sync.server import Server, ServerConnection, serve
 from gateway import config
 from gateway.audit.chain import verify_paths
 from tests.integration.conftest import token
+from tests.support.certificates import make
 from tests.support.door import LoopThread, RunningDoor, running_door, settings_for
 from tests.support.small_catalog import publish_small_catalog
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -54,15 +52,16 @@ def door(tmp_path: Path, echo: Server) -> Iterator[RunningDoor]:
         yield running
 
 
-def connected(door: RunningDoor, sub: str | None = "jane", **options: object) -> ClientConnection:
-    return connect(
+def connected(door: RunningDoor, sub: str | None = "jane", **options: Any) -> ClientConnection:
+    made: ClientConnection = connect(
         "ws://echo.test/live",
         sock=door.connect(),
         additional_headers={"Authorization": f"Bearer {token(sub).decode()}"} if sub else None,
         max_size=None,
         proxy=None,
-        **options,  # type: ignore[arg-type]  # as `connect` takes them
+        **options,
     )
+    return made
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])
@@ -138,8 +137,7 @@ def test_over_tls_on_both_sides(tmp_path: Path) -> None:
     """Client and server run on event loops here: with the blocking ones of this library a thread reads from an
     `ssl` object while another one writes to it, and Python 3.11 does not lock those (mended in 3.13)."""
     for leaf, name in (("door", "echo.localhost"), ("upstream", "upstream.localhost")):
-        command = [sys.executable, ROOT / "certs" / "make.py", "--out", tmp_path, "--leaf", leaf, name]
-        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        make(tmp_path, leaf, name)
     theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     theirs.load_cert_chain(tmp_path / "upstream.pem", tmp_path / "upstream.key")
     context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))

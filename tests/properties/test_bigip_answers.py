@@ -17,8 +17,8 @@ from gateway.engine.network.bigip.device.observe import fingerprint_of
 from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.drains import drains_of, with_drains
 from gateway.engine.network.bigip.target import BigipTarget
-from gateway.engine.network.plan import Observed
-from gateway.engine.network.texts import shown
+from gateway.engine.network.plans.plan import Observed
+from gateway.engine.network.transport.texts import shown
 from tests.support.declarations import desired, device, environment, place
 
 NAME = "stagedoor_prod"
@@ -76,7 +76,7 @@ def test_any_declaration_and_any_objects_are_told_in_sentences(tenant: dict[str,
     observed = Observed(fingerprint_of(NAME, content, key, parts), content, parts=parts)
     plan = TARGET.plan(CATALOG, observed, "")
     with_drains(NAME, tenant, drains_of(parts))
-    said = [*plan.steps, *TARGET.steps(content, Observed("")), *TARGET.drift(CATALOG, OURS, observed)]
+    said: list[Any] = [*plan.steps, *TARGET.steps(content, Observed("")), *TARGET.drift(CATALOG, OURS, observed)]
     assert all(each.sentence.isprintable() and each.object.isprintable() for each in said)
     assert all(len(each.sentence) <= 700 for each in said)
 

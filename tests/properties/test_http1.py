@@ -29,10 +29,10 @@ from gateway.http1.forward import (
     AnswerRules,
     answer_head,
     body_framing,
-    forwarded_block,
     read_answer,
     request_head,
 )
+from gateway.http1.forwarded import forwarded_block
 from gateway.http1.head import METHODS, HeadRules, read_head
 from gateway.http1.names import HOP_BY_HOP, fold
 from gateway.http1.pages import challenge, refusal

@@ -159,9 +159,10 @@ RULES = st.lists(st.one_of(ALLOWS, DENIES), max_size=4)
 
 @st.composite
 def policies(draw: st.DrawFn) -> AccessRead:
-    said = draw(POLICIES)
+    said: dict[str, Any] = draw(POLICIES)
     known = set(said["environments"])
-    rules = [each for each in draw(RULES) if known.issuperset(each.get("in", ()))]
+    drawn: list[dict[str, Any]] = draw(RULES)
+    rules = [each for each in drawn if known.issuperset(each.get("in", ()))]
     read = read_access_texts({"access.yaml": json.dumps({**said, "rules": rules}, indent=1).encode()})
     assert read.policy is not None, read.faults
     return read

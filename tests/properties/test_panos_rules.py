@@ -24,7 +24,7 @@ from gateway.engine.network.panos.rules.content import content_of
 from gateway.engine.network.panos.rules.drifting import drifts
 from gateway.engine.network.panos.rules.review import findings
 from gateway.engine.network.panos.rules.steps import steps_between
-from gateway.engine.network.plan import Observed
+from gateway.engine.network.plans.plan import Observed
 from gateway.lab.panos import xpath as paths
 from gateway.lab.panos.tree import Change, apply, identify
 from tests.support.panos_rules import CLOSED, DESIRED, EDGE, ENVIRONMENT
@@ -58,7 +58,7 @@ tags = st.sampled_from(
      "filter", "dynamic", "protocol", "tcp", "port", "comments", "ip-netmask",
      "schedule", "profile-setting", "group", "member"]
 )  # fmt: skip
-nodes = st.recursive(
+nodes: st.SearchStrategy[tuple[str, str, list[Any]]] = st.recursive(
     st.tuples(tags, texts, st.just([])),
     lambda inner: st.tuples(tags, texts, st.lists(inner, max_size=3)),
     max_leaves=8,

@@ -7,10 +7,11 @@ is made up.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -37,6 +38,7 @@ from tests.support.quarantine_worlds import (
 few = settings(max_examples=examples(60))
 TEAMS, SERVICES = 4, 3
 KINDS = ("user", "group", "component", "api")
+Draw = Callable[[st.SearchStrategy[Any]], Any]  # of a composite strategy, or of an example
 OPERATIONS = tuple(f"{method} /{path}" for method in METHODS for path in PATHS)
 
 
@@ -100,7 +102,7 @@ def losses(draw: st.DrawFn, entities: dict[str, Entity]) -> set[str]:
     return lost
 
 
-def changed(draw: st.DrawFn, company: Company) -> Company:
+def changed(draw: Draw, company: Company) -> Company:
     """Additions, removals and edits, one or two."""
     after = company.copy()
     for _ in range(draw(st.integers(0, 2))):
@@ -185,7 +187,7 @@ def test_what_only_takes_away_opens_nothing(company: Company, data: st.DataObjec
             assert node.allowed() <= before
 
 
-def _less(draw: st.DrawFn, company: Company) -> Company:
+def _less(draw: Draw, company: Company) -> Company:
     less = company.copy()
     match draw(st.sampled_from(("membership", "access", "groups", "consumers", "operations", "nothing"))):
         case "membership" if less.people:
@@ -239,7 +241,7 @@ def test_a_removal_is_in_force_while_anything_is_held(
         _remove(company, removal, one)
         node.reads(without(company.entities(), set() if is_first else mass))
         node.reads(without(company.entities(), mass))
-        assert node.rounds.held.get(kind) == mass
+        assert node.rounds.held.get(kind) == frozenset(mass)
         _assert_in_force(node, removal, one)
 
 

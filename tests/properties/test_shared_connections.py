@@ -194,8 +194,8 @@ def identity_lines(world: World, who: Who, form: int) -> tuple[bytes, int, str]:
         return b"Authorization: Bearer %b\r\n" % world.tokens[whose], 200, f"user:default/{whose}"
     if kind == "session":
         cookie = world.sessions.control.cookie("echo.test", whose, subject=PEOPLE[whose % len(PEOPLE)])
-        lines = f"Cookie: a=1; __Host-stagedoor={cookie}; BIGipServerpool=1.2.0000\r\nSec-Fetch-Site: same-origin\r\n"
-        return lines.encode(), 200, f"user:default/{PEOPLE[whose % len(PEOPLE)]}"
+        said = f"Cookie: a=1; __Host-stagedoor={cookie}; BIGipServerpool=1.2.0000\r\nSec-Fetch-Site: same-origin\r\n"
+        return said.encode(), 200, f"user:default/{PEOPLE[whose % len(PEOPLE)]}"
     if kind == "certificate":
         return b"SSLClientCert: %b\r\n" % written(world.programs[whose]), 200, f"component:default/{whose}"
     if kind == "token beside certificate":

@@ -22,7 +22,7 @@ from gateway.control.store import Session, Store, Unstorable
 from tests.support.stores import KINDS, NOW, Place, server_of, session
 
 DAY = 86_400
-EXAMPLES = settings.default.max_examples // 5  # each waits for a disk some dozens of times
+EXAMPLES = settings().max_examples // 5  # each waits for a disk some dozens of times
 SIDS = tuple(session(number).sid for number in range(3))
 
 sids = st.sampled_from(SIDS)

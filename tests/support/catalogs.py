@@ -35,13 +35,13 @@ def entity(kind: str, name: str, *, annotations: Mapping[str, str] | None = None
     return {"apiVersion": "backstage.io/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def service(name: str, *, owner: str = "team", **more: Any) -> dict[str, Any]:
+def service(name: str, *, owner: str | list[str] = "team", **more: Any) -> dict[str, Any]:
     """A Component exposed in prod at NAME.example.com. Keywords that are annotations (`-` as `_`) become them."""
     bare = name.rpartition("/")[2]
     annotations = {"environments": "prod", "host": f"{bare}.example.com", "upstream": "http://10.0.0.1:8080"}
     spec = {key: value for key, value in more.items() if key in ("system", "providesApis", "consumesApis", "type")}
-    annotations |= {key.replace("_", "-"): value for key, value in more.items() if key not in spec}
-    annotations = {key: text for key, text in annotations.items() if text is not None}
+    written = {key.replace("_", "-"): value for key, value in more.items() if key not in spec}
+    annotations = {key: text for key, text in {**annotations, **written}.items() if text is not None}
     return entity("Component", name, annotations=annotations, owner=owner, **spec)
 
 
@@ -115,7 +115,7 @@ def large(folder: Path, services: int, operations: int, *, per_file: int = 50) -
         entity("User", f"user-{number}", memberOf=[teams[number % len(teams)]]) for number in range(services * 2)
     ]
     _write_all(folder, "org", everyone, 1000)
-    described = []
+    described: list[dict[str, Any]] = []
     for number in range(services):
         described += _service_of_many(number, teams[number % len(teams)], operations)
     _write_all(folder, "services", described, per_file * 2)

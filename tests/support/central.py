@@ -119,10 +119,10 @@ class CentralNode:
     def __init__(self, node: WholeNode) -> None:
         self.node = node
 
-    def token(self, sub: str, **claims: object) -> str:
+    def token(self, sub: str, **claims: Any) -> str:
         """A token for the API; of a program where ``sub`` is a client id."""
         now = int(time.time())
-        said: dict[str, object] = {
+        said: dict[str, Any] = {
             "iss": self.node.issuer, "sub": sub, "aud": ["stagedoor"], "exp": now + 600, "iat": now - 5,
             "scope": "openid",
         }  # fmt: skip

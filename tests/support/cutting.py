@@ -17,8 +17,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.asking import CONTROL, ask
-from gateway.commands.terminal import PARTLY
+from gateway.node.asking import CONTROL, ask
+from gateway.terminal import PARTLY
 from tests.support.door import until
 from tests.support.switching import SWITCHING, UPGRADE
 from tests.support.upstream import OK, Seen

@@ -111,9 +111,10 @@ class DeviceScene:
             capture_output=True, text=True, cwd=self.central.node.folder, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
 
-    def look(self) -> None:
-        """Have the engine look now, as a person does who asks for the drift."""
+    def looked(self) -> Any:
+        """The standing, after the engine looked as for a person who asks for the drift."""
         self.command("drift", "--device", "dc1", "--env", "prod")
+        return self.standing()
 
     def apply(self, ticket: str) -> None:
         plan = "prod.plan"
@@ -175,7 +176,7 @@ def device_scene(folder: Path) -> Iterator[DeviceScene]:
             scene.until(lambda: scene.standing()["waiting"]["steps"] > 3)
             scene.apply("CHG-1041")
             scene.publish(LATER, OWN_LATER, {"ledger-07": "team"})
-            scene.until(lambda: (scene.look(), scene.standing()["waiting"]["steps"] > 25)[1])
+            scene.until(lambda: scene.looked()["waiting"]["steps"] > 25)
             scene.hands_on_the_device()
-            scene.until(lambda: (scene.look(), scene.standing()["drift"] >= 3)[1])
+            scene.until(lambda: scene.looked()["drift"] >= 3)
             yield scene

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from random import Random
 
+from gateway.errors import Refused
 from gateway.http1.target import read_target
 from policy import reference
 from policy.compile import compile_frames
@@ -85,7 +86,7 @@ class World:
         method = rng.choice(("GET", "GET", "POST", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"))
         target = read_target(raw, method)
         who, call = self.caller(published.key), draw.circumstances(rng)
-        if not hasattr(target, "segments"):
+        if isinstance(target, Refused):
             seen["(no canonical reading)"] += 1
             return
         found = self.place(host, target.segments)

@@ -185,7 +185,7 @@ class Browser:
 
     def go(self, host: str, target: str = "/", **fields: str) -> Got:
         """Go to a page."""
-        named = {name.replace("-", "_"): value for name, value in NAVIGATION.items()}
+        named: dict[str, Any] = {name.replace("-", "_"): value for name, value in NAVIGATION.items()}
         return self.ask(host, target, **{**named, **fields})
 
     def _keep(self, jar: dict[str, str], line: str) -> None:

@@ -83,7 +83,7 @@ class Faulty:
         self, *scripts: Callable[[Line], None], tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
     ) -> None:
         self._scripts = iter(scripts)
-        self.otherwise = Line.serve  # what runs on every later connection
+        self.otherwise: Callable[[Line], None] = Line.serve  # what runs on every later connection
         self._tls = tls
         self._address = address
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

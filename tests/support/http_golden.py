@@ -25,9 +25,10 @@ import httptools
 from gateway.config import Limits
 from gateway.errors import Refused
 from gateway.http1.head import HeadRules, read_head
-from gateway.http1.lines import CHUNKED, NOT_PLAIN, Lines
+from gateway.http1.lines import NOT_PLAIN, Lines
 from gateway.http1.parser import parser_refusal
 from gateway.http1.request import Head
+from gateway.http1.values import CHUNKED
 
 FOLDER = Path(__file__).parents[1] / "golden" / "http"
 SEPARATOR = "----------"
@@ -108,7 +109,7 @@ class Reader:
                 except httptools.HttpParserUpgrade:
                     return  # what follows is read by a fresh parser, or not at all
                 except httptools.HttpParserError as error:
-                    self.refused = self.refused or parser_refusal(error)
+                    self.refused = parser_refusal(error)
                     return
                 self._hold()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gateway.config import Groups, Issuer, MatchField
 from gateway.identity.issuers import IssuerRules, IssuerTable
 from gateway.identity.jwks import KeyRing, read_jwks
@@ -40,17 +43,17 @@ def id_claims(**changes: object) -> dict[str, object]:
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
-def id_token(header: dict[str, object] | None = None, signer: Signer = RS256, **changes: object) -> bytes:
+def id_token(header: Mapping[str, object] | None = None, signer: Signer = RS256, **changes: object) -> bytes:
     return signer.sign(signer.header(**{"typ": "JWT", **(header or {})}), id_claims(**changes))
 
 
-def logout_claims(**changes: object) -> dict[str, object]:
-    good: dict[str, object] = {
+def logout_claims(**changes: object) -> dict[str, Any]:
+    good: dict[str, Any] = {
         "iss": ISSUER, "aud": CLIENT, "exp": NOW + 120, "iat": NOW - 2, "jti": "j-1", "sub": "jane", "sid": "p-1",
         "events": {EVENT: {}},
     }  # fmt: skip
     return {name: value for name, value in {**good, **changes}.items() if value is not ...}
 
 
-def logout_token(header: dict[str, object] | None = None, signer: Signer = RS256, **changes: object) -> bytes:
+def logout_token(header: Mapping[str, object] | None = None, signer: Signer = RS256, **changes: object) -> bytes:
     return signer.sign(signer.header(**{"typ": "logout+jwt", **(header or {})}), logout_claims(**changes))

@@ -22,10 +22,11 @@ from typing import Any
 
 from gateway import config
 from gateway.engine.offline import Compilation, compile_offline
-from gateway.explain import Caller, decide
-from gateway.pasted_url import address_of
-from policy.explain import duration_text, sentence_of
+from gateway.questions.explain import Caller, decide
+from gateway.questions.pasted_url import address_of
+from policy.explain import sentence_of
 from policy.facts import Circumstances, Operation, Service
+from policy.requirements import duration_text
 from policy.rule import Published
 from tests.support.catalogs import PREFIX
 

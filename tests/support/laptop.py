@@ -100,7 +100,7 @@ class Terminal(_Command):
         os.close(theirs)
         super().__init__(process, [self._read])
 
-    def type(self, text: str) -> None:
+    def type_in(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

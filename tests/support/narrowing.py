@@ -18,11 +18,12 @@ from gateway.engine.acceptance import Acceptance
 from gateway.engine.compilation import Compiled, Compiler, no_past
 from gateway.engine.sources.files import FileSource
 from gateway.engine.sources.pulls import Pull
-from gateway.explain import Caller, principal_for
+from gateway.questions.explain import Caller, principal_for
 from policy.access import AccessPolicy, read_policy
 from policy.facts import Circumstances, Permit, Source
 from policy.reading import Fault
-from policy.table import Match, Table, TableBuilder
+from policy.table import Match, Table
+from policy.table_builder import TableBuilder
 from tests.support.catalogs import PREFIX, api, entity
 
 ENVIRONMENTS = ("staging", "prod")

@@ -15,11 +15,11 @@ import orjson
 from gateway.config.devices import Bigip, BigipEnvironment, Mode
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.faults import DeviceFault, Outdated
-from gateway.engine.network.guards import Basis, Terms
-from gateway.engine.network.ledger import Ledger
-from gateway.engine.network.plan import Difference, Drift, Kind, Observed, Outcome, Plan, Step
+from gateway.engine.network.history.ledger import Ledger
+from gateway.engine.network.history.trail import DeviceTrail
+from gateway.engine.network.plans.guards import Basis, Terms
+from gateway.engine.network.plans.plan import Difference, Drift, Kind, Observed, Outcome, Plan, Step
 from gateway.engine.network.reconcile import Lane, Means
-from gateway.engine.network.trail import DeviceTrail
 from policy.access import read_policy
 from policy.derive import derive
 from policy.facts import Catalog, Exposure
@@ -190,8 +190,8 @@ def published(*names: str, environment: str = "prod") -> tuple[Published, ...]:
     """What a compile of these services comes to."""
     services = {f"component:default/{name}": service(name, ("http://10.0.0.1:8080",), "everyone") for name in names}
     if environment != "prod":
-        moved = {"exposures": (Exposure(environment, "x.test", "/", ("http://10.0.0.1:8080",), NOWHERE),)}
-        services = {ref: replace(each, **moved) for ref, each in services.items()}
+        moved = (Exposure(environment, "x.test", "/", ("http://10.0.0.1:8080",), NOWHERE),)
+        services = {ref: replace(each, exposures=moved) for ref, each in services.items()}
     access, _ = read_policy({"version": 1, "environments": {environment: {"owners": ["all"]}}}, lambda path: NOWHERE)
     return derive(Catalog({}, {}, services), access, (environment,), None).published
 

@@ -157,6 +157,11 @@ class Came:
     def xml(self) -> Element:
         return fromstring(self.body)
 
+    def found(self, path: str) -> Element:
+        element = self.xml.find(path)
+        assert element is not None, f"no {path} in {self}"
+        return element
+
     @property
     def text(self) -> str:
         return self.body.decode()

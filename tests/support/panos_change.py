@@ -20,8 +20,8 @@ from gateway.engine.network.panos.device.places import entry, place_of_rules
 from gateway.engine.network.panos.device.sifting import Sieve
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.device.writes import get, show
-from gateway.engine.network.patience import Limits, Time
-from gateway.engine.network.plan import Plan
+from gateway.engine.network.plans.plan import Plan
+from gateway.engine.network.transport.patience import Limits, Time
 from gateway.lab.panos import tree
 from gateway.lab.panos.device import Device
 from tests.support.panos import Clock, RunningFirewall

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.devices import Closes
-from gateway.engine.network.guards import Basis
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.tags.worker import TagWorker
 from gateway.engine.network.panos.target import PanosTarget
 from gateway.engine.network.panos.wishing import Wishing
-from gateway.engine.network.patience import Time
+from gateway.engine.network.plans.guards import Basis
+from gateway.engine.network.transport.patience import Time
 from gateway.lab.panos.device import Device
 from gateway.lab.panos.pairs import Pair
 from tests.support.panos import PASSWORD, USER, RunningFirewall, running

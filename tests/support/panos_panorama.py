@@ -11,7 +11,7 @@ from typing import Any
 from gateway.engine.network.panos.device.answers import Answer
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.plan import Outcome, Plan
+from gateway.engine.network.plans.plan import Outcome, Plan
 from gateway.lab.panos.device import Device
 from gateway.lab.panos.tree import Change
 from tests.support.panos import LOCALHOST, Clock, RunningFirewall, running_panorama

@@ -16,11 +16,11 @@ from tests.support.device_scene import DeviceScene, device_scene
 from tests.support.running_lab import PROJECT, RunningLab, running_lab
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 FOLDER: Final = PROJECT / "docs" / "img"
 LARGEST_BYTES: Final = 150_000
-_SIZE: Final = {"width": 900, "height": 560}
+_SIZE: Final[ViewportSize] = {"width": 900, "height": 560}
 # Who looks at what: file, person, host, path, what is there when it is ready, height.
 PICTURES: Final = (
     ("portal.png", "jane", "localhost", "/portal", "What I can reach", 800),

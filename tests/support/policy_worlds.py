@@ -7,6 +7,7 @@ contradict each other in most examples.
 from __future__ import annotations
 
 import marshal
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from policy.facts import (
     Source,
     Team,
 )
+from policy.frames import Frame
 from policy.paths import template_of
 from policy.statements import (
     ANYONE,
@@ -40,7 +42,8 @@ from policy.statements import (
     Role,
     Selector,
 )
-from policy.table import Table, TableBuilder
+from policy.table import Match, Table
+from policy.table_builder import TableBuilder
 
 HERE = Source("catalog.yaml", 1, "")
 ENVIRONMENTS = ("dev", "prod")
@@ -113,6 +116,29 @@ def world(
     """What is derived from the facts, and the table made of it."""
     derived = derive(facts, policy, ENVIRONMENTS, **more)
     return derived, table_of(compile_frames(facts, derived, key_fields))
+
+
+def placed(name: str, prefix: str, host: str = "a.example.com") -> Service:
+    """A service at one place."""
+    return service(name, exposures=(replace(exposure(name, prefix=prefix), host=host),))
+
+
+def frames_of(*services: Service) -> dict[str, Frame]:
+    """Their frames in prod, where owners may do everything."""
+    facts = catalog(*services)
+    policy = AccessPolicy({"prod": EnvironmentPolicy("prod", ("all",))})
+    return compile_frames(facts, derive(facts, policy, ("prod",)), ())
+
+
+def places(*prefixes: str, host: str = "a.example.com") -> Table:
+    """The services `s0`, `s1` … at these prefixes of a host."""
+    return table_of(frames_of(*[placed(f"s{n}", prefix, host) for n, prefix in enumerate(prefixes)]))
+
+
+def key_at(table: Table, host: str, path: str) -> str:
+    """The key of the exposure that a request belongs to, or the reason why it belongs to none."""
+    match = table.match(host, tuple(path[1:].split("/")))
+    return match.exposure.key if isinstance(match, Match) else match.reason
 
 
 def paths_to(operations: tuple[Operation, ...]) -> list[tuple[str, ...]]:

@@ -8,7 +8,7 @@ drawn as what people write and read by the reader, so every key of the language 
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from policy.access import read_policy
 from policy.facts import (
@@ -226,7 +226,8 @@ def _operation(rng: Random, apis: tuple[str, ...]) -> Operation:
 def caller(rng: Random, table: Table, depth: int = 1) -> Principal:
     """Whom the directory knows, or nobody; sometimes through a client, sometimes with others acting."""
     actors = (caller(rng, table, depth - 1),) if depth and maybe(rng, 0.08) else ()
-    kind = rng.choices(("person", "workload", "anonymous"), (5, 3, 1))[0]
+    kinds: tuple[Literal["person", "workload", "anonymous"], ...] = ("person", "workload", "anonymous")
+    kind = rng.choices(kinds, (5, 3, 1))[0]
     if kind == "anonymous":
         refusal = rng.choice(("identity_required", "identity_unknown", "identity_ambiguous", ""))
         return Principal("anonymous", actors=actors, refusal=refusal)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway.asking import ENGINE, ask
+from gateway.node.asking import ENGINE, ask
 from tests.support.catalogs import api, entity, openapi
 from tests.support.central import CentralNode
 from tests.support.door import LoopThread
@@ -71,7 +71,13 @@ class Company:
     def gets(self, person: str, host: str, path: str = "/", **claims: Any) -> str:
         """`200`, or status and reason of the refusal. ``person`` "": nobody is signed in."""
         now = int(time.time())
-        said = {"iss": self.node.issuer, "sub": person, "exp": now + 600, "iat": now - 5, "scope": "openid"} | claims
+        said: dict[str, Any] = {
+            "iss": self.node.issuer,
+            "sub": person,
+            "exp": now + 600,
+            "iat": now - 5,
+            "scope": "openid",
+        } | claims
         identity = b"Authorization: Bearer " + RS256.token(**said) + b"\r\n" if person else b""
         with Client(self.node.port) as client:
             got = client.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n".encode() + identity + b"\r\n").answer()
@@ -192,7 +198,10 @@ def organisation() -> list[Document]:
     people = {"mara": "tickets", "nils": "harbour", "odd": "galley", "petra": "loop-a", "root": "bridge",
               "guest": "tickets"}  # fmt: skip
     return [
-        *(entity("Group", name, **({"parent": parent} if parent else {})) for name, parent in groups.items()),
+        *(
+            entity("Group", name, **(dict[str, Any](parent=parent) if parent else {}))
+            for name, parent in groups.items()
+        ),
         *(user(name, team) for name, team in people.items()),
         user("twin-one", "harbour", email="twin@ferry.example"),
         user("twin-two", "galley", email="Twin@ferry.example"),

@@ -1,7 +1,8 @@
 """Tiny roles that obey the real interface (`run(ctx)`), for tests of the processes around them.
 
-`tests/unit/test_supervisor.py` gives these functions' modules to the supervisor in place of door, control, engine.
-What they do is chosen by small files in the state folder, so that a test can change it while the node runs:
+`tests/unit/supervisor/test_supervisor.py` gives these functions' modules to the supervisor in place of door, control
+and engine. What they do is chosen by small files in the state folder, so that a test can change it while the node
+runs:
 
     crash-ROLE     end at once with the exit code the file holds
     late-ROLE      with that: not before the node is up

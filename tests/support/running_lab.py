@@ -97,9 +97,9 @@ class RunningLab:
         sent = {**(fields or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
         connection.request(method, path, body, headers=sent)
         answer = connection.getresponse()
-        body = answer.read()
+        content = answer.read()
         connection.close()
-        return answer.status, body, dict(answer.headers)
+        return answer.status, content, dict(answer.headers)
 
     @property
     def facts(self) -> LabFacts:

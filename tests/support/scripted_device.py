@@ -21,7 +21,7 @@ from aiohttp import web
 
 from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.units import DeviceGroup
-from gateway.engine.network.patience import Limits, Time
+from gateway.engine.network.transport.patience import Limits, Time
 from tests.support.https_site import https_site
 
 Script = Callable[[web.Request], Awaitable[web.StreamResponse]]

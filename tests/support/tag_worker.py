@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.devices import Panos
-from gateway.engine.network.group import Pace
-from gateway.engine.network.guards import Basis
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.device.userid import What
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.tags.watching import Rhythm
 from gateway.engine.network.panos.tags.worker import TagWorker
-from gateway.engine.network.patience import Limits
+from gateway.engine.network.plans.guards import Basis
+from gateway.engine.network.reconcile.group import Pace
+from gateway.engine.network.transport.patience import Limits
 from gateway.lab.panos.userid import Identities
 from tests.support.panos import USER, WAIT_S, Clock, RunningFirewall
 from tests.support.scripted_device import FakeTime

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -31,8 +32,8 @@ def private_key(kind: str) -> Any:
         return rsa.generate_private_key(public_exponent=65537, key_size=bits)
     if name == "ed25519":
         return ed25519.Ed25519PrivateKey.generate()
-    curve = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1, "k256": ec.SECP256K1}[name]
-    return ec.generate_private_key(curve())
+    curve = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1(), "k256": ec.SECP256K1()}[name]
+    return ec.generate_private_key(curve)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Signer:
         """The header of an access token; a member set to ``...`` is left out."""
         return _changed({"alg": self.alg, "typ": "at+jwt", "kid": self.kid}, changes)
 
-    def token(self, header: dict[str, object] | None = None, **changes: object) -> bytes:
+    def token(self, header: Mapping[str, object] | None = None, **changes: object) -> bytes:
         """A token that is accepted, but for ``header`` and the claims in ``changes``."""
         return self.sign(self.header(**(header or {})), claims(**changes))
 

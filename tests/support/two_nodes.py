@@ -141,7 +141,13 @@ class TwoNodes:
     def api(self, who: str, method: str, path: str, node: int = 0) -> Any:
         """What the API answers a program of theirs."""
         now = int(time.time())
-        claims = {"iss": self.nodes[0].issuer, "sub": who, "aud": "stagedoor", "exp": now + 600, "iat": now}
+        claims: dict[str, Any] = {
+            "iss": self.nodes[0].issuer,
+            "sub": who,
+            "aud": "stagedoor",
+            "exp": now + 600,
+            "iat": now,
+        }
         said = {"Authorization": f"Bearer {RS256.token(**claims).decode()}", "Accept": "application/json"}
         page = self.lead(self.place.browser(), node).ask(method, f"{self.place.central}/.stagedoor/api/v1{path}", said)
         assert page.status == 200, page.text

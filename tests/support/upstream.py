@@ -118,11 +118,21 @@ class Upstream:
 
     def close_connections(self) -> None:
         """End every connection, as a process that exits would."""
-        self.thread.call(lambda: [writer.close() for writer in tuple(self.writers)])
+
+        def close() -> None:
+            for writer in tuple(self.writers):
+                writer.close()
+
+        self.thread.call(close)
 
     def write_to_connections(self, data: bytes) -> None:
         """Bytes that nobody asked for."""
-        self.thread.call(lambda: [writer.write(data) for writer in tuple(self.writers)])
+
+        def write() -> None:
+            for writer in tuple(self.writers):
+                writer.write(data)
+
+        self.thread.call(write)
 
     def wait_for(self, count: int) -> None:
         until(lambda: len(self.seen) >= count)

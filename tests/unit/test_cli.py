@@ -277,7 +277,23 @@ def test_a_changed_trail_is_a_finding(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_trail_is_no_success(tmp_path: Path) -> None:
     assert run("audit", "verify", tmp_path).exit_code == 1
-    assert run("audit", "verify").exit_code == 2
+
+
+def test_a_trail_that_is_not_there_is_no_finding_and_no_success(tmp_path: Path, config: Path) -> None:
+    assert run("audit", "verify", tmp_path / "nowhere").exit_code == 2
+    result = run("audit", "verify", "--config", config)
+    assert result.exit_code == 4
+    assert f"`{tmp_path / 'state' / 'audit'}` is not there" in result.stderr
+
+
+def test_without_paths_the_trail_of_the_node_is_verified(tmp_path: Path, config: Path) -> None:
+    folder = tmp_path / "state" / "audit"
+    folder.mkdir(parents=True)
+    file = written_trail(folder)
+    assert run("audit", "verify", "--config", config).exit_code == 0
+    file.write_bytes(file.read_bytes().replace(b"GET", b"PUT", 1))
+    assert run("audit", "verify", "--config", config).exit_code == 1
+    assert run("audit", "verify", "--config", config, folder).exit_code == 2
 
 
 # === the rest ===
@@ -290,7 +306,7 @@ def test_serve_names_what_is_wrong_with_the_configuration(tmp_path: Path) -> Non
     )  # fmt: skip
     assert ended.returncode == 3
     assert ended.stdout == ""
-    assert "absent.yaml" in ended.stderr
+    assert "absent.yaml: cannot read `absent.yaml`: there is no such file; name another, or write" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -337,6 +353,21 @@ def test_asking_for_help_loads_nothing_heavy() -> None:
         "sys.exit(bool({'pydantic', 'aiohttp', 'cryptography', 'gateway.engine', 'policy.compile'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+def test_help_has_every_command_under_a_heading_with_its_whole_sentence() -> None:
+    shown = run("--help").stdout
+    for words in EVERY:
+        assert re.search(rf"^  {words[0]} +\S", shown, re.MULTILINE), words[0]
+    assert "..." not in shown.partition("Options:")[2]
+    assert shown.index("Run a node:") < shown.index("Ask the policy:") < shown.index("On your own machine:")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("explian", "did you mean `explain`"), ("zzz", "`stagedoor --help`")])
+def test_a_misspelt_command_is_told_what_there_is(typed: str, meant: str) -> None:
+    result = run(typed, "--json")
+    assert result.exit_code == 2
+    assert meant in result.stderr
 
 
 def test_the_lab_is_listed_and_found() -> None:

@@ -41,7 +41,7 @@ def test_a_frame_gives_back_equal_settings() -> None:
 
 def test_equal_settings_have_equal_frames_whatever_the_order_of_their_mappings() -> None:
     first = replace(SETTINGS, environments={"a": SETTINGS.environments["prod"], "b": SETTINGS.environments["prod"]})
-    second = replace(first, environments=dict(reversed(first.environments.items())))
+    second = replace(first, environments=dict(reversed([*first.environments.items()])))
     assert config.encode(first) == config.encode(second)
 
 

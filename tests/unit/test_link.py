@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import link
+from gateway import link, socket_file
+from gateway.errors import StateError
 from gateway.link import Link, LinkClient, LinkServer, Message
 
 
@@ -198,10 +199,10 @@ def test_a_client_comes_back_after_its_server_did_and_says_hello_again(tmp_path:
         assert not client.send({"t": "lost"})
         for life in range(3):
             server, at_server = await server_at(tmp_path / "s")
-            await at_server.until(lambda seen=at_server: bool(seen.messages))
+            await at_server.until(lambda seen=at_server: bool(seen.messages))  # type: ignore[misc]  # a default binds it
             assert at_server.messages[0]["t"] == "hello"
             server.close()
-            await at_client.until(lambda turns=2 * life + 2: len(at_client.states) == turns)
+            await at_client.until(lambda turns=2 * life + 2: len(at_client.states) == turns)  # type: ignore[misc]  # a default binds it
         assert at_client.states == [True, False] * 3
         client.close()
 
@@ -218,6 +219,37 @@ def test_a_successor_takes_the_path_over_and_its_predecessor_leaves_it_alone(tmp
         client.close()
         new.close()
         assert not (tmp_path / "s").exists()
+
+    run(test)
+
+
+def test_a_socket_file_that_was_removed_is_there_again_and_who_is_connected_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_file, "LOOK_S", 0.01)
+
+    async def test() -> None:
+        server, owner = await server_at(tmp_path / "s")
+        first, _ = client_at(tmp_path / "s")
+        await owner.until(lambda: len(owner.messages) == 1)
+        (tmp_path / "s").unlink()
+        second, _ = client_at(tmp_path / "s")
+        await owner.until(lambda: len(owner.messages) == 2)
+        assert len(server.links) == 2
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
+        for each in (first, second, server):
+            each.close()
+        await asyncio.sleep(0.05)
+        assert not (tmp_path / "s").exists()
+
+    run(test)
+
+
+def test_a_folder_in_the_place_of_the_socket_is_named(tmp_path: Path) -> None:
+    async def test() -> None:
+        (tmp_path / "s").mkdir()
+        with pytest.raises(StateError, match="`.*/s` is a folder"):
+            await server_at(tmp_path / "s")
 
     run(test)
 
@@ -279,11 +311,12 @@ def test_pauses_grow_while_a_server_accepts_and_ends_at_once(tmp_path: Path, mon
 
     async def test() -> None:
         async def paused(seconds: float) -> None:
-            pauses.append(seconds)
+            if seconds != socket_file.LOOK_S:
+                pauses.append(seconds)
             await real(0)
 
         real: Callable[[float], Awaitable[None]] = asyncio.sleep
-        monkeypatch.setattr(link.asyncio, "sleep", paused)
+        monkeypatch.setattr(asyncio, "sleep", paused)
         monkeypatch.setattr(link._RANDOM, "uniform", lambda low, high: 1.0)
         server = LinkServer(tmp_path / "s", lambda *_: None, lambda _link: None, on_open=Link.close)
         await server.start()

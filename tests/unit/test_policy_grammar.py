@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.access_schema import access_schema
+from gateway.authoring.access_schema import access_schema
 from gateway.engine.sources.annotations import KEYS, OPTIONS, PER_ENVIRONMENT
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -109,7 +109,7 @@ def test_the_table_changes_once_when_everything_is_there(tmp_path: Path) -> None
     publish(tmp_path, "one", frames_of(tmp_path, *(service(f"a{n}") for n in range(20))))
     loader = BaseLoader(tmp_path)
     loader.begin()
-    seen = []
+    seen: list[int] = []
     while loader.busy:
         made = loader.step(0)
         assert (made is not None) == (loader.table.ready and not seen)

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from gateway import telemetry
 from gateway.control.api.problems import Problem
-from gateway.explain import WhyFrames
 from gateway.link import LinkClient, Message
+from gateway.questions.explain import WhyFrames
 from gateway.snapshot import BaseLoader
 from policy.table import Table
 

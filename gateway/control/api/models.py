@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.control.api.routes import Answer, Query
 from gateway.http1.head import METHODS
-from gateway.pasted_url import address_of
+from gateway.questions.pasted_url import address_of
 
 MEMBERS: int = 100  # of each entry of who-can in one answer
 MOST_MEMBERS: int = 10_000

@@ -17,9 +17,9 @@ from gateway.control.api.engine import Engine
 from gateway.control.api.problems import Problem
 from gateway.control.api.rights import for_stranger, owns_match, owns_service, require, without_sources
 from gateway.control.api.routes import Asked, Route
-from gateway.explain import Answer, Asking, Caller, decided, matched, principal_for
-from gateway.pasted_url import address_of
-from gateway.questions import offer_as_json, who_can_as_json
+from gateway.questions.explain import Answer, Asking, Caller, decided, matched, principal_for
+from gateway.questions.pasted_url import address_of
+from gateway.questions.rights import offer_as_json, who_can_as_json
 from policy.facts import Circumstances, Principal
 from policy.offers import askers_of, names_like, what_can
 from policy.probe import Asker

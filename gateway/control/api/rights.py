@@ -13,7 +13,7 @@ from typing import Any
 from gateway.control.api.callers import Caller
 from gateway.control.api.engine import Engine
 from gateway.control.api.problems import Problem
-from gateway.explain import Answer
+from gateway.questions.explain import Answer
 from policy.builtin import BUILTIN_SERVICE
 from policy.facts import Source
 from policy.reasons import NO_RULE, TEXTS

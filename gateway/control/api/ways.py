@@ -18,10 +18,10 @@ from gateway.control.api.problems import Problem
 from gateway.control.api.rights import for_stranger, owns_match, owns_service, require
 from gateway.control.api.routes import Asked, Route
 from gateway.control.api.way_models import InventoryAnswer, InventoryQuery, PathAnswer, PathQuery
-from gateway.explain import Answer, Asking, decided, matched, principal_for
-from gateway.explain import Caller as Somebody
-from gateway.hops import Hop, State, Way, door_hop, way_of
-from gateway.pasted_url import Address, address_of
+from gateway.questions.explain import Answer, Asking, decided, matched, principal_for
+from gateway.questions.explain import Caller as Somebody
+from gateway.questions.hops import Hop, State, Way, door_hop, way_of
+from gateway.questions.pasted_url import Address, address_of
 from policy.facts import Principal
 from policy.reasons import DENIED
 from policy.table import Table

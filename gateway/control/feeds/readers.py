@@ -16,8 +16,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
-from gateway.addresses import plain
 from gateway.config.devices import Readers
+from gateway.egress.addresses import plain
 from gateway.secret_files import read_secret
 
 _BASIC: Final = "basic "

@@ -17,7 +17,7 @@ from gateway.control.api.ways import Ways
 from gateway.control.pages import Pages
 from gateway.control.portal.devices import WORDS
 from gateway.control.portal.filters import people, step_count
-from gateway.lags import lagging
+from gateway.node.lags import lagging
 
 ENVIRONMENTS_SHOWN: Final = 8  # of one page
 ROWS_SHOWN: Final = 10  # of a list before it is folded

@@ -32,7 +32,7 @@ from gateway.control.portal.reach import by_domain, environments_of, found, offe
 from gateway.control.portal.ways import WayPages
 from gateway.control.signin.asking import Forms, is_own_page
 from gateway.control.signin.failures import SignInFailed
-from gateway.questions import why_of
+from gateway.questions.rights import why_of
 from policy.offers import Offer
 from policy.probe import Asker
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from gateway.explain import WhyFrames
-from gateway.questions import why_of
+from gateway.questions.explain import WhyFrames
+from gateway.questions.rights import why_of
 from policy.builtin import BUILTIN_SERVICE
 from policy.offers import Offer, what_can
 from policy.probe import Asker, needs_in_words

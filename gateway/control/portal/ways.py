@@ -15,9 +15,9 @@ from gateway.control.api.callers import Caller
 from gateway.control.api.problems import Problem
 from gateway.control.api.ways import Ways
 from gateway.control.pages import Pages
-from gateway.hops import TITLES
 from gateway.http1.head import METHODS
-from gateway.pasted_url import URL_MOST, has_scheme
+from gateway.questions.hops import TITLES
+from gateway.questions.pasted_url import URL_MOST, has_scheme
 
 NAME_LIMIT: Final = 256
 _STATES: Final = {"open": ("open", "published"), "stops": ("stops here", "refused"), "unknown": ("not known", "held")}

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
-from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
+from gateway.engine.network.plans.plan import Drift, Observed, Outcome, Plan, Step
 
 
 class AbsentTarget:

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway import config
+from gateway.engine.network.answers.requests import Requests
 from gateway.engine.network.connecting import connection_to
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.news import News
-from gateway.engine.network.requests import Requests
 from gateway.engine.network.role import audit_folder
 from gateway.engine.offline import Compilation, compile_offline
 from gateway.engine.overheard import Overheard

@@ -12,10 +12,10 @@ from gateway.engine.network.absent import AbsentTarget
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.documents import Recipe
 from gateway.engine.network.fronts import Front
-from gateway.engine.network.guards import Basis
 from gateway.engine.network.panos.firewall import Firewall
 from gateway.engine.network.panos.tags.worker import TagWorker
-from gateway.engine.network.plan import Target
+from gateway.engine.network.plans.guards import Basis
+from gateway.engine.network.plans.plan import Target
 from gateway.engine.network.whereabouts import Known
 from gateway.engine.overheard import Overlay
 

@@ -22,19 +22,19 @@ from gateway.engine.network.connection import Connection, Device, Surroundings, 
 from gateway.engine.network.desired import Desired, Places
 from gateway.engine.network.documents import Recipe
 from gateway.engine.network.entrances import Entrances
-from gateway.engine.network.experience import Budget
 from gateway.engine.network.front_checks import FrontChecks
 from gateway.engine.network.fronts import Entrance, Front, nowhere
-from gateway.engine.network.group import USUAL, Group, Pace
-from gateway.engine.network.guards import Basis, Terms
-from gateway.engine.network.ledger import Ledger
+from gateway.engine.network.history.experience import Budget
+from gateway.engine.network.history.ledger import Ledger
+from gateway.engine.network.history.trail import DeviceTrail
 from gateway.engine.network.news import News
-from gateway.engine.network.offers import Offers
 from gateway.engine.network.panos.firewall import Firewall
 from gateway.engine.network.panos.firewalls import Firewalls
 from gateway.engine.network.panos.tags.worker import TagWorker
+from gateway.engine.network.plans.guards import Basis, Terms
+from gateway.engine.network.plans.offers import Offers
 from gateway.engine.network.reconcile import Lane, Means
-from gateway.engine.network.trail import DeviceTrail
+from gateway.engine.network.reconcile.group import USUAL, Group, Pace
 from gateway.engine.overheard import Overlay
 
 REPLACED_S: Final = 5400.0  # an apply may take so long; until its end nobody else writes to the device

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
-from gateway.engine.network.plan import Observed, Step
+from gateway.engine.network.plans.plan import Observed, Step
 
 JSON: Final = "application/json"
 LINES: Final = "text/plain; charset=utf-8"

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.fronts import Entrance, Front, entrance_of
-from gateway.engine.network.group import Group
 from gateway.engine.network.reconcile import Lane
+from gateway.engine.network.reconcile.group import Group
 
 
 class Met(NamedTuple):

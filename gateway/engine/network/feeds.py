@@ -21,11 +21,11 @@ from gateway.engine.network.controller import Controller
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.documents import Document, Recipe, mark_of, size_fault
 from gateway.engine.network.faults import DeviceFault
-from gateway.engine.network.guards import ENGINE, Basis, Consent, Lately, hindrances, present, removed
-from gateway.engine.network.ledger import Applied, Ledger
-from gateway.engine.network.plan import Observed, Plan
+from gateway.engine.network.history.ledger import Applied, Ledger
+from gateway.engine.network.history.trail import Untold
+from gateway.engine.network.plans.guards import ENGINE, Basis, Consent, Lately, hindrances, present, removed
+from gateway.engine.network.plans.plan import Observed, Plan
 from gateway.engine.network.reconcile import Lane
-from gateway.engine.network.trail import Untold
 from gateway.link import Message, PeerCredentials
 
 TAKEN: Final = frozenset(("feed", "feeds", "accept_feed"))

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from gateway.audit.record import timestamp
 from gateway.certificates import SOON_S
+from gateway.egress.look_ups import Names
 from gateway.engine.network.fronts import (
     Entrance,
     Shown,
@@ -23,7 +24,6 @@ from gateway.engine.network.fronts import (
     some,
     wanted_by,
 )
-from gateway.look_ups import Names
 
 CHECKS_S: Final = 2.0
 FRESH_S: Final = 60.0

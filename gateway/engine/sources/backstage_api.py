@@ -24,9 +24,9 @@ import orjson
 
 from gateway.config import UpstreamTls
 from gateway.config.sources import Backstage
+from gateway.egress.trust import TrustFault, made
 from gateway.engine.sources.credentials import NoToken, credentials_of
 from gateway.errors import StagedoorError
-from gateway.trust import TrustFault, made
 
 T = TypeVar("T")
 Form = Callable[[list[Any]], list[Any]]  # what becomes of the items of a page, in the worker

@@ -39,6 +39,16 @@ def test_what_was_written_can_be_read_from_any_offset_and_cut(tmp_path: Path) ->
     disk.close(fd)  # closing a closed file changes nothing
 
 
+def test_a_disk_does_not_vouch_for_a_file_that_was_removed(tmp_path: Path) -> None:
+    disk = Disk()
+    fd = disk.create(tmp_path / "a")
+    disk.write(fd, memoryview(b"lost"))
+    (tmp_path / "a").unlink()
+    with pytest.raises(FileNotFoundError, match="its file was removed"):
+        disk.sync(fd)
+    disk.close(fd)
+
+
 def test_a_claim_excludes_others_until_it_is_closed(tmp_path: Path) -> None:
     disk = Disk()
     first = disk.claim(tmp_path / "lock")

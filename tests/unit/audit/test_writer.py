@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,6 +156,18 @@ def test_a_disk_that_refuses_at_the_start_fails_closed_and_recovers(
     assert "disk_failed" in [note.kind for note in report.notes]
 
 
+def test_the_log_says_once_why_nothing_can_be_written_and_once_when_it_can(
+    writers: Writers, disk: FailingDisk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    disk.refuse("write", 1, times=3)
+    writer = writers.start()
+    until(lambda: not writer.failed, "the writer does not recover")
+    writer.close()
+    said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [each["event"] for each in said] == ["audit_unwritable", "audit_written_again"]
+    assert (said[0]["why"], said[0]["folder"]) == ("No space left on device", str(writers.folder))
+
+
 @pytest.mark.parametrize("call", ["write", "sync"])
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
@@ -188,6 +201,23 @@ def test_a_segment_that_can_be_neither_written_nor_cut_is_declared_and_left(
     assert report.ok, report.findings
     second = (writers.folder / "door-0a.000002.jsonl").read_bytes().splitlines()
     assert [torn["file"] for torn in json.loads(second[0])["torn"]] == ["door-0a.000001.jsonl"]
+
+
+def test_a_folder_that_was_removed_is_made_again_and_the_gap_is_named(writers: Writers) -> None:
+    writer = writers.start(sync="batch")
+    append_numbered(writer, 0, 1)
+    until(lambda: writers.paths_of() == ["/0"], "the first record")
+    shutil.rmtree(writers.folder)
+    append_numbered(writer, 1, 1)
+    until(lambda: any(line.get("event") == "disk_failed" for line in writers.lines()), "another segment")
+    until(lambda: not writer.failed, "the writer's recovery")
+    append_numbered(writer, 2, 1)
+    until(lambda: writers.paths_of() == ["/2"], "the record after it")
+    (failed,) = [line for line in writers.lines() if line.get("event") == "disk_failed"]
+    assert failed["error"] == "its file was removed"
+    assert failed["unsynced_blocks"], "the blocks that went with the file"
+    writer.close()
+    assert verify_paths(sorted(writers.folder.glob("*.jsonl"))).ok
 
 
 def test_while_the_disk_refuses_the_writer_stays_failed_and_holds_a_bounded_number(

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway import asking, status
 from gateway.commands import catalog
 from gateway.link import Message
+from gateway.node import asking, status
 from tests.support.commands import run, told
-from tests.unit.test_status import ENGINES
+from tests.unit.node.test_status import ENGINES
 
 HELD = {"user": {"count": 25, "first": ["user:default/a", "user:default/\x1b[2Jb"]}}
 ACCEPTED = {"t": "losses_accepted", "accepted": {"user": 25}, "held": {}, "failure": "", "base": "new"}

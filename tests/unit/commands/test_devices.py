@@ -16,10 +16,10 @@ import orjson
 import pytest
 
 from gateway.commands import adopt
-from gateway.engine.network import plan_file
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.faults import Unknown, Unreachable
-from gateway.sockets import lock_state
+from gateway.engine.network.plans import plan_file
+from gateway.supervisor.sockets import lock_state
 from tests.support.catalogs import people, service, write
 from tests.support.commands import run, told
 from tests.support.network import FakeDevice, applies_in

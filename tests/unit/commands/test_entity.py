@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway import asking
-from gateway.asking import Away
-from gateway.engine.enquiries import Enquiries, Known
+from gateway.engine.entries.enquiries import Enquiries, Known
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Rounds
 from gateway.link import Message
+from gateway.node import asking
+from gateway.node.asking import Away
 from tests.support.catalogs import api, people, service, settings, write
 from tests.support.commands import run, told
 

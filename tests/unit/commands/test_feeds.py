@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway import asking
 from gateway.link import Message
+from gateway.node import asking
 from tests.support.commands import run, told
 
 GIVEN = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway import config_load
+from gateway.authoring.first_files import preset_of
 from gateway.config import Settings
-from gateway.first_files import preset_of
 from tests.support.catalogs import people, service
 from tests.support.certificates import make
 from tests.support.commands import run, told
@@ -42,7 +42,7 @@ def settings(file: str = "stagedoor.yaml") -> Settings:
 def test_unattended_it_writes_what_check_takes_and_says_what_comes_next(tmp_path: Path, issuer: str) -> None:
     report = init(issuer)
     assert report["written"] == [str(tmp_path / "stagedoor.yaml"), str(tmp_path / "access-policy.yaml")]
-    assert report["next"] == ["stagedoor check", "stagedoor serve"]
+    assert report["next"] == ["stagedoor check", "stagedoor doctor", "stagedoor serve"]
     assert report["issuer"]["reached"] is False
     checked = told("check")
     assert checked["usable"] is True
@@ -157,7 +157,7 @@ def test_in_a_terminal_it_asks_and_asks_again_until_an_answer_is_good(issuer: st
     assert made.issuers[0].audiences == ("api",)
     assert made.environments["prod"].upstreams == ("10.0.0.0/8", ".internal")
     assert result.stdout.splitlines()[0] == "wrote   stagedoor.yaml"
-    assert result.stdout.splitlines()[-2:] == ["  stagedoor check", "  stagedoor serve"]
+    assert result.stdout.splitlines()[-3:] == ["  stagedoor check", "  stagedoor doctor", "  stagedoor serve"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.commands.terminal import settings_at
+from gateway.engine.linting import ground_of
 from gateway.engine.offline import compile_offline
-from gateway.linting import ground_of
+from gateway.terminal import settings_at
 from policy.lint.checks import lint as findings_of
 from policy.lint.findings import CHECKS
 from tests.support.commands import run, told
@@ -240,8 +240,8 @@ def test_why_leads_to_every_statement_with_its_line(config: Path) -> None:
         ("`spec.owner` of `component:default/shop` is `group:default/payments`", "catalog.yaml", line_of("name: shop")),
         ("environment `prod` says `owners: [all]`", "access.yaml", 3),
     ]
-    places = [each["source"]["line"] for each in told("why", rules["everyone"], "--config", config)["statements"]]
-    assert places == [line_of("stagedoor.dev/access"), 3]
+    lines = [each["source"]["line"] for each in told("why", rules["everyone"], "--config", config)["statements"]]
+    assert lines == [line_of("stagedoor.dev/access"), 3]
     consumer = told("why", rules["consumer"], "--config", config)["statements"]
     assert [each["source"]["line"] for each in consumer] == [
         line_of("name: orders"), line_of("name: shop"), line_of("stagedoor.dev/access"),

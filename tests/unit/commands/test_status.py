@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gateway import status
-from gateway.asking import CONTROL, Away, Refusing
 from gateway.link import Message
+from gateway.node import status
+from gateway.node.asking import CONTROL, Away, Refusing
 from tests.support.commands import run, told
-from tests.unit.test_status import CONTROLS, ENGINES, WORKER
+from tests.unit.node.test_status import CONTROLS, ENGINES, WORKER
 
 
 @dataclass

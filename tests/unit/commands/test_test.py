@@ -8,10 +8,10 @@ from xml.etree import ElementTree as xml
 
 import pytest
 
-from gateway.commands.terminal import settings_at
 from gateway.engine.journal import Journal
 from gateway.engine.publisher import Publisher
 from gateway.engine.rounds import Rounds
+from gateway.terminal import settings_at
 from tests.support.commands import run, told
 from tests.unit.commands.test_questions import ACCESS, CATALOG, CONFIG
 

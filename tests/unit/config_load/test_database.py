@@ -11,7 +11,7 @@ import pytest
 from gateway import config, config_load
 from gateway.config_load.database import database_url
 from gateway.config_load.schema import configuration_schema
-from gateway.loading import fixed_changes
+from gateway.supervisor.loading import fixed_changes
 
 FILE = """\
 listeners: [{{name: main, address: "127.0.0.1:8443"}}]

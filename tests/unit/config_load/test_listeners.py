@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def listener(address: str = "0.0.0.0:8443", name: str = "main", **changes: objec
     ],
 )  # fmt: skip
 def test_what_would_be_believed_though_nobody_vouches_is_refused(
-    tmp_path: Path, changes: dict[str, object], key: str, said: str
+    tmp_path: Path, changes: dict[str, Any], key: str, said: str
 ) -> None:
     ((place, message),) = faults(tmp_path, listener(**changes))
     assert place == ("listeners", 0, key)
@@ -91,7 +92,7 @@ def device(*environments: tuple[str, bool], members: tuple[str, ...] = ("192.0.2
     return Bigip("edge", ("https://192.0.2.1",), "admin", "password", members=members, environments=made)
 
 
-PROXIED = {"proxy_protocol": True, "trusted_peers": PEERS}
+PROXIED: dict[str, Any] = {"proxy_protocol": True, "trusted_peers": PEERS}
 
 
 def test_an_address_said_once_per_connection_and_shared_connections_exclude_each_other(tmp_path: Path) -> None:

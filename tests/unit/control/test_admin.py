@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.control.admin import AdminView, CatalogState, Check, IssuerState, make_app
 from gateway.counters import Merged
 
-Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
+Client = TestClient[web.Request, web.Application]
 
 
 def ask(checks: list[Check], story: Callable[[Client], Awaitable[None]]) -> None:

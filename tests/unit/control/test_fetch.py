@@ -188,6 +188,32 @@ def test_a_discovery_document_cannot_lead_to_plain_http_elsewhere() -> None:
     assert "`http://keys.example/` is not https" in fault(idp)
 
 
+@pytest.mark.parametrize("member", ["issuer", "jwks_uri"])
+@pytest.mark.parametrize("text", ["\x1b[2J\x1b]0;fine\x07", "x\n[+] store: answers", "\u202etset.pdi", "A" * 200_000])
+def test_a_discovery_document_writes_no_lines_and_no_terminal_codes_of_its_own(member: str, text: str) -> None:
+    """A fault is read in a terminal, in a log and in the list of checks, which has a line for each."""
+    idp = Idp()
+
+    async def hostile(_request: web.Request) -> web.Response:
+        return web.json_response({"issuer": idp.address, "jwks_uri": idp.address + "/keys", member: text})
+
+    idp.discovery = hostile
+    why = fault(idp)
+    assert text not in why
+    assert why.isprintable() and len(why) < 300
+
+
+def test_a_discovery_document_with_two_readings_is_a_fault() -> None:
+    idp = Idp()
+
+    async def twice(_request: web.Request) -> web.Response:
+        first = '{"issuer": "https://other.example", "issuer": '
+        return web.Response(text=first + json.dumps(idp.address) + ', "jwks_uri": "' + idp.address + '/keys"}')
+
+    idp.discovery = twice
+    assert "without duplicates" in fault(idp)
+
+
 def test_a_provider_that_does_not_answer_is_a_fault() -> None:
     async def story() -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.2)) as session:
@@ -210,6 +236,8 @@ def test_allowed(address: str) -> None:
     [
         "http://idp.example/", "http://localhost.evil.example/", "http://127.0.0.1.evil.example/", "ftp://127.0.0.1/",
         "file:///etc/passwd", "https://", "https://user:pass@idp.example/", "http://10.0.0.1/", "http://[::1", "",
+        "https://idp.example/\r\nX: y", "https://idp.example/a b", "https://idp.ex\u00e4mple/",
+        "https://a.example/" + "a" * 2048,
     ],
 )  # fmt: skip
 def test_refused(address: str) -> None:

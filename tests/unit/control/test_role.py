@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_every_door_is_greeted_with_one_key_and_no_other_role_is(node: Node) -> 
         for name, role in (("a", "door"), ("b", "door"), ("c", "engine"), ("d", "")):
             queue = heard[name] = asyncio.Queue()
             hello = {"t": "hello", "role": role, "slot": 0, "pid": 1, "base": "", "seq": 0}
-            clients.append(LinkClient(node.folder / SOCKET, lambda hello=hello: hello, queue.put_nowait))
+            clients.append(LinkClient(node.folder / SOCKET, partial(dict, hello), queue.put_nowait))
             clients[-1].start()
         first, second = await heard["a"].get(), await heard["b"].get()
         assert first["t"] == "assertion_key"

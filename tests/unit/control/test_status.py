@@ -5,7 +5,15 @@ from __future__ import annotations
 from gateway.control.admin import CatalogState, IssuerState
 from gateway.control.doors import STALLS_KEPT, Follower
 from gateway.control.status import catalog_states, follower_status, issuer_status
-from gateway.counters import AUDIT_FAILED, AUDIT_QUEUED, DOWNSTREAM_OPEN, LENGTH, OVERLAY_AGE_S, SNAPSHOT_AGE_S
+from gateway.counters import (
+    AUDIT_FAILED,
+    AUDIT_QUEUED,
+    CLOCK_AHEAD_S,
+    DOWNSTREAM_OPEN,
+    LENGTH,
+    OVERLAY_AGE_S,
+    SNAPSHOT_AGE_S,
+)
 
 
 def test_a_worker_that_has_not_counted_yet_has_no_numbers() -> None:
@@ -19,6 +27,7 @@ def test_numbers_are_the_newest_and_the_longest_stall_is_that_of_the_last_minute
     follower.values = [0] * LENGTH
     for cell, value in (
         (DOWNSTREAM_OPEN, 12), (SNAPSHOT_AGE_S, 2), (OVERLAY_AGE_S, 3), (AUDIT_QUEUED, 4), (AUDIT_FAILED, 1),
+        (CLOCK_AHEAD_S, 5),
     ):  # fmt: skip
         follower.values[cell] = value
     follower.heard_s = 98.75
@@ -30,6 +39,7 @@ def test_numbers_are_the_newest_and_the_longest_stall_is_that_of_the_last_minute
     assert said["connections"] == 12
     assert (said["snapshot_age_s"], said["overlay_age_s"]) == (2, 3)
     assert (said["audit_queued"], said["audit_failing"]) == (4, True)
+    assert said["clock_ahead_s"] == 5
     assert said["heard_age_s"] == 1.2
 
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway import socket_file
 from gateway.control.web import SECURITY_HEADERS, SOCKET, WebServer, make_app
 
 
@@ -77,6 +78,35 @@ def test_the_socket_is_private(tmp_path: Path) -> None:
         assert (tmp_path / SOCKET).stat().st_mode & 0o777 == 0o600
         await running.close()
         assert not (tmp_path / SOCKET).exists()
+
+    asyncio.run(story())
+
+
+def test_a_socket_that_was_removed_is_there_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_file, "LOOK_S", 0.01)
+
+    async def story() -> None:
+        running = server(tmp_path)
+        await running.start()
+        (tmp_path / SOCKET).unlink()
+        while not (tmp_path / SOCKET).exists():
+            await asyncio.sleep(0.001)
+        assert (await fetch(tmp_path, "/"))[1] == "hello"
+        await running.close()
+        assert not (tmp_path / SOCKET).exists()
+
+    asyncio.run(story())
+
+
+def test_a_state_folder_may_lie_deeper_than_an_address_is_long(tmp_path: Path) -> None:
+    async def story() -> None:
+        folder = tmp_path / ("a" * 60) / ("b" * 60)
+        folder.mkdir(parents=True)
+        running = server(folder)
+        await running.start()
+        (tmp_path / SOCKET).symlink_to(folder / SOCKET)
+        assert (await fetch(tmp_path, "/"))[1] == "hello"
+        await running.close()
 
     asyncio.run(story())
 

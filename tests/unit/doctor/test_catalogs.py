@@ -14,7 +14,7 @@ from gateway.config.sources import Backstage
 from gateway.doctor import catalogs
 from gateway.doctor.examination import examine
 from gateway.doctor.lines import Line
-from gateway.look_ups import Names
+from gateway.egress.look_ups import Names
 from tests.support.catalogs import people, service, settings
 from tests.support.certificates import make
 from tests.support.fake_catalog import FakeCatalog, fake_catalog, said

@@ -15,7 +15,7 @@ from gateway.config.devices import Leg, Panos
 from gateway.doctor import firewall_rules
 from gateway.doctor.firewall_rules import rules, with_rules
 from gateway.doctor.lines import Line
-from gateway.engine.network.patience import Limits
+from gateway.engine.network.transport.patience import Limits
 from tests.support.panos import RULES, RunningFirewall, rule
 from tests.support.panos_rules import EDGE, ENVIRONMENT, Standing, serving_firewall, standing
 

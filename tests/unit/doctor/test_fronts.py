@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from gateway import config, look_ups
+from gateway import config
 from gateway.config.devices import Devices
 from gateway.doctor.examination import examine
 from gateway.doctor.fronts import certificate_lines, host_lines
 from gateway.doctor.lines import Line
+from gateway.egress import look_ups
+from gateway.egress.look_ups import Names
 from gateway.engine.offline import compile_offline
-from gateway.look_ups import Names
 from tests.support.catalogs import people, service, settings, write
 from tests.support.certificates import make
 from tests.support.declarations import device, environment

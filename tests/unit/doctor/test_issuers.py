@@ -18,7 +18,7 @@ from gateway.config.sign_in import Client
 from gateway.control.fetch import WELL_KNOWN
 from gateway.doctor import issuers
 from gateway.doctor.lines import Line
-from gateway.look_ups import Names
+from gateway.egress.look_ups import Names
 from tests.support.ports import free_port
 from tests.support.tokens import ES256, RS256
 

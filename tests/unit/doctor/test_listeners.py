@@ -12,8 +12,9 @@ import pytest
 
 from gateway import config
 from gateway.doctor.lines import Line
-from gateway.doctor.listeners import addresses, certificates, supervisor_of
-from gateway.sockets import LOCK_FILE
+from gateway.doctor.listeners import addresses, certificates
+from gateway.node.asking import supervisor_of
+from gateway.supervisor.sockets import LOCK_FILE
 from tests.support.catalogs import settings
 from tests.support.certificates import make
 from tests.support.ports import free_port

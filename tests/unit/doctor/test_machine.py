@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,11 @@ def test_a_folder_that_others_may_enter_is_told_with_its_remedy(
 def test_another_users_folder_fails_unless_root_looks(
     tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine.os, "geteuid", lambda: state.stat().st_uid + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: state.stat().st_uid + 1)
     line = folder_lines(tmp_path)["state folder"]
     assert line.verdict == "FAIL"
     assert "same user" in line.fix
-    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert folder_lines(tmp_path)["state folder"].verdict == "OK"
 
 
@@ -64,7 +65,7 @@ def test_a_folder_that_cannot_be_made_fails(tmp_path: Path, monkeypatch: pytest.
     assert (line.verdict, "is no folder" in line.found) == ("FAIL", True)
     line = folder_lines(tmp_path, audit=str(tmp_path / "file" / "audit"))["audit folder"]
     assert (line.verdict, "may not be written" in line.found) == ("FAIL", True)
-    monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     line = folder_lines(tmp_path, audit=str(tmp_path / "audit"))["audit folder"]
     assert (line.verdict, "install -d -m 700" in line.fix) == ("FAIL", True)
 
@@ -73,7 +74,7 @@ def test_a_disk_that_fails_to_sync_fails(tmp_path: Path, state: Path, monkeypatc
     def fsync(_descriptor: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(machine.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     line = folder_lines(tmp_path)["state folder"]
     assert (line.verdict, "Input/output error" in line.found) == ("FAIL", True)
     assert list(state.iterdir()) == []
@@ -81,7 +82,7 @@ def test_a_disk_that_fails_to_sync_fails(tmp_path: Path, state: Path, monkeypatc
 
 def test_a_disk_that_is_slow_warns(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter((0.0, 0.7))
-    monkeypatch.setattr(machine.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
     assert "0.7 s" in folder_lines(tmp_path)["state folder"].found
 
 
@@ -93,7 +94,7 @@ def test_free_space_is_judged(
     tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, verdict: str
 ) -> None:
     room = os.statvfs_result((4096, 4096, 1 << 30, free // 4096, free // 4096, 100, inodes, inodes, 0, 255))
-    monkeypatch.setattr(machine.os, "statvfs", lambda folder: room)
+    monkeypatch.setattr(os, "statvfs", lambda folder: room)
     line = folder_lines(tmp_path)["state folder"]
     assert line.verdict == verdict
     assert ("audit trail" in line.fix) is (verdict != "OK")
@@ -117,7 +118,7 @@ def test_free_space_is_judged(
 def test_the_limit_is_compared_with_the_connections_that_are_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, verdict: str
 ) -> None:
-    monkeypatch.setattr(machine.resource, "getrlimit", lambda which: (soft, hard))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, hard))
     (line,) = descriptors(settings(tmp_path, limits=config.Limits(connections=1_000)))
     assert (line.check, line.verdict) == ("descriptors", verdict)
     assert "1,000 per worker" in line.found

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from gateway import look_ups
 from gateway.doctor.lines import Line
 from gateway.doctor.names import central_host, client_connector, issuer_host, upstream_hosts
-from gateway.look_ups import Names
+from gateway.egress import look_ups
+from gateway.egress.look_ups import Names
 from tests.support.catalogs import settings
 
 ZONE = {
@@ -82,6 +83,7 @@ def test_a_name_is_asked_once_whoever_wants_to_know(asked: list[str]) -> None:
         known = Names()
         await asyncio.gather(issuer_host("https://idp.example.com", known), upstream_hosts(["idp.example.com"], known))
         connector = client_connector(known)
+        assert isinstance(connector, aiohttp.TCPConnector)
         (found,) = await connector._resolve_host("idp.example.com", 443)
         assert (found["host"], found["port"]) == ("10.0.0.9", 443)
         await connector.close()

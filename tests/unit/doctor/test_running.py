@@ -11,7 +11,7 @@ import pytest
 
 from gateway.doctor.lines import Line, ok
 from gateway.doctor.running import Check, run_checks
-from gateway.resolve import in_thread
+from gateway.egress.resolve import in_thread
 
 
 def all_lines(*checks: Check) -> list[Line]:

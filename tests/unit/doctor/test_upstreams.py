@@ -14,6 +14,7 @@ from gateway import config
 from gateway.doctor import upstreams as examined
 from gateway.doctor.lines import Line
 from gateway.doctor.upstreams import endpoints_of, upstreams
+from gateway.egress.resolve import Resolver
 from gateway.engine.offline import compile_offline
 from tests.support.catalogs import people, service, settings, write
 from tests.support.certificates import make
@@ -143,11 +144,7 @@ def test_a_name_without_an_answer_is_told_as_one(tmp_path: Path, monkeypatch: py
     def look_up(host: str) -> list[str]:
         raise OSError(-2, "Name or service not known")
 
-    class Resolver(examined.Resolver):
-        def __init__(self, said: config.Settings, clock: object) -> None:
-            super().__init__(said, clock, look_up)  # type: ignore[arg-type]  # a test's
-
-    monkeypatch.setattr(examined, "Resolver", Resolver)
+    monkeypatch.setattr(examined, "Resolver", lambda said, clock: Resolver(said, clock, look_up))
     said = prepared(tmp_path, {"a": "http://gone.internal:80"}, networks=(".internal",))
     (line,) = asyncio.run(lines_of(said))
     assert (line.verdict, "1 endpoint unknown" in line.found) == ("FAIL", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -22,10 +23,11 @@ from gateway.door.balance import (
     may_eject,
     reinstate_surplus,
 )
+from gateway.door.endpoint import Endpoint
 
 
 @dataclass(eq=False)
-class Endpoint:
+class Judged:
     """As much of an endpoint as a choice looks at."""
 
     health: Health = field(default_factory=Health)
@@ -35,8 +37,12 @@ class Endpoint:
         return now_s < self.down_until_s
 
 
+def an_endpoint(down_until_s: float = 0.0) -> Endpoint:
+    return cast("Endpoint", Judged(down_until_s=down_until_s))
+
+
 def ejected(until_s: float) -> Endpoint:
-    endpoint = Endpoint()
+    endpoint = an_endpoint()
     endpoint.health.eject(until_s - FIRST_S)
     assert endpoint.health.until_s == until_s
     return endpoint
@@ -132,7 +138,7 @@ def test_what_must_stay_in_use_is_said_now_and_then() -> None:
 
 
 def test_the_ejected_and_the_down_are_passed_over_while_others_are_left() -> None:
-    well, out, down = Endpoint(), ejected(5.0), Endpoint(down_until_s=5.0)
+    well, out, down = an_endpoint(), ejected(5.0), an_endpoint(down_until_s=5.0)
     everyone = [out, well, down]
     assert candidates(everyone, (), 1.0) == [well]
     assert candidates(everyone, (), 5.0) == everyone
@@ -143,12 +149,12 @@ def test_the_ejected_and_the_down_are_passed_over_while_others_are_left() -> Non
 
 def test_all_ejected_or_all_down_is_as_good_as_none() -> None:
     assert len(candidates([ejected(5.0), ejected(5.0)], (), 1.0)) == 2
-    assert len(candidates([Endpoint(down_until_s=9.0), Endpoint(down_until_s=9.0)], (), 1.0)) == 2
+    assert len(candidates([an_endpoint(down_until_s=9.0), an_endpoint(down_until_s=9.0)], (), 1.0)) == 2
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2)])
 def test_at_most_half_are_ejected(count: int, most: int) -> None:
-    endpoints = [Endpoint() for _ in range(count)]
+    endpoints = [an_endpoint() for _ in range(count)]
     for endpoint in endpoints:
         if may_eject(endpoints):
             endpoint.health.eject(0.0)
@@ -156,7 +162,7 @@ def test_at_most_half_are_ejected(count: int, most: int) -> None:
 
 
 def test_endpoints_that_leave_the_catalog_do_not_leave_the_ejected_behind() -> None:
-    soon, late, well = ejected(5.0), ejected(9.0), Endpoint()
+    soon, late, well = ejected(5.0), ejected(9.0), an_endpoint()
     reinstate_surplus([late, soon, well])
     assert [each.health.ejected for each in (soon, late, well)] == [False, True, False]
     reinstate_surplus([late])

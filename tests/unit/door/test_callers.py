@@ -14,8 +14,9 @@ from gateway.errors import Refused
 from gateway.identity.jwks import KeyRing, read_jwks
 from gateway.snapshot import Snapshot
 from policy.directory import directory_frames
-from policy.facts import Catalog, KeyField, Person, Source, Team
-from policy.table import Table, TableBuilder
+from policy.facts import Catalog, KeyField, Person, Principal, Source, Team
+from policy.table import Table
+from policy.table_builder import TableBuilder
 from tests.support.tokens import NOW, RS256, Signer, jwks
 
 LIMIT = 8
@@ -183,6 +184,15 @@ def test_what_ended_is_forgotten_with_everything_it_shared(desk: Desk) -> None:
     assert not any(desk.callers._digests)
     desk.now = NOW
     assert desk.asks(RS256.token()).principal.ref == "user:default/jane"
+
+
+def test_everybody_who_takes_part_can_be_cut() -> None:
+    """The caller, their client, those who act for them, and the programs through which those act."""
+    joe = Principal("person", "joe", frozenset({"joe"}), client_subjects=frozenset({"orders"}))
+    jane = Principal("person", "jane", frozenset({"jane"}), client_subjects=frozenset({"web"}), actors=(joe,))
+    caller = Caller(None, jane, "", None)
+    assert caller.subjects == {"jane", "web", "joe", "orders"}
+    assert caller.is_cut({"orders": NOW})
 
 
 def test_other_settings_forget_everybody(desk: Desk) -> None:

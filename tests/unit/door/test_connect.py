@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.addresses import NotAllowed
 from gateway.door.connect import STAGGER_S, first_of, spread, why_unconnected
 from gateway.door.upstream import Upstream
-from gateway.trust import TrustFault
+from gateway.egress.addresses import NotAllowed
+from gateway.egress.trust import TrustFault
 
 
 class Made:

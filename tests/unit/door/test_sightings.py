@@ -56,7 +56,7 @@ def entries(sightings: Sightings) -> list[dict[str, Any]]:
 
 def test_an_entry_holds_what_match_asks_about_and_how_a_reader_knows_the_person() -> None:
     sightings = made()
-    email = {"email": "Jane@Corp.test", "email_verified": True}
+    email: dict[str, Any] = {"email": "Jane@Corp.test", "email_verified": True}
     came(sightings, uid="u-1", realm={"id": "r-1"}, name="Jane", preferred_username="jane", groups=["a", "b"], **email)
     (entry,) = entries(sightings)
     assert entry == {

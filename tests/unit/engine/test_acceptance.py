@@ -37,7 +37,7 @@ class Catalog:
         self.acceptance = Acceptance()
         self.entities = entities
 
-    def reads(self, entities: dict[str, Entity], **more: set[str]) -> Judgement:
+    def reads(self, entities: dict[str, Entity], **more: Any) -> Judgement:
         judgement = self.acceptance.judge(Pull(entities, **more), self.entities)
         self.entities = judgement.entities
         return judgement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_what_is_missing_empty_or_no_yaml_is_no_policy(tmp_path: Path) -> None:
         read = read_access_texts({"a.yaml": text})
         assert read.policy is None
         assert read.faults
+
+
+def test_a_pipe_in_its_place_is_refused_at_once(tmp_path: Path) -> None:
+    """Opening one waits for a writer that never comes."""
+    os.mkfifo(tmp_path / "access.yaml")
+    read = read_access(str(tmp_path / "access.yaml"))
+    assert read.policy is None
+    assert "no regular file" in read.faults[0].message
 
 
 @pytest.mark.parametrize("cut", [b"", b"\n", b"# denies\n", b"---\n"])

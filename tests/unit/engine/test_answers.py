@@ -11,10 +11,10 @@ import pytest
 
 from gateway.engine import answers
 from gateway.engine.answers import FINDINGS_LIMIT, Answers, Live
+from gateway.engine.linting import findings_as_json, ground_of
 from gateway.engine.offline import compile_offline
+from gateway.engine.origins import origin_of
 from gateway.engine.precedence import Precedence
-from gateway.linting import findings_as_json, ground_of
-from gateway.origins import origin_of
 from policy.lint.checks import Ground, lint
 from policy.lint.findings import Finding
 from tests.support.catalogs import api, openapi, people, service, settings, write

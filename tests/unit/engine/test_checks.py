@@ -86,9 +86,9 @@ def answers(data: bytes, heads: list[bytes] | None = None) -> Callable[[Line], N
 def test_it_takes_several_in_a_row_to_turn_an_endpoint() -> None:
     tally = Tally()
     assert [tally.took(False, 1.0) for _ in range(FAILURES)] == [False] * (FAILURES - 1) + [True]
-    assert not tally.is_up
+    assert [tally.is_up] == [False]
     assert [tally.took(True, 2.0) for _ in range(SUCCESSES)] == [False] * (SUCCESSES - 1) + [True]
-    assert tally.is_up
+    assert [tally.is_up] == [True]
     for _ in range(FAILURES):
         assert not any(tally.took(False, 3.0) for _ in range(FAILURES - 1))
         assert not tally.took(True, 3.0)

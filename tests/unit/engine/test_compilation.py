@@ -12,7 +12,8 @@ from gateway.engine.compilation import Compiled, Compiler, Past, no_past
 from gateway.engine.sources.entities import Entity
 from policy.access import AccessPolicy
 from policy.facts import Principal, Refusal
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 from tests.support.catalogs import ACCESS, api, environments, openapi, people, pull, service, settings, write
 
 

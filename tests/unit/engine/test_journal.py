@@ -97,11 +97,26 @@ def test_what_could_not_be_written_is_tried_again(tmp_path: Path) -> None:
     held = Journal(tmp_path)
     held.record(everything())
     (tmp_path / journal.NAME).rename(tmp_path / "away")
-    with pytest.raises(OSError, match="No such file"):
+    (tmp_path / journal.NAME).mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
         held.record(everything(rules={"k": ("r-2",)}))
+    (tmp_path / journal.NAME).rmdir()
     (tmp_path / "away").rename(tmp_path / journal.NAME)
     assert held.record(everything(rules={"k": ("r-2",)}))
     assert Journal(tmp_path).sections["rules"] == {"k": ("r-2",)}
+
+
+@pytest.mark.parametrize("left", [None, b"", b"short"])
+def test_a_file_that_was_removed_or_cut_is_written_anew_with_everything(tmp_path: Path, left: bytes | None) -> None:
+    held = Journal(tmp_path)
+    held.record(everything())
+    (tmp_path / journal.NAME).unlink()
+    if left is not None:
+        (tmp_path / journal.NAME).write_bytes(left)
+    assert held.record(everything(rules={"k": ("r-2",)}))
+    again = Journal(tmp_path)
+    assert again.fault == ""
+    assert again.sections == everything(rules={"k": ("r-2",)})
 
 
 def test_what_another_version_remembered_is_forgotten_and_never_a_crash(tmp_path: Path) -> None:

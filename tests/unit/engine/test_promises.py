@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.engine.rounds import Outcome
 from policy.facts import ANONYMOUS, Principal
+from policy.promises.withholding import Ground
 from policy.reading import Fault
 from tests.support.catalogs import ACCESS, api, entity, openapi, people, service
 from tests.unit.engine.test_rounds import Engine
@@ -215,15 +216,13 @@ def test_only_what_changed_is_decided(tmp_path: Path, monkeypatch: Any) -> None:
     """A second publish asks about the exposure that changed, and about none for a person who joins no team of it."""
     engine = started(tmp_path, NEVER)
     asked: list[str] = []
-    import gateway.engine.promises as promises
-
-    plain = promises.Ground.breaches
+    plain = Ground.breaches
 
     def counted(ground: Any, exposure: Any) -> Any:
         asked.append(exposure.key)
         return plain(ground, exposure)
 
-    monkeypatch.setattr(promises.Ground, "breaches", counted)
+    monkeypatch.setattr(Ground, "breaches", counted)
     engine.services(b={"allow_groups": "other"})
     engine.settled()
     assert set(asked) == {B}

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import uvloop
 
 from gateway import config
 from gateway.child import NodeState, ParentChannel, RoleContext
+from gateway.engine import sync
+from gateway.engine.rounds import Outcome, Rounds
 from gateway.engine.sync import Sync
 from gateway.link import LinkClient
 from gateway.snapshot import BaseLoader
@@ -119,6 +122,31 @@ def test_a_broken_file_changes_nothing_and_its_repair_is_noticed(folder: Path) -
             await door.until(lambda: door.services() == {"a", "b"})
             write(folder, "catalog/a.yaml", service("a"), service("c"))
             await door.until(lambda: door.services() == {"a", "b", "c"})
+
+    run(scene, folder)
+
+
+def test_a_round_that_fails_is_not_tried_again_at_once_whatever_happens_in_watched_folders(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the disk is full and the log lies beside the access policy."""
+    began: list[float] = []
+    real = Rounds.round
+
+    def failing(rounds: Rounds) -> Outcome:
+        began.append(time.monotonic())
+        write(folder, "log", str(len(began)))
+        if len(began) < 4:
+            raise OSError(28, "No space left on device")
+        return real(rounds)
+
+    monkeypatch.setattr(Rounds, "round", failing)
+    monkeypatch.setattr(sync, "RETRY_S", 0.2)
+
+    async def scene(folder: Path) -> None:
+        async with running(folder) as (_, door):
+            await door.until(lambda: door.services() == {"a"})
+        assert min(later - earlier for earlier, later in pairwise(began[:4])) >= 0.19
 
     run(scene, folder)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
-
 import pytest
 
 from gateway.errors import Refused
@@ -16,23 +14,16 @@ from gateway.http1.forward import (
     AnswerRules,
     answer_head,
     body_framing,
-    client_address,
-    forwarded_block,
     interim_head,
     read_answer,
     request_head,
 )
+from gateway.http1.forwarded import forwarded_block
 from gateway.http1.head import read_head
 from gateway.http1.request import Head
 from tests.support.http_golden import RULES
 
-NETWORK = ip_network("192.0.2.0/24")
-PEER = "192.0.2.1"
 FORWARDED = forwarded_block("203.0.113.9", "https")
-
-
-def is_trusted(address: str) -> bool:
-    return ip_address(address) in NETWORK
 
 
 def head_of(method: bytes, *fields: tuple[bytes, bytes]) -> Head:
@@ -93,29 +84,6 @@ def test_the_target_can_be_replaced() -> None:
     assert request_head(head_of(b"GET"), b"", FORWARDED, b"req-1", raw_target=b"/").startswith(b"GET / HTTP/1.1\r\n")
 
 
-@pytest.mark.parametrize(
-    ("forwarded_for", "client"),
-    [
-        (b"", PEER),
-        (b"203.0.113.9", "203.0.113.9"),
-        (b"198.51.100.66, 203.0.113.9", "203.0.113.9"),
-        (b"198.51.100.66, 203.0.113.9,192.0.2.7 , 192.0.2.8", "203.0.113.9"),
-        (b"192.0.2.7, 192.0.2.8", "192.0.2.7"),
-        (b"203.0.113.9, evil", PEER),
-        (b"203.0.113.9, unknown, 192.0.2.8", "192.0.2.8"),
-        (b"203.0.113.9:4711", "203.0.113.9"),
-        (b"[2001:DB8::9]:4711", "2001:db8::9"),
-        (b"2001:db8::9", "2001:db8::9"),
-        (b"203.0.113.9, ", PEER),
-        (b"203.0.113.009", PEER),
-        (b"\xff", PEER),
-        (b"203.0.113.9" + b" " * 64, PEER),
-    ],
-)
-def test_the_client_is_the_first_address_from_the_right_that_is_not_trusted(forwarded_for: bytes, client: str) -> None:
-    assert client_address(forwarded_for, PEER, is_trusted) == client
-
-
 ANSWER_RULES = AnswerRules(fields=20, head_bytes=2000)
 
 
@@ -169,6 +137,7 @@ def test_a_body_is_framed_for_its_client(
         (200, "HEAD", [], b"req-1\r\n\r\n"),
         (204, "GET", [(b"Content-Length", b"0")], b"req-1\r\n\r\n"),
         (304, "GET", [FIVE], b"req-1\r\n\r\n"),
+        (103, "GET", [(b"Content-Length", b"0")], b"req-1\r\n\r\n"),
     ],
 )
 def test_an_answer_without_a_body_never_promises_one(

@@ -8,7 +8,8 @@ import h11
 import pytest
 
 from gateway.errors import FAULTS, GATEWAY_CODES
-from gateway.http1.forward import forwarded_block, request_head
+from gateway.http1.forward import request_head
+from gateway.http1.forwarded import forwarded_block
 from tests.support.http_golden import Golden, Reader, goldens, read_bytewise, read_whole, without_door_lines
 
 REFUSED = goldens("refused")

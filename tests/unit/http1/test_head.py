@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ def read(
     return head
 
 
-def refused(*fields: tuple[bytes, bytes], target: bytes = b"/", rules: HeadRules = RULES) -> str:
-    head = read_head(b"GET", target, "1.1", [HOST, *fields], rules, False)
+def refused(*fields: tuple[bytes, bytes], target: bytes = b"/", rules: HeadRules = RULES, trusted: bool = False) -> str:
+    head = read_head(b"GET", target, "1.1", [HOST, *fields], rules, trusted)
     assert isinstance(head, Refused)
     return head.code
 
@@ -74,7 +75,9 @@ def test_another_scheme_is_no_bearer_and_passes() -> None:
         ("1.1", None, True),
         ("1.1", b"close", False),
         ("1.1", b"keep-alive, close", False),
+        ("1.1", b"x-a", True),
         ("1.0", None, False),
+        ("1.0", b"x-a", False),
         ("1.0", b"Keep-Alive", True),
         ("1.0", b"keep-alive, close", False),
     ],
@@ -128,6 +131,14 @@ def test_only_a_trusted_peer_is_read() -> None:
     assert trusted.passed == untrusted.passed == []
 
 
+def test_of_two_client_certificates_one_may_be_the_clients_own() -> None:
+    """Whichever hop wrote the other one: nothing tells them apart, so none is taken."""
+    twice = (b"X-Hop-Cert", b"MIIB"), (b"X-Hop-Cert", b"MIIC")
+    assert refused(*twice, trusted=True) == "request_malformed"
+    assert refused((b"X-Hop-Cert", b"MIIB,MIIC"), trusted=True) == "request_malformed"
+    assert read(*twice).client_certificate == b""
+
+
 @pytest.mark.parametrize("request_id", [b"", b"a b", b"a\xe9", b"a" * 129, b'"x"', b"a,b"])
 def test_an_odd_request_id_is_not_taken(request_id: bytes) -> None:
     assert read((b"X-Request-Id", request_id), trusted=True).request_id == b""
@@ -168,7 +179,7 @@ def test_a_malformed_trace_is_absent_and_its_state_with_it(trace: bytes) -> None
     assert head.passed == []
 
 
-def limits(**changes: int) -> HeadRules:
+def limits(**changes: Any) -> HeadRules:
     return HeadRules(Limits(**changes))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httptools
 import pytest
 
-from gateway.http1.lines import CHUNKED, Lines
+from gateway.http1.lines import FEEDS, Lines
+from gateway.http1.values import CHUNKED
 from tests.support.http_golden import Reader, read_bytewise, read_whole
 
 GET = b"GET /a HTTP/1.1\r\nHost: app.test\r\n\r\n"
@@ -38,6 +39,14 @@ def test_every_line_of_a_piece_is_judged_at_its_place() -> None:
     told = Told()
     assert told.lines.feed(told.parser, GET + WIDE + GET + b"\r\n\r\n" + GET + WIDE, 0) == b""
     assert told.plain == [True, False, True, True, False]
+
+
+@pytest.mark.parametrize("line", [b"GET   /H HTTP/1.1", b"GET /a  HTTP/1.1", b"GET    /aHb HTTP/1.1"])
+def test_no_letter_of_a_target_passes_for_the_version(line: bytes) -> None:
+    """However many spaces there are, and wherever the `H` of the target comes to stand."""
+    told = Told()
+    told.lines.feed(told.parser, line + b"\r\nHost: app.test\r\n\r\n", 0)
+    assert told.plain == [False]
 
 
 def test_the_version_is_the_one_of_its_own_line() -> None:
@@ -83,6 +92,16 @@ def test_what_is_left_behind_chunks_is_given_back() -> None:
     assert told.lines.feed(reader, BODY + WIDE, CHUNKED) == WIDE
 
 
+def test_so_many_empty_lines_of_chunks_are_fed_at_once_and_the_rest_is_given_back() -> None:
+    """Each is a call of the parser: a piece full of them must not be one turn of the loop."""
+    told = Told()
+    told.lines.feed(told.parser, CHUNKS, 0)
+    told.lines.has_body(CHUNKED, [])
+    told.lines.hold_body(True)
+    chunks = b"5\r\na\r\n\r\n\r\n" * (FEEDS + 3)
+    assert told.lines.feed(told.parser, chunks, CHUNKED) == b"5\r\na\r\n\r\n\r\n" * 3
+
+
 class Ender:
     """Says when a body has ended, as a client's connection does."""
 
@@ -109,10 +128,11 @@ def test_what_can_begin_no_line_is_not_kept_for_ever(flood: bytes) -> None:
     assert reader.refused.code == "request_malformed"
 
 
+@pytest.mark.parametrize("odd", [b"\n", b"\r"])
 @pytest.mark.parametrize("before", [b"", GET])
-def test_what_stands_before_empty_lines_is_not_forgotten(before: bytes) -> None:
+def test_what_stands_before_empty_lines_is_not_forgotten(before: bytes, odd: bytes) -> None:
     """A read that ends in an empty line ends a message, unless something else stands between."""
-    reader = read_whole(before + b"\n\r\n\r\n")
+    reader = read_whole(before + odd + b"\r\n\r\n")
     assert reader.refused is not None
     assert reader.refused.code == "request_malformed"
 

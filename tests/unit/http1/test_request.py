@@ -17,7 +17,7 @@ def test_a_new_head_has_every_field_absent(version: int, keep_alive: bool) -> No
     assert told.pop("method") == "GET"
     assert told.pop("version") == version
     assert told.pop("keep_alive") is keep_alive
-    assert len(told) == 19
+    assert len(told) == 21
     assert not any(told.values())
 
 

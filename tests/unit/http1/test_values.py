@@ -15,6 +15,7 @@ from gateway.http1.values import (
     UNCLEAR,
     UNTIL_CLOSE,
     bearer_of,
+    binds_connection,
     body_length,
     breaks_a_line,
     connection_of,
@@ -109,6 +110,23 @@ def test_framing_has_one_reading_or_none(
 )
 def test_a_bearer_scheme_is_told_from_all_others(authorization: bytes, token: bytes | None) -> None:
     assert bearer_of(authorization) == token
+
+
+@pytest.mark.parametrize(
+    ("authorization", "binds"),
+    [
+        (b"NTLM TlRMTVNTUAAB", True),
+        (b"ntlm\tTlRMTVNTUAAB", True),
+        (b"Negotiate YIIJ", True),
+        (b"NEGOTIATE", True),
+        (b"Basic bnRsbTpudGxt", False),
+        (b"NTLMv9 x", False),
+        (b"Digest ntlm", False),
+        (b"", False),
+    ],
+)
+def test_a_scheme_that_counts_for_a_connection_is_told_from_all_others(authorization: bytes, binds: bool) -> None:
+    assert binds_connection(authorization) is binds
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_it_lasts_for_its_time(now: int) -> None:
         {"exp": ...},
     ],
 )
-def test_it_never_lasts_longer_than_a_minute_whatever_it_says(claims: dict[str, object]) -> None:
+def test_it_never_lasts_longer_than_a_minute_whatever_it_says(claims: dict[str, Any]) -> None:
     assert why(forged(**claims)) == "it does not say how long it lasts"
 
 
@@ -141,7 +141,7 @@ def test_it_never_lasts_longer_than_a_minute_whatever_it_says(claims: dict[str, 
         {"token_aud": ...},
     ],
 )
-def test_a_caller_is_whole_or_none(claims: dict[str, object]) -> None:
+def test_a_caller_is_whole_or_none(claims: dict[str, Any]) -> None:
     assert why(forged(**claims)) == "it does not say who is asking"
 
 
@@ -227,5 +227,5 @@ def test_where_a_request_comes_from_is_read_as_it_was_said() -> None:
 
 
 @pytest.mark.parametrize("claims", [{"client": 7}, {"client": None}, {"certificate": "dns:x"}, {"certificate": [7]}])
-def test_where_a_request_comes_from_is_text_or_nothing_is_believed(claims: dict[str, object]) -> None:
+def test_where_a_request_comes_from_is_text_or_nothing_is_believed(claims: dict[str, Any]) -> None:
     assert why(forged(**claims)) == "it does not say where the request comes from"

@@ -107,8 +107,8 @@ def alg_none() -> Iterator[Case]:
         "Rs256",
     ):
         yield f"alg_{alg!r}", unsigned({"alg": alg, "typ": "JWT", "kid": "rsa-1"}), ALGORITHM
-    for name, alg in {"null": None, "number": 0, "true": True, "list": ["RS256"], "object": {"alg": "RS256"}}.items():
-        yield f"alg_{name}", unsigned({"alg": alg, "typ": "JWT", "kid": "rsa-1"}), MALFORMED
+    for name, wrong in {"null": None, "number": 0, "true": True, "list": ["RS256"], "object": {"alg": "RS256"}}.items():
+        yield f"alg_{name}", unsigned({"alg": wrong, "typ": "JWT", "kid": "rsa-1"}), MALFORMED
     yield "alg_absent", unsigned({"typ": "JWT", "kid": "rsa-1"}), MALFORMED
     yield "alg_none_with_a_real_signature", unsigned({"alg": "none"}, b"x" * 256), ALGORITHM
     yield "alg_rs256_without_signature", unsigned({"alg": "RS256", "typ": "JWT", "kid": "rsa-1"}), SIGNATURE
@@ -190,7 +190,8 @@ def kid() -> Iterator[Case]:
         yield f"kid_{name}", RS256.token({"kid": text}), KEY
     yield "kid_surrogate", RS256.token({"kid": "\ud800"}), MALFORMED
     yield "kid_of_another_key_of_the_issuer", Signer("rsa", "RS256", "ed-1").token(), ALGORITHM
-    for name, value in {"null": None, "number": 1, "true": True, "list": ["rsa-1"], "object": {}, "empty": ""}.items():
+    wrong: dict[str, object] = {"null": None, "number": 1, "true": True, "list": ["rsa-1"], "object": {}, "empty": ""}
+    for name, value in wrong.items():
         yield f"kid_{name}", RS256.token({"kid": value}), MALFORMED
     yield "kid_too_long", RS256.token({"kid": "k" * 257}), MALFORMED
     yield "kid_absent_with_the_attackers_key", ATTACKER.token({"kid": ...}), SIGNATURE
@@ -337,7 +338,7 @@ def times() -> Iterator[Case]:
     }
     for claim in ("exp", "iat", "nbf"):
         for name, value in wrong.items():
-            yield f"{claim}_{name}", RS256.token(**{claim: value}), CLAIMS
+            yield f"{claim}_{name}", RS256.token(**dict[str, Any]({claim: value})), CLAIMS
     for name in ("NaN", "Infinity", "-Infinity"):
         text = json.dumps(claims(exp="?")).replace('"?"', name)
         yield f"exp_{name}", RS256.sign(RS256.header(), text), MALFORMED
@@ -374,7 +375,8 @@ def names() -> Iterator[Case]:
     }
     for name, iss in near.items():
         yield f"iss_{name}", RS256.token(iss=iss), ISSUER
-    for name, value in {"null": None, "number": 1, "list": ["https://idp.test"], "object": {}, "absent": ...}.items():
+    untyped: dict[str, object] = {"null": None, "number": 1, "list": ["https://idp.test"], "object": {}, "absent": ...}
+    for name, value in untyped.items():
         yield f"iss_{name}", RS256.token(iss=value), CLAIMS
     yield "iss_of_another_configured_issuer", RS256.token(iss="https://other.test"), ALGORITHM
     yield "iss_signed_by_another_configured_issuer", OTHERS_KEY.token(), SIGNATURE
@@ -446,7 +448,8 @@ def kinds() -> Iterator[Case]:
         yield f"typ_{typ}", RS256.token({"typ": typ}), TYPE
     yield "typ_absent", RS256.token({"typ": ...}), TYPE
     yield "typ_jwt_where_only_access_tokens_are_taken", RS256.token({"typ": "JWT"}, iss="https://plain.test"), TYPE
-    for name, value in {"null": None, "number": 1, "list": ["at+jwt"], "object": {}, "empty": ""}.items():
+    wrong: dict[str, object] = {"null": None, "number": 1, "list": ["at+jwt"], "object": {}, "empty": ""}
+    for name, value in wrong.items():
         yield f"typ_{name}", RS256.token({"typ": value}), MALFORMED
     jwt = {"typ": "JWT"}
     for claim in ("nonce", "at_hash", "c_hash", "s_hash"):
@@ -454,7 +457,7 @@ def kinds() -> Iterator[Case]:
     yield "id_token_by_token_use", RS256.token(jwt, token_use="id"), TYPE
     for said in ("ID", "Refresh", "Offline", "Logout", "refresh"):
         yield f"payload_type_{said}", RS256.token(jwt, typ=said), TYPE
-    event = {"http://schemas.openid.net/event/backchannel-logout": {}}
+    event: dict[str, object] = {"http://schemas.openid.net/event/backchannel-logout": {}}
     yield "logout_token", RS256.token(jwt, events=event, sid="s"), TYPE
     yield "security_event_token", RS256.token(jwt, events={"https://schemas.openid.net/secevent/caep": {}}), TYPE
     yield "dpop_proof_as_jwt", RS256.token(jwt, htm="GET", htu="https://api.test/"), TYPE
@@ -466,7 +469,7 @@ def kinds() -> Iterator[Case]:
 
 
 def meaning() -> Iterator[Case]:
-    for name, changes in {
+    headers: dict[str, dict[str, object]] = {
         "crit": {"crit": ["exp"]},
         "crit_empty": {"crit": []},
         "crit_null": {"crit": None},
@@ -478,7 +481,8 @@ def meaning() -> Iterator[Case]:
         "enc": {"enc": "A256GCM"},
         "jwe_dir": {"alg": "dir", "enc": "A256GCM"},
         "jwe_pbes2": {"alg": "PBES2-HS512+A256KW", "enc": "A256GCM", "p2c": 2**31, "p2s": "AAAA"},
-    }.items():
+    }
+    for name, changes in headers.items():
         yield name, RS256.token(changes), MALFORMED
 
 

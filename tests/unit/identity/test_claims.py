@@ -120,6 +120,9 @@ def test_what_is_absent_says_nothing() -> None:
         pytest.param({"azp": "other"}, "client_id", id="two_clients"),
         pytest.param({"employee": {"number": 7}}, "employee.number", id="match_number"),
         pytest.param({"employee": {"number": "a\nb"}}, "employee.number", id="match_line_end"),
+        pytest.param({"_claim_names": "groups"}, "_claim_names", id="groups_elsewhere_text"),
+        pytest.param({"_claim_names": ["groups"]}, "_claim_names", id="groups_elsewhere_list"),
+        pytest.param({"_claim_names": None}, "_claim_names", id="groups_elsewhere_null"),
         pytest.param({"act": "orders"}, "act", id="actor_text"),
         pytest.param({"act": ["orders"]}, "act", id="actor_list"),
         pytest.param({"act": {}}, "act", id="actor_without_subject"),
@@ -131,7 +134,7 @@ def test_what_is_absent_says_nothing() -> None:
         pytest.param({"act": {"sub": "a", "act": {"sub": ""}}}, "act", id="actors_actor_empty"),
     ],
 )
-def test_a_mistyped_claim_refuses_the_token_by_name(changes: dict[str, object], claim: str) -> None:
+def test_a_mistyped_claim_refuses_the_token_by_name(changes: dict[str, Any], claim: str) -> None:
     seen = read(**changes)
     assert isinstance(seen, Refused)
     assert seen.code == "token_claims"
@@ -154,12 +157,11 @@ def test_a_refusal_never_quotes_a_value() -> None:
         pytest.param({"groups": ..., "_claim_names": {"groups": "src1"}}, None, id="listed_elsewhere"),
         pytest.param({"_claim_names": {"groups": "src1"}}, None, id="listed_here_and_elsewhere"),
         pytest.param({"_claim_names": {"other": "src1"}}, ("payments",), id="another_claim_elsewhere"),
-        pytest.param({"_claim_names": "groups"}, ("payments",), id="pointer_of_no_type"),
         pytest.param({"hasgroups": True}, None, id="too_many_to_list"),
         pytest.param({"hasgroups": False}, ("payments",), id="not_too_many"),
     ],
 )
-def test_groups_are_listed_or_unknown(changes: dict[str, object], groups: tuple[str, ...] | None) -> None:
+def test_groups_are_listed_or_unknown(changes: dict[str, Any], groups: tuple[str, ...] | None) -> None:
     assert accepted(**changes).groups == groups
 
 
@@ -182,9 +184,9 @@ def test_groups_are_not_read_where_settings_name_no_claim() -> None:
         pytest.param({"scope": ..., "roles": "clerk of court"}, {"clerk of court"}, False, id="role_with_spaces"),
     ],
 )
-def test_scopes_of_a_token(changes: dict[str, object], scopes: set[str], bounded: bool) -> None:
+def test_scopes_of_a_token(changes: dict[str, Any], scopes: set[str], bounded: bool) -> None:
     seen = accepted(**changes)
-    assert (seen.scopes, seen.bounded) == (scopes, bounded)
+    assert (set(seen.scopes), seen.bounded) == (scopes, bounded)
 
 
 def test_an_issuer_may_add_scopes_instead_of_bounding() -> None:
@@ -250,7 +252,7 @@ def test_nothing_but_times_may_differ_between_tokens_that_say_the_same() -> None
         one, other = accepted(), accepted()
         assert say_the_same(one, other)
         value = getattr(one, name)
-        another = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else None
+        another: object = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else None
         if another is None:
             another = f"{value}x" if isinstance(value, str) else frozenset({"x"}) if name in ("scopes", "amr") else ()
         if another == value:

@@ -102,7 +102,7 @@ def test_how_long_ago_is_known_or_not() -> None:
 
 @pytest.mark.parametrize("claim", ["sid", "acr"])
 def test_a_claim_that_is_there_has_its_type(claim: str) -> None:
-    assert code_of(read(id_token(**{claim: 7}))) == "token_claims"
+    assert code_of(read(id_token(**dict[str, Any]({claim: 7})))) == "token_claims"
 
 
 # === refresh: the same person, the same sign-in ===

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def said(**changes: object) -> dict[str, object]:
     return claims(**({"active": True, "token_type": "Bearer", "username": "jane@corp.test"} | changes))
 
 
-def verdict(issuer: str = "idp", until: int = NOW + 60, **changes: object) -> Verified | Refused:
+def verdict(issuer: str = "idp", until: int = NOW + 60, **changes: Any) -> Verified | Refused:
     answer = read_answer(json.dumps(said(**changes)).encode())
     assert answer is not None
     return verified_by(answer, issuer, ISSUERS, None, NOW, until)
@@ -82,7 +83,7 @@ def test_a_token_that_is_not_active_is_nobodys_whatever_else_is_said() -> None:
 
 @pytest.mark.parametrize("missing", ["iss", "sub", "aud", "exp", "iat"])
 def test_what_an_answer_leaves_out_is_not_made_up(missing: str) -> None:
-    refused = verdict(**{missing: ...})
+    refused = verdict(**dict[str, Any]({missing: ...}))
     assert refused == Refused("token_claims", f"`{missing}` is missing or not what it must be")
 
 
@@ -131,7 +132,7 @@ def test_a_client_stands_for_itself_only_where_the_operator_said_so(changes: dic
         ({"act": {"sub": "x", "iss": "https://okta.test"}}, "token_claims"),
     ],
 )
-def test_an_answer_is_held_to_the_rules_of_a_token(changes: dict[str, object], code: str) -> None:
+def test_an_answer_is_held_to_the_rules_of_a_token(changes: dict[str, Any], code: str) -> None:
     refused = verdict(**changes)
     assert isinstance(refused, Refused)
     assert refused.code == code
@@ -189,7 +190,7 @@ def test_a_signed_token_stays_what_its_issuer_signed() -> None:
     answer = {"active": True, "sub": "jane", "scope": "everything", "groups": ["admins"], "exp": NOW + 9999}
     found = verified_by(answer, "idp", SIGNED_TABLE, signed(), NOW, NOW + 60)
     assert isinstance(found, Verified)
-    assert (found.subject, found.scopes, found.until) == ("jane", {"openid", "payments:read"}, NOW + 60)
+    assert (found.subject, found.scopes, found.until) == ("jane", frozenset({"openid", "payments:read"}), NOW + 60)
     assert found.key_id in KEYS.ids
 
 

@@ -230,6 +230,36 @@ def test_the_names_a_platform_gives_out_are_ours_unless_said_otherwise() -> None
 
 
 @pytest.mark.parametrize(
+    ("client_id", "ours"),
+    [
+        ("orders", True),
+        ("https://orders.example", True),
+        ("hub", True),
+        ("hub:marlow/payments", False),
+        ("spiffe://marlow.example/payments", False),
+        ("spiffe://partner.example/payments", False),
+        ("dns:payments.marlow.example", False),
+    ],
+)
+def test_no_oauth_client_is_the_program_of_a_platform_or_a_certificate_by_its_name(client_id: str, ours: bool) -> None:
+    """Whoever may register clients at an issuer that is ours chooses their ids."""
+    hub = Issuer("hub", "https://hub.test", ("door",), preset="github-actions")
+    for issuers in ([replace(IDP, clients="ours"), hub, SPIFFE], [hub, SPIFFE, replace(IDP, clients="ours")]):
+        rules = IssuerTable.from_settings(issuers).named("idp")
+        assert rules is not None
+        assert rules.is_ours(client_id) is ours
+
+
+def test_a_platforms_own_names_are_its_programs() -> None:
+    hub = Issuer("hub", "https://hub.test", ("door",), preset="github-actions")
+    table = IssuerTable.from_settings([IDP, hub, SPIFFE])
+    for name, client_id in (("hub", "hub:marlow/payments"), ("mesh", "spiffe://marlow.example/payments")):
+        rules = table.named(name)
+        assert rules is not None
+        assert rules.is_ours(client_id)
+
+
+@pytest.mark.parametrize(
     ("when", "claims", "unfit"),
     [
         ({"ref": "refs/heads/main"}, {"ref": "refs/heads/main"}, ""),

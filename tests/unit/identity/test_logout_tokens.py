@@ -47,7 +47,7 @@ def test_whose_sign_in_is_over_is_told() -> None:
         ({"iss": "https://other.test"}, "token_issuer"),
     ],
 )
-def test_a_wrong_one_ends_nothing(changes: dict[str, object], code: str) -> None:
+def test_a_wrong_one_ends_nothing(changes: dict[str, Any], code: str) -> None:
     found = read(logout_token(**changes))
     assert isinstance(found, Refused)
     assert found.code == code

@@ -20,7 +20,10 @@ SILENT = {"acr": "", "amr": [], "auth_time": 0, "actors": []}
 
 
 def issuer_of(settings: dict[str, Any]) -> Issuer:
-    match = tuple(MatchField(*rule, tuple(settings.get("domains", ()))) for rule in settings.get("match", {}).items())
+    match = tuple(
+        MatchField(claim, field, tuple(settings.get("domains", ())))
+        for claim, field in settings.get("match", {}).items()
+    )
     groups = [Groups(claim, (MatchField(claim, field),)) for claim, field in settings.get("groups", {}).items()]
     return Issuer(
         settings["preset"],

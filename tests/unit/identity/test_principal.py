@@ -30,7 +30,8 @@ from policy.facts import (
     Source,
     Team,
 )
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 
 GROUPS = Groups("groups", (MatchField("groups", "metadata.name"),))
 IDP = Issuer("idp", "https://idp.test", ("api",), match=(MatchField("sub", "metadata.name"),), groups=GROUPS)
@@ -68,7 +69,12 @@ def service(name: str, **client_ids: str) -> tuple[str, Service]:
     )  # fmt: skip
 
 
-def table(*teams: str, without_people: bool = False) -> Table:
+def table(
+    *teams: str,
+    without_people: bool = False,
+    more_people: tuple[tuple[str, Person], ...] = (),
+    more_services: tuple[tuple[str, Service], ...] = (),
+) -> Table:
     """The table of a small catalog in which jane is in ``teams``."""
     mine = tuple(f"group:default/{team}" for team in teams)
     namesakes = {f"group:default/twice-{each}": () for each in "ab"}
@@ -79,6 +85,7 @@ def table(*teams: str, without_people: bool = False) -> Table:
                 person("joe", "joe", "joe"),
                 person("a", "two", ""),
                 person("b", "two", ""),
+                *more_people,
             ]
         ),
         teams={
@@ -91,6 +98,7 @@ def table(*teams: str, without_people: bool = False) -> Table:
                 service("web", everywhere="web"),
                 service("c", everywhere="claimed-twice"),
                 service("d", everywhere="claimed-twice"),
+                *more_services,
             ]
         ),
     )
@@ -184,7 +192,13 @@ def test_a_person_carries_what_the_token_said() -> None:
         auth_time=7,
     )
     one = principal(seen, table())
-    assert (one.scopes, one.bounded, one.amr, one.acr, one.auth_time) == ({"a"}, True, {"mfa"}, "1", 7)
+    assert (one.scopes, one.bounded, one.amr, one.acr, one.auth_time) == (
+        frozenset({"a"}),
+        True,
+        frozenset({"mfa"}),
+        "1",
+        7,
+    )
     assert (one.issuer, one.subject, one.client_id, one.refusal) == ("idp", "jane", "web", "")
     assert one.client_subjects == {"component:default/web", ALL_WORKLOADS, EVERYONE}
 
@@ -259,6 +273,22 @@ def test_actors_are_programs_by_client_id_and_else_people() -> None:
         ("person", "user:default/joe"),
     ]
     assert one.ref == JANE
+
+
+def test_a_person_who_acts_through_a_program_is_not_hidden_behind_it() -> None:
+    """Each of them has to be permitted, and what denies one of them counts."""
+    (actor,) = principal(verified(actors=(Actor("joe", "orders"),)), table("cards")).actors
+    assert (actor.kind, actor.ref) == ("person", "user:default/joe")
+    assert ORDERS in {subject.partition("@")[0] for subject in actor.client_subjects}
+
+
+@pytest.mark.parametrize("actor", [Actor("two", "orders"), Actor("joe", "claimed-twice"), Actor("both", "")])
+def test_an_actor_that_could_be_two_is_nobody(actor: Actor) -> None:
+    catalog = table(
+        "cards", more_people=(person("both", "both", ""),), more_services=(service("b", everywhere="both"),)
+    )
+    one = principal(verified(actors=(actor,)), catalog)
+    assert (one.kind, one.refusal) == ("anonymous", "identity_ambiguous")
 
 
 def lines_of(one: Principal) -> dict[str, str]:
@@ -359,7 +389,7 @@ def test_the_scopes_of_a_token_are_those_of_all_who_use_it() -> None:
     """They say what the token may be used for, whoever holds it: an actor has no others and no fewer."""
     seen = verified(actors=(Actor("orders", "orders"),), scopes=frozenset({"payments:read"}), bounded=True)
     (actor,) = principal(seen, table()).actors
-    assert (actor.scopes, actor.bounded) == ({"payments:read"}, True)
+    assert (actor.scopes, actor.bounded) == (frozenset({"payments:read"}), True)
 
 
 # === programs by certificate, and by the names of their platform ===

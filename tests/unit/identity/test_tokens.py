@@ -1,6 +1,7 @@
 """The way through: which tokens are accepted, when a key is wanted, and in what order refusals come."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_one_audience_of_ours_is_enough(aud: object) -> None:
         pytest.param({"exp": 2**40}, "", id="ends_at_the_limit"),
     ],
 )
-def test_times_hold_within_the_leeway(changes: dict[str, object], code: str) -> None:
+def test_times_hold_within_the_leeway(changes: dict[str, Any], code: str) -> None:
     verdict = verify(RS256.token(**changes), ISSUERS, KEYS, NOW)
     assert (verdict.code if isinstance(verdict, Refused) else "") == code
 
@@ -208,7 +209,8 @@ def test_no_type_of_a_claim_is_more_than_a_refusal(preset: str, claim: str) -> N
     """Each of these may be sent by anybody, and most are read before the signature."""
     issuers = IssuerTable.from_settings([replace(IDP, preset=preset, groups=Groups("groups", IDP.match))])
     for value in TYPES:
-        token = ES256.token(**{"azp": "web", "cid": "web", "typ": "Bearer", claim: value})
+        said: dict[str, Any] = {"azp": "web", "cid": "web", "typ": "Bearer", claim: value}
+        token = ES256.token(**said)
         assert isinstance(verify(token, issuers, KEYS, NOW), Verified | Refused)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.lab.cli import lab
+from gateway.lab.cli import command as lab
 from gateway.lab.folder import LabFacts, LabFolder
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.control.web import make_app
@@ -19,7 +20,7 @@ from gateway.lab.folder import LabFacts
 from gateway.lab.tail import Tail
 from tests.support.running_lab import PROJECT
 
-Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
+Client = TestClient[web.Request, web.Application]
 
 FACTS = LabFacts(
     8443, "http://127.0.0.1:18100", "127.0.0.1:18109", str(PROJECT / "examples/catalog"), "a", "stagedoor", "ca.pem"

@@ -35,7 +35,7 @@ def rendered(cards: dict[str, Any]) -> str:
 
 
 def test_without_a_device_nothing_is_shown(tmp_path: Path) -> None:
-    view = DeviceView(tmp_path / "state", FACTS, list, lambda: True)
+    view = DeviceView(tmp_path / "state", FACTS, lambda: None, lambda: True)
     view.close()
     assert view.cards() == {"bigip": None}
 
@@ -75,7 +75,9 @@ def test_members_and_records_are_shown_as_the_device_has_them(tmp_path: Path) ->
             record = {"name": "pay.test", "data": "component:default/pay group:default/money v1"}
             create(tree, "ltm/data-group/internal",
                    {"name": "/stagedoor_prod/Shared/hosts", "type": "string", "records": [record]})  # fmt: skip
-            view = DeviceView(tmp_path / ".lab" / "state", replace(FACTS, device=device.url), list, lambda: False)
+            view = DeviceView(
+                tmp_path / ".lab" / "state", replace(FACTS, device=device.url), lambda: None, lambda: False
+            )
             view.start()
             while not view.cards()["bigip"]["answers"]:
                 await view.look()

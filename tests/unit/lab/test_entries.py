@@ -38,8 +38,8 @@ def test_what_others_wrote_is_escaped() -> None:
 
 
 def test_the_command_names_the_lab_unless_commands_find_it_by_themselves() -> None:
-    assert Entries(Path(".lab/state").absolute(), FACTS, list).command == "stagedoor entity"
-    elsewhere = Entries(Path("other/state").absolute(), FACTS, list).command
+    assert Entries(Path(".lab/state").absolute(), FACTS, lambda: None).command == "stagedoor entity"
+    elsewhere = Entries(Path("other/state").absolute(), FACTS, lambda: None).command
     assert elsewhere == "stagedoor entity --config other/stagedoor.yaml"
 
 

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.lab.provider import COMMAND_LINE_CLIENT, OWN_CLIENT, Provider
 from gateway.lab.signing import SigningKeys
 
-Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
+Client = TestClient[web.Request, web.Application]
 CATALOG = Path(__file__).parents[3] / "examples" / "catalog"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, appendix B
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"

@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.lab.provider import OWN_CLIENT, Provider, client_secret
 from gateway.lab.signing import SigningKeys
 
-Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
+Client = TestClient[web.Request, web.Application]
 
 CATALOG = Path(__file__).parents[3] / "examples" / "catalog"
 SECRET = "secret-of-this-test"

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
-from aiohttp import encode_basic_auth
+from aiohttp import encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.config import Issuer
@@ -17,7 +17,7 @@ from gateway.control.fetch import client_session, fetch_keys
 from gateway.lab.provider import AUDIENCE, Provider, client_secret
 from gateway.lab.signing import SigningKeys
 
-Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
+Client = TestClient[web.Request, web.Application]
 
 CATALOG = Path(__file__).parents[3] / "examples" / "catalog"
 SECRET = "secret-of-this-test"

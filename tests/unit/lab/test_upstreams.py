@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.lab.upstreams import application
 
-Client = TestClient  # type: ignore[type-arg]  # its parameters are private to aiohttp
+Client = TestClient[web.Request, web.Application]
 
 
 def ask(story: Callable[[Client], Awaitable[None]]) -> None:

@@ -42,7 +42,8 @@ def after(known: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 @settings(max_examples=examples(200), deadline=None)
 @given(st.lists(companies(), min_size=1, max_size=5))
 def test_following_a_catalog_gives_the_frames_of_the_catalog(history: list[Catalog]) -> None:
-    frames, known = DirectoryFrames(KEYS, ENVIRONMENTS), {}
+    frames = DirectoryFrames(KEYS, ENVIRONMENTS)
+    known: dict[str, Any] = {}
     for facts in history:
         known = after(known, frames.take(facts))
         assert known == directory_frames(facts, KEYS, ENVIRONMENTS)

@@ -48,6 +48,27 @@ def test_where_hundreds_may_come_each_is_found() -> None:
     assert table.decide(match, "GET", joe, 0) == Refusal("no_rule")
 
 
+@pytest.mark.parametrize(
+    ("cors", "path", "method", "operation"),
+    [
+        (("upstream",), "a", "PUT", "OPTIONS /a"),
+        (("upstream",), "a", "DELETE", ""),
+        (("upstream",), "b", "PUT", ""),
+        (("https://shop.example",), "a", "PUT", ""),
+        ((), "a", "PUT", ""),
+    ],
+)
+def test_a_question_of_a_script_goes_to_a_service_that_wants_it(
+    cors: tuple[str, ...], path: str, method: str, operation: str
+) -> None:
+    """And only about an operation that there is; the permit is about the question, not about what was asked for."""
+    facts = catalog(service("x", Operation("PUT", "/a"), cors=cors))
+    _, table = world(facts, AccessPolicy({"prod": EnvironmentPolicy("prod")}))
+    (found,) = table.exposures.values()
+    permit = found.preflight((path,), method)
+    assert permit == (Permit("public", "", operation) if operation else None)
+
+
 def test_scopes() -> None:
     assert holds_one((("a", "b"), ("c",)), frozenset({"c"}))
     assert not holds_one((("a", "b"),), frozenset({"a"}))

@@ -10,10 +10,11 @@ from policy import questions
 from policy.compile import compile_frames
 from policy.derive import derive
 from policy.facts import Catalog, Operation, Permit
-from policy.probe import Asker, Way
+from policy.probe import Asker, Way, way_of
 from policy.questions import Entry, Member, WhoCan, subject_of, who_can
 from policy.statements import AccessPolicy, EnvironmentPolicy, Requirement
-from policy.table import Match, Table, TableBuilder
+from policy.table import Match, Table
+from policy.table_builder import TableBuilder
 from tests.support.policy_worlds import ENVIRONMENTS, catalog, person, service, team, world
 from tests.unit.policy.test_probe import NOW, allow
 
@@ -153,7 +154,6 @@ def test_of_sixty_thousand_callers_the_table_is_asked_once_for_each_kind(
         askers.append(asker)
         return way_of(table, match, method, asker, now)
 
-    way_of = questions.way_of
     monkeypatch.setattr(questions, "way_of", counted)
     found = asked_at_large(large)
     assert len(askers) < 10

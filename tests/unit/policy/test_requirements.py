@@ -24,6 +24,7 @@ CERTIFICATE: PlainRequirement = ("workload", "certificate", "")
         (FRESH, Principal("person"), ("max_age=100",)),
         (FRESH, Principal("person", auth_time=901), ()),
         (FRESH, Principal("person", auth_time=900), ("max_age=100",)),
+        (("person", "fresh", 5000), Principal("person"), ("max_age=5000",)),
         (ISSUER, Principal("workload", issuer="main"), ()),
         (ISSUER, Principal("workload", issuer="other"), ("issuer=main",)),
         (ISSUER, Principal("workload"), ("issuer=main",)),

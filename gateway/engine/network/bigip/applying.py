@@ -34,9 +34,9 @@ from gateway.engine.network.bigip.drains import drains_of, with_drains, without_
 from gateway.engine.network.bigip.objects import declared
 from gateway.engine.network.bigip.review.comparison import Spellings, is_essential
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected, Unknown, Unreachable
-from gateway.engine.network.patience import Patience
-from gateway.engine.network.phrases import count, some
-from gateway.engine.network.plan import Outcome, Plan
+from gateway.engine.network.plans.phrases import count, some
+from gateway.engine.network.plans.plan import Outcome, Plan
+from gateway.engine.network.transport.patience import Patience
 
 FAILOVER_S: Final = 60.0  # how long no unit may be active
 TRIES: Final = 2

@@ -31,9 +31,9 @@ from gateway.engine.network.bigip.review.differences import deletions, ordered, 
 from gateway.engine.network.bigip.review.drifting import drifts
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import Busy, Rejected
-from gateway.engine.network.phrases import clean, some, word_of
-from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
-from gateway.engine.network.texts import shown
+from gateway.engine.network.plans.phrases import clean, some, word_of
+from gateway.engine.network.plans.plan import Drift, Observed, Outcome, Plan, Step
+from gateway.engine.network.transport.texts import shown
 
 Render = Callable[[Desired], dict[str, Any]]
 _TOLD_FAULTS: Final = 3

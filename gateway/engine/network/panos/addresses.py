@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, NamedTuple
 
-from gateway.addresses import is_nobodys
 from gateway.config.devices import PanosEnvironment
+from gateway.egress.addresses import is_nobodys
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import some
 from gateway.engine.network.panos import names

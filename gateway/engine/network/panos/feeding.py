@@ -29,7 +29,7 @@ from gateway.engine.network.documents import Document, Recipe, lines_document
 from gateway.engine.network.fronts import Front
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.addresses import AddressTags, Barred, written
-from gateway.engine.network.plan import Kind, Observed, Step
+from gateway.engine.network.plans.plan import Kind, Observed, Step
 from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known
 
 VENDOR: Final = "panos"

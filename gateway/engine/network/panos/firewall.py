@@ -17,9 +17,9 @@ from gateway.engine.network.panos import names
 from gateway.engine.network.panos.addresses import written
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.reconcile import Lane
-from gateway.engine.network.shown import Shown
+from gateway.engine.network.reconcile.shown import Shown
 from gateway.engine.network.whereabouts import Known
-from gateway.hops import Hop, State
+from gateway.questions.hops import Hop, State
 from policy.coarse import Scope
 
 _TAG: Final = re.compile(r"'([^']+)'")

@@ -16,12 +16,12 @@ from gateway import telemetry
 from gateway.config.devices import Panos
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.fronts import Front
-from gateway.engine.network.guards import Basis
+from gateway.engine.network.history.trail import DeviceTrail
 from gateway.engine.network.news import News
 from gateway.engine.network.panos.membership import Membership
 from gateway.engine.network.panos.tags.worker import TagWorker
 from gateway.engine.network.panos.wishing import Facts, Wishing, met_on, turn_after
-from gateway.engine.network.trail import DeviceTrail
+from gateway.engine.network.plans.guards import Basis
 from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known, Whereabouts
 from gateway.engine.overheard import Overlay
 

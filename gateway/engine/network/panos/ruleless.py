@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.engine.network.desired import Desired
 from gateway.engine.network.faults import NotAllowed
 from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.plan import Drift, Observed, Step
+from gateway.engine.network.plans.plan import Drift, Observed, Step
 
 NOTHING: Final = Observed(fingerprint="", content=None)
 

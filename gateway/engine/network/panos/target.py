@@ -30,9 +30,9 @@ from gateway.engine.network.panos.rules.lint import faults_of
 from gateway.engine.network.panos.rules.observing import Look, Memory, look_at
 from gateway.engine.network.panos.rules.review import Finding, counted, findings
 from gateway.engine.network.panos.rules.steps import pushes, steps_between
-from gateway.engine.network.phrases import some
-from gateway.engine.network.plan import Drift, Observed, Outcome, Plan, Step
-from gateway.engine.network.silence import heard_all
+from gateway.engine.network.plans.phrases import some
+from gateway.engine.network.plans.plan import Drift, Observed, Outcome, Plan, Step
+from gateway.engine.network.transport.silence import heard_all
 
 _TOLD_FAULTS: Final = 3
 

@@ -22,6 +22,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway import telemetry
+from gateway.egress.look_ups import ADDRESSES, Names
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.whereabouts.name_servers import NameServers
 from gateway.engine.network.whereabouts.resolving import (
@@ -36,7 +37,6 @@ from gateway.engine.network.whereabouts.resolving import (
 )
 from gateway.engine.network.whereabouts.sightings import Sightings
 from gateway.engine.network.whereabouts.sightings_file import SightingsFile
-from gateway.look_ups import ADDRESSES, Names
 
 GATHER_S: Final = 1.0  # answers of so long are told together
 REST: Final = 10  # times what it took to put them together

@@ -28,7 +28,7 @@ from dns.nameserver import Do53Nameserver
 from dns.query import BadResponse
 from dns.resolver import NXDOMAIN
 
-from gateway.addresses import plain
+from gateway.egress.addresses import plain
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 READ_AGAIN_S: Final = 60.0

@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from random import Random
 from typing import Final, Protocol
 
-from gateway.addresses import plain
+from gateway.egress.addresses import plain
 from gateway.engine.network.whereabouts.name_servers import BOTH, NO_SUCH_NAME, SILENCE, Heard
 from gateway.engine.network.whereabouts.sightings import Sightings, version_of
 

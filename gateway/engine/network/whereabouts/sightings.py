@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from gateway.look_ups import ADDRESSES
+from gateway.egress.look_ups import ADDRESSES
 
 KEEP_S: Final = 3600
 AWAY_S: Final = 86_400

@@ -12,10 +12,9 @@ from gateway.control.api.devices import AWAY_S, KEPT, LISTED, Devices, instant, 
 from gateway.control.api.engine import Engine
 from gateway.control.api.problems import PROBLEMS, Problem
 from gateway.control.heard import NOTHING_HEARD, Heard
-from gateway.engine.network.plan import Kind, Observed, Plan, Step
-from gateway.engine.network.reconcile import Last
-from gateway.engine.network.shown import commands_of, shown_of
-from gateway.engine.network.standing import Seen, Standing
+from gateway.engine.network.plans.plan import Kind, Observed, Plan, Step
+from gateway.engine.network.reconcile.shown import commands_of, shown_of
+from gateway.engine.network.reconcile.standing import Last, Seen, Standing
 
 NOW_S = 1_800_000_000.0
 STANDING = Standing(

@@ -76,9 +76,11 @@ def test_the_description_is_made_once(tmp_path: Path) -> None:
     central = Central(config.Settings((), (), {}, config.Catalog(), "", str(tmp_path)), tmp_path, "1")
     (describe,) = [each for each in central.routes() if each.name == "describe"]
     caller = Caller(JANE, False, True)
-    first, second = (
-        asyncio.run(describe.answers(Asked(caller, None, b"", {"Host": host}))) for host in ("a.test", "b.test")
-    )
+
+    async def told(host: str) -> dict[str, Any]:
+        return await describe.answers(Asked(caller, None, b"", {"Host": host}))
+
+    first, second = (asyncio.run(told(host)) for host in ("a.test", "b.test"))
     assert first["paths"] is second["paths"]
     assert [each["servers"][0]["url"] for each in (first, second)] == ["https://a.test", "https://b.test"]
     central.close()

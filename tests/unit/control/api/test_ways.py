@@ -11,8 +11,8 @@ import pytest
 
 from gateway.control.api.callers import Caller
 from gateway.control.api.ways import Ways, for_visitor
-from gateway.explain import Answer
-from gateway.hops import Hop, State, Way
+from gateway.questions.explain import Answer
+from gateway.questions.hops import Hop, State, Way
 from policy.facts import Principal
 
 if TYPE_CHECKING:

@@ -261,7 +261,7 @@ def test_a_request_that_no_door_vouches_for_finds_nothing(tmp_path: Path) -> Non
     async def scene(control: Control) -> None:
         forged = SharedKey("forged", b"x" * 32)
         assert (await control.ask(AS3, key=forged))[0].status == 503, "a door that has not met this process yet"
-        assert (await control.ask(AS3, **{FIELD: "x"}))[0].status == 404
+        assert (await control.ask(AS3, **dict[str, Any]({FIELD: "x"})))[0].status == 404
         for path in HIDDEN:
             answer, body = await control.ask(path, without=FIELD)
             assert (answer.status, body[:23]) == (503, b"503 withheld (starting)"), "a door that has no key yet"

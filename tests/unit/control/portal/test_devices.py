@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.control.portal import devices
-from gateway.engine.network.plan import Difference
+from gateway.engine.network.plans.plan import Difference
 
 
 def test_every_kind_of_drift_has_a_title() -> None:

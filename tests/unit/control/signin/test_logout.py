@@ -34,7 +34,7 @@ async def sent(place: Place, token: str, issuer: str = "sso") -> int:
 def test_all_of_a_subject_or_one_session_is_ended(tmp_path: Path) -> None:
     async def story(place: Place, provider: ScriptedProvider) -> None:
         for changes in ({"sid": "p-1"}, {"sid": "p-2"}, {"sub": "joe", "sid": "p-3"}):
-            provider.changes = changes
+            provider.changes = {**changes}
             await place.signed_in()
         assert await sent(place, provider.logout_token(sid="p-2")) == 200
         assert {row.provider_sid for row in await place.rows()} == {"p-1", "p-3"}

@@ -13,7 +13,8 @@ from gateway.control.signin.pins import PinRefused
 from gateway.control.store import Session, StoreUnavailable
 from policy.directory import directory_frames
 from policy.facts import Catalog, KeyField, Person, Source
-from policy.table import Table, TableBuilder
+from policy.table import Table
+from policy.table_builder import TableBuilder
 from tests.support.scripted_provider import ScriptedProvider
 from tests.support.signing_control import Place, signing_control
 

@@ -15,14 +15,14 @@ import pytest
 
 from gateway import config
 from gateway.config.devices import Bigip, Devices
-from gateway.engine.network import plan_file
+from gateway.engine.network.answers.requests import ANSWER, Requests
 from gateway.engine.network.connection import Connection, Device, Surroundings
 from gateway.engine.network.controller import Controller
 from gateway.engine.network.faults import Unreachable
-from gateway.engine.network.group import Pace
 from gateway.engine.network.news import News
-from gateway.engine.network.offers import MOST, OFFER_S, Offers
-from gateway.engine.network.requests import ANSWER, Requests
+from gateway.engine.network.plans import plan_file
+from gateway.engine.network.plans.offers import MOST, OFFER_S, Offers
+from gateway.engine.network.reconcile.group import Pace
 from gateway.link import PeerCredentials
 from tests.support.network import FakeDevice, applies_in, device_settings, published
 
@@ -186,7 +186,7 @@ def test_a_reload_amid_a_write_starts_no_second_one(world: World) -> None:
     run(scene)
 
 
-def test_plans_are_made_off_the_loop(world: World) -> None:
+def test_plans_are_made_off_the_loop(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan of thousands of steps takes seconds, in which the loop must answer doors."""
 
     async def scene() -> None:
@@ -200,7 +200,7 @@ def test_plans_are_made_off_the_loop(world: World) -> None:
                 threads.append(threading.get_ident())
                 return planned(*arguments)
 
-            target.plan = plan  # type: ignore[method-assign]  # to see where it runs
+            monkeypatch.setattr(target, "plan", plan)  # to see where it runs
             controller.follow(news("a"))
             await until(lambda: bool(threads))
             assert threading.get_ident() not in threads

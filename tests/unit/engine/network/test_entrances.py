@@ -13,7 +13,7 @@ from gateway.engine.network.desired import Desired
 from gateway.engine.network.entrances import Entrances
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.fronts import Front
-from gateway.engine.network.group import Group
+from gateway.engine.network.reconcile.group import Group
 
 FRONT = Front("component:default/pay", "", "", "pay.test", "/", "198.51.100.10", 443, "")
 

@@ -21,9 +21,9 @@ from gateway.engine.network.desired import Desired, desired_of
 from gateway.engine.network.documents import LARGEST_BYTES, Document, Recipe, json_document, lines_document
 from gateway.engine.network.faults import DeviceFault
 from gateway.engine.network.feeds import STALE_S, Feeds, stale_of
-from gateway.engine.network.guards import LATELY_S
 from gateway.engine.network.news import News
-from gateway.engine.network.plan import Kind, Observed, Step
+from gateway.engine.network.plans.guards import LATELY_S
+from gateway.engine.network.plans.plan import Kind, Observed, Step
 from gateway.link import Message, PeerCredentials
 from tests.support.network import FakeDevice, device_settings, published
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gateway import look_ups
+from gateway.egress import look_ups
+from gateway.egress.look_ups import Names
 from gateway.engine.network.front_checks import Checks, FrontChecks
 from gateway.engine.network.fronts import Entrance, is_right
-from gateway.look_ups import Names
 from tests.support.certificates import make
 from tests.support.ports import free_port
 
@@ -172,7 +172,12 @@ def test_an_answer_that_is_no_address_is_not_shown(zone: Zone, answer: list[str]
 
 def test_who_reads_a_plan_again_asks_nobody_again(tmp_path: Path, zone: Zone) -> None:
     asked: list[str] = []
-    zone["a.localhost"] = lambda: asked.append("a") or ["127.0.0.1"]
+
+    def answered() -> list[str]:
+        asked.append("a")
+        return ["127.0.0.1"]
+
+    zone["a.localhost"] = answered
 
     async def scene(checks: FrontChecks) -> None:
         async with showing(tmp_path, "*.localhost") as port:
@@ -202,7 +207,12 @@ def test_a_server_that_talks_no_tls_shows_nothing(zone: Zone) -> None:
 def test_many_readers_at_once_are_one_look(zone: Zone) -> None:
     asked: list[str] = []
     free = threading.Event()
-    zone["a.localhost"] = lambda: asked.append("a") or (free.wait(PATIENCE_S) and ["127.0.0.1"])
+
+    def answered() -> list[str]:
+        asked.append("a")
+        return ["127.0.0.1"] if free.wait(PATIENCE_S) else []
+
+    zone["a.localhost"] = answered
 
     async def scene(checks: FrontChecks) -> None:
         here = entrance("a", port=free_port())

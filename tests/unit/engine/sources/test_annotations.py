@@ -18,9 +18,9 @@ BASE = {"environments": "prod", "host": "a.example.com", "upstream": "http://10.
 
 
 def said(
-    changes: dict[str, str | None] | None = None, *names: str, bounds: Mapping[str, config.Environment] | None = None
+    changes: Mapping[str, str | None] | None = None, *names: str, bounds: Mapping[str, config.Environment] | None = None
 ) -> Said:
-    annotations = {key: text for key, text in (BASE | (changes or {})).items() if text is not None}
+    annotations = {key: text for key, text in {**BASE, **(changes or {})}.items() if text is not None}
     reading = read_entity(
         entity("Component", "shop/a", annotations=annotations), lambda path: Source("f.yaml", 1), PREFIX
     )

@@ -294,7 +294,7 @@ def test_a_look_beside_the_readings_names_what_differs_and_changes_nothing(three
     assert three.source.unread() == frozenset()
     before = three.source.pull(frozenset())
     write(three.folder, "b.yaml", service("b", access="everyone"), api("b", openapi("GET /y")))
-    assert three.source.unread() == three.source.unread() == {str(three.folder / "b.yaml")}
+    assert three.source.unread() == three.source.unread() == frozenset({str(three.folder / "b.yaml")})
     assert three.source.pull(frozenset()) is before
     assert three.looks(*(three.source.unread() or ())) == ["b.yaml"]
     assert three.source.unread() == frozenset()
@@ -321,7 +321,7 @@ def test_a_look_follows_what_is_included_and_where_locations_lead(tmp_path: Path
     source.pull()
     assert source.unread() == frozenset()
     (tmp_path / "definition.json").write_text(json.dumps(openapi("GET /y", "GET /z")))
-    assert source.unread() == {str(tmp_path / "a.yaml")}
+    assert source.unread() == frozenset({str(tmp_path / "a.yaml")})
     source.pull()
     write(tmp_path, "m/late.yaml", service("late"))
     assert source.unread() is None

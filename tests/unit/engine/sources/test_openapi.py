@@ -129,7 +129,7 @@ def test_a_definition_tells_which_kinds_of_security_its_operations_name() -> Non
         "key": {"type": "apiKey"}, "basic": {"type": "http", "scheme": "Basic"}, "odd": {"type": "http"},
         "unused": {"type": "openIdConnect"},
     }  # fmt: skip
-    stated = [{"key": []}, {"basic": []}, {"odd": []}]
+    stated: list[dict[str, list[str]]] = [{"key": []}, {"basic": []}, {"odd": []}]
     assert read(with_security(stated, None, schemes)).schemes == ("apikey", "basic", "http")
     assert read(with_security([], None, schemes)).schemes == ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policy.derive import derive
-from policy.facts import Operation
+from policy.facts import Operation, Person, Team
 from policy.lint.ground import Ground
 from policy.lint.reach import lint_reach
 from policy.statements import AccessPolicy, EnvironmentPolicy, Role
@@ -12,7 +12,10 @@ from tests.support.policy_worlds import ENVIRONMENTS, catalog, person, service, 
 
 def kinds(*people: str, role: frozenset[str] = frozenset()) -> list[str]:
     """Of one service, open for all to read, whose operation needs a scope."""
-    entities = [team("owners"), *(person(name, "owners" if name == "owner" else "guests") for name in people)]
+    entities: list[Person | Team] = [
+        team("owners"),
+        *(person(name, "owners" if name == "owner" else "guests") for name in people),
+    ]
     operation = Operation("GET", "/a", (frozenset({"a:read"}),), "api:default/a")
     facts = catalog(*entities, service("a", operation, access="everyone"))
     roles = (Role("readers", ("group:default/owners",), role),) if role else ()

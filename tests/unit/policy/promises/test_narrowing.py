@@ -7,7 +7,7 @@ import pytest
 from policy.compile import exposure_frame
 from policy.derive import derive
 from policy.facts import ANONYMOUS, Operation, Permit, Principal
-from policy.frames import NO_RULES
+from policy.frames import NO_RULES, DenyFrame, ExposureFrame
 from policy.promises.narrowing import denying, narrowed, offers_of, rules_of
 from policy.statements import AccessPolicy, EnvironmentPolicy
 from policy.table import Exposure
@@ -16,7 +16,7 @@ from tests.support.policy_worlds import catalog, service, team
 JANE = Principal("person", "user:default/jane", frozenset({"user:default/jane", "group:default/owners", "all-people"}))
 
 
-def frame_of(*operations: str, prefix: str = "/") -> tuple[object, ...]:
+def frame_of(*operations: str, prefix: str = "/") -> ExposureFrame:
     """Open to its owners. ``GET /a read``: with the scope that it needs."""
     found = []
     for text in operations:
@@ -27,10 +27,9 @@ def frame_of(*operations: str, prefix: str = "/") -> tuple[object, ...]:
     return exposure_frame(derive(facts, policy, ("prod",)).published[0])
 
 
-def asked(frame: object, call: str, caller: Principal = JANE) -> str:
+def asked(frame: ExposureFrame, call: str, caller: Principal = JANE) -> str:
     method, _, path = call.partition(" ")
-    exposure = Exposure(frame)  # type: ignore[arg-type]  # a frame as compiled
-    verdict = exposure.verdict(tuple(path[1:].split("/")), method, caller, 0, {})
+    verdict = Exposure(frame).verdict(tuple(path[1:].split("/")), method, caller, 0, {})
     return "permit" if isinstance(verdict, Permit) else verdict.reason
 
 
@@ -68,7 +67,7 @@ def test_what_was_published_nowhere_is_open_to_nobody() -> None:
 
 
 def test_denies_of_both_versions_hold() -> None:
-    deny = (("all-people",), "r-deny", None, (("GET", ("a",)),))
+    deny: DenyFrame = (("all-people",), "r-deny", None, (("GET", ("a",)),))
     denied = denying(frame_of("GET /a", "GET /b"), [deny])
     plain = frame_of("GET /a", "GET /b")
     for frame in (narrowed(denied, rules_of(plain)), narrowed(plain, rules_of(denied))):

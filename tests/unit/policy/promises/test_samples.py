@@ -23,7 +23,7 @@ def exposure_of(*operations: str, deny: str = "") -> Exposure:
         "deny", ("group:default/owners",), Selector(), (), None, denied, frozenset(), (), False, "because", HERE
     )
     policy = AccessPolicy({"prod": EnvironmentPolicy("prod", ("all",))}, rules=(rule,) if deny else ())
-    found = [Operation(*text.split(), api="api:default/a") for text in operations]
+    found = [Operation(*text.partition(" ")[::2], api="api:default/a") for text in operations]
     facts = catalog(team("owners"), person("jane", "owners"), service("a", *found))
     (published,) = derive(facts, policy, ("prod",)).published
     return Exposure(exposure_frame(published))

@@ -18,7 +18,9 @@ from policy.statements import ANYONE, AccessPolicy, EnvironmentPolicy, PolicyRul
 from policy.table import Exposure, Table
 from tests.support.policy_worlds import HERE, catalog, person, service, team, world
 
-OPERATIONS = tuple(Operation(*text.split(), api="api:default/a") for text in ("GET /a", "POST /a", "GET /b/{x}"))
+OPERATIONS = tuple(
+    Operation(*text.partition(" ")[::2], api="api:default/a") for text in ("GET /a", "POST /a", "GET /b/{x}")
+)
 FACTS = catalog(
     team("all"), team("owners", "all"), team("guests"), team("support"),
     person("jane", "owners"), person("joe", "guests", "support"), person("kim", "support"),

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
-from gateway.engine.network.texts import LONGEST
+from gateway.engine.network.transport.texts import LONGEST
 
 DEEPEST: Final = 64  # levels of JSON
 MOST_VALUES: Final = 600_000  # of JSON: parsed, a small one takes a hundred bytes

@@ -15,8 +15,8 @@ from gateway.engine.network.bigip.as3.apm import Apm
 from gateway.engine.network.bigip.device.client import Client
 from gateway.engine.network.bigip.device.looking_up import Held, absent, objects_at
 from gateway.engine.network.bigip.objects import Parts, listed
-from gateway.engine.network.phrases import some
-from gateway.engine.network.texts import shown
+from gateway.engine.network.plans.phrases import some
+from gateway.engine.network.transport.texts import shown
 
 PROFILES: Final = "apm/profile/access"
 POLICIES: Final = "apm/policy/access-policy"

@@ -22,9 +22,9 @@ from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.answers import Answer, Meaning, answer_of, is_locked, meaning_of, message_of
 from gateway.engine.network.bigip.device.tokens import Tokens
 from gateway.engine.network.faults import Busy, Rejected, Unknown, Unreachable
-from gateway.engine.network.https import Https, Lost, Manner, authorities, place_of
-from gateway.engine.network.patience import Limits, Patience, Time
-from gateway.engine.network.texts import shown
+from gateway.engine.network.transport.https import Https, Lost, Manner, authorities, place_of
+from gateway.engine.network.transport.patience import Limits, Patience, Time
+from gateway.engine.network.transport.texts import shown
 
 ANSWER_BYTES: Final = 16 * 1024 * 1024  # a declaration of ten thousand applications, or three thousand virtual servers
 ASIDE_BYTES: Final = 256 * 1024  # larger answers are read in a thread

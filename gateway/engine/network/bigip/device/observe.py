@@ -28,8 +28,8 @@ from gateway.engine.network.bigip.device.units import IN_STEP, sync_of
 from gateway.engine.network.bigip.drains import drains_of
 from gateway.engine.network.bigip.objects import Parts
 from gateway.engine.network.faults import Busy, Unreachable
-from gateway.engine.network.phrases import clean, count
-from gateway.engine.network.plan import Observed
+from gateway.engine.network.plans.phrases import clean, count
+from gateway.engine.network.plans.plan import Observed
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from gateway.engine.network.bigip.device.apm import apm_parts
 from gateway.engine.network.bigip.device.client import Client
 from gateway.engine.network.bigip.device.looking_up import absent, object_at
 from gateway.engine.network.bigip.objects import Parts, listed
-from gateway.engine.network.phrases import count, some
-from gateway.engine.network.texts import shown
+from gateway.engine.network.plans.phrases import count, some
+from gateway.engine.network.transport.texts import shown
 
 DAY_S: Final = 86_400
 EXPIRES_SOON_D: Final = 30

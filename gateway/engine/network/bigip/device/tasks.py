@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.engine.network.bigip.device.answers import Answer, is_missing, results_of
 from gateway.engine.network.bigip.device.client import Client
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
-from gateway.engine.network.patience import Polls
+from gateway.engine.network.transport.patience import Polls
 
 RUNNING: Final = 0  # the code of results that are none yet
 NOT_FOUND: Final = 5  # looks in a row: under load a task is not there for a moment, and is there again

@@ -18,9 +18,9 @@ from typing import Any, Final
 from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.answers import Answer, has_too_many_tokens, message_of
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unreachable
-from gateway.engine.network.https import Lost
-from gateway.engine.network.patience import LONGEST_S, SHORTEST_S, Time
-from gateway.engine.network.texts import shown
+from gateway.engine.network.transport.https import Lost
+from gateway.engine.network.transport.patience import LONGEST_S, SHORTEST_S, Time
+from gateway.engine.network.transport.texts import shown
 from gateway.secret_files import read_secret
 
 ABSOLUTE_S: Final = 36_000.0  # TMOS: beyond it, 406

@@ -14,7 +14,7 @@ from gateway.config.devices import Bigip
 from gateway.engine.network.bigip.device.client import Client
 from gateway.engine.network.bigip.device.tasks import ran
 from gateway.engine.network.faults import Busy, DeviceFault, Unreachable
-from gateway.engine.network.patience import Limits, Time
+from gateway.engine.network.transport.patience import Limits, Time
 
 ACTIVE: Final = "ACTIVE"
 IN_STEP: Final = ("In Sync", "Standalone")

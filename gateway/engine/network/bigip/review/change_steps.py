@@ -16,8 +16,8 @@ from gateway.engine.network.bigip.objects import listed, member_names, names_of
 from gateway.engine.network.bigip.review import cautions
 from gateway.engine.network.bigip.review.object_steps import goes_to
 from gateway.engine.network.bigip.review.scene import NAMES, Declared, Scene
-from gateway.engine.network.phrases import count, owner_of, word_of
-from gateway.engine.network.plan import MOVED, Kind, Step
+from gateway.engine.network.plans.phrases import count, owner_of, word_of
+from gateway.engine.network.plans.plan import MOVED, Kind, Step
 
 #: Class and property -> what it means that it changed, from `{0}` to `{1}`; `{2}` is whose hosts.
 _MEANINGS: Final[Mapping[tuple[str, str], str]] = {

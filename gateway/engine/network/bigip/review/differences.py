@@ -18,9 +18,9 @@ from gateway.engine.network.bigip.review.comparison import Spellings
 from gateway.engine.network.bigip.review.host_steps import host_steps, policy_steps
 from gateway.engine.network.bigip.review.object_steps import whole_step
 from gateway.engine.network.bigip.review.scene import Scene
-from gateway.engine.network.phrases import clean, some, word_of
-from gateway.engine.network.plan import Kind, Step
-from gateway.engine.network.texts import shown
+from gateway.engine.network.plans.phrases import clean, some, word_of
+from gateway.engine.network.plans.plan import Kind, Step
+from gateway.engine.network.transport.texts import shown
 
 _ORDER: Final = {kind: number for number, kind in enumerate(Kind)}
 

@@ -15,8 +15,8 @@ from gateway.engine.network.bigip.device.references import EXPIRES_SOON_D, ends
 from gateway.engine.network.bigip.drains import drains_of, without_drains
 from gateway.engine.network.bigip.objects import declared
 from gateway.engine.network.bigip.review.comparison import Edit, Spellings, foreign
-from gateway.engine.network.phrases import count, some, word_of
-from gateway.engine.network.plan import Difference, Drift, Observed
+from gateway.engine.network.plans.phrases import count, some, word_of
+from gateway.engine.network.plans.plan import Difference, Drift, Observed
 
 
 def drifts(

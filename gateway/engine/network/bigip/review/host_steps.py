@@ -9,9 +9,9 @@ from typing import Any, Final
 from gateway.engine.network.bigip.as3.names import TEXT_LENGTH
 from gateway.engine.network.bigip.as3.records import Record, record_of, records_in
 from gateway.engine.network.bigip.review import cautions
-from gateway.engine.network.phrases import clean, count, owner_of, word_of
-from gateway.engine.network.plan import Kind, Step
-from gateway.engine.network.texts import LONGEST
+from gateway.engine.network.plans.phrases import clean, count, owner_of, word_of
+from gateway.engine.network.plans.plan import Kind, Step
+from gateway.engine.network.transport.texts import LONGEST
 
 TOLD_ALONE: Final = 3  # places whose rules alone changed; more of them are one step
 LONGEST_PLACE: Final = TEXT_LENGTH

@@ -11,9 +11,9 @@ from gateway.engine.network.bigip.as3.records import NOBODY, Record, stamp
 from gateway.engine.network.bigip.objects import at_port, listed, member_names, members_of, pointed
 from gateway.engine.network.bigip.review import cautions
 from gateway.engine.network.bigip.review.scene import NAMES, Declared, Scene
-from gateway.engine.network.phrases import clean, owner_of, some, word_of
-from gateway.engine.network.plan import Kind, Step
-from gateway.engine.network.texts import LONGEST
+from gateway.engine.network.plans.phrases import clean, owner_of, some, word_of
+from gateway.engine.network.plans.plan import Kind, Step
+from gateway.engine.network.transport.texts import LONGEST
 
 
 def whole_step(scene: Scene, kind: Kind, path: str, value: Declared) -> Step:

@@ -11,7 +11,6 @@ import asyncio
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from gateway.engine.network import plan_file
 from gateway.engine.network.faults import Busy, DeviceFault, Outdated, Rejected
 from gateway.engine.network.panos.commit.change import Change, Owned
 from gateway.engine.network.panos.commit.history import description_of, signed
@@ -23,8 +22,9 @@ from gateway.engine.network.panos.device.jobs import DeviceResult
 from gateway.engine.network.panos.device.locks import is_blocked, whoami
 from gateway.engine.network.panos.device.state import availability_of
 from gateway.engine.network.panos.device.units import Units
-from gateway.engine.network.patience import Polls
-from gateway.engine.network.plan import Outcome, Plan
+from gateway.engine.network.plans import plan_file
+from gateway.engine.network.plans.plan import Outcome, Plan
+from gateway.engine.network.transport.patience import Polls
 
 DIGITS: Final = 16  # of the plan's digest
 IN_STEP_S: Final = 300.0  # that the other unit of a pair may take

@@ -15,8 +15,8 @@ from typing import Final
 from gateway.engine.network.panos.commit.change import Change
 from gateway.engine.network.panos.device.writes import COMMENT_MOST
 from gateway.engine.network.panos.rules.wording import cleaned
-from gateway.engine.network.phrases import count
-from gateway.engine.network.plan import Plan
+from gateway.engine.network.plans.phrases import count
+from gateway.engine.network.plans.plan import Plan
 
 DESCRIPTION_MOST: Final = 480  # of the device's 512: a push and a way back say so in front
 BY_MOST: Final = 160  # in a comment half of it: the rule's own words matter there, too

@@ -19,7 +19,7 @@ from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import NOUNS, Lock, locks_of, release, take
 from gateway.engine.network.panos.device.places import place_of_rules
 from gateway.engine.network.panos.device.writes import revert
-from gateway.engine.network.patience import Patience
+from gateway.engine.network.transport.patience import Patience
 
 GIVE_BACK_S: Final = 30.0
 REPEATED: Final = 3

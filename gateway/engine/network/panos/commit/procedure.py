@@ -21,7 +21,7 @@ from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.jobs import Job, Taken, ended, found, taken, under_way
 from gateway.engine.network.panos.device.turns import together
 from gateway.engine.network.panos.device.writes import comment, commit, multi_config, push, validate
-from gateway.engine.network.patience import Polls
+from gateway.engine.network.transport.patience import Polls
 
 LOOKED_S: Final = 20.0  # for a commit whose answer did not come
 

@@ -15,13 +15,13 @@ from xml.etree.ElementTree import Element, tostring
 
 from gateway.config.devices import Panos
 from gateway.engine.network.faults import Busy, DeviceFault, NotAllowed, Rejected, Unknown, Unreachable
-from gateway.engine.network.https import Https, Lost, Manner, Trusted, authorities, pinned, place_of
 from gateway.engine.network.panos.device.answers import Answer, Meaning, answer_of, meaning_of
 from gateway.engine.network.panos.device.keys import Keys
 from gateway.engine.network.panos.device.sifting import Sieve, Sifting
 from gateway.engine.network.panos.device.turns import MOST_AT_ONCE, turns_at
-from gateway.engine.network.patience import Limits, Patience, Time
-from gateway.engine.network.texts import shown
+from gateway.engine.network.transport.https import Https, Lost, Manner, Trusted, authorities, pinned, place_of
+from gateway.engine.network.transport.patience import Limits, Patience, Time
+from gateway.engine.network.transport.texts import shown
 
 ANSWER_BYTES: Final = 8 * 1024 * 1024
 ASIDE_BYTES: Final = 64 * 1024  # what is larger is made or read in a thread

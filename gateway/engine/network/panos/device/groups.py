@@ -15,7 +15,7 @@ from gateway.engine.network.faults import DeviceFault, Rejected, Unreachable
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import asked
 from gateway.engine.network.panos.device.state import command
-from gateway.engine.network.silence import Silent, answering, heard
+from gateway.engine.network.transport.silence import Silent, answering, heard
 
 SILENT_S: Final = 8.0  # that one of many may say nothing
 Said = TypeVar("Said")

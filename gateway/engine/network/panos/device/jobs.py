@@ -16,7 +16,7 @@ from gateway.engine.network.panos.device.answers import Answer
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.locks import asked
 from gateway.engine.network.panos.device.state import command
-from gateway.engine.network.patience import Polls
+from gateway.engine.network.transport.patience import Polls
 
 FIRST_S, MOST_S = 2.0, 5.0  # asked more often, a job gets slower
 LINES: Final = 20

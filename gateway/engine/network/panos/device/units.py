@@ -13,7 +13,7 @@ from gateway.config.devices import Panos
 from gateway.engine.network.faults import Busy, DeviceFault, Unreachable
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.state import Availability, availability_of
-from gateway.engine.network.patience import Limits, Time
+from gateway.engine.network.transport.patience import Limits, Time
 
 OTHERS_S: Final = 5.0  # that the other unit of a pair has for an answer, where nothing is written
 LIMITS: Final = Limits(call=60.0, task=1200.0)  # commits take minutes

@@ -12,8 +12,8 @@ from typing import Any
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.changing import unmoved
 from gateway.engine.network.panos.rules.codec import ASTRAY, HOLDERS
-from gateway.engine.network.phrases import clean, word_of
-from gateway.engine.network.plan import Difference, Drift, Observed
+from gateway.engine.network.plans.phrases import clean, word_of
+from gateway.engine.network.plans.plan import Difference, Drift, Observed
 
 
 def drifts(environment: str, wanted: Any, applied: Any, observed: Observed) -> Iterator[Drift]:

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gateway.engine.network.ledger import Applied, Ledger
+from gateway.engine.network.history.ledger import Applied, Ledger
 from gateway.engine.network.panos.commit.change import of_others
 from gateway.engine.network.panos.commit.lagging import Lag, lag_of
 from gateway.engine.network.panos.device.client import Client
@@ -22,8 +22,8 @@ from gateway.engine.network.panos.device.locks import locks_of, pending_of, whoa
 from gateway.engine.network.panos.device.state import Availability
 from gateway.engine.network.panos.rules.block import Block, Fault, Sighted
 from gateway.engine.network.panos.rules.wording import about
-from gateway.engine.network.phrases import count, some
-from gateway.engine.network.plan import Observed
+from gateway.engine.network.plans.phrases import count, some
+from gateway.engine.network.plans.plan import Observed
 
 FOLDER: Final = "rules"
 _DIGITS: Final = 32

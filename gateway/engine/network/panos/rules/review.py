@@ -17,7 +17,7 @@ from gateway.engine.network.panos.rules.block import Sighted
 from gateway.engine.network.panos.rules.codec import LISTS
 from gateway.engine.network.panos.rules.hits import Count, Hits
 from gateway.engine.network.panos.rules.wording import about
-from gateway.engine.network.phrases import clean
+from gateway.engine.network.plans.phrases import clean
 
 STALE_S: Final = 90 * 86_400.0
 WIDE_BITS: Final = {4: 16, 6: 32}  # a network with fewer is wide

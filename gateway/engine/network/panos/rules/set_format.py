@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.engine.network.panos.rules.codec import HOLDERS, LISTS
-from gateway.engine.network.plan import Kind
+from gateway.engine.network.plans.plan import Kind
 
 _ABOUT: Final = ("description", "tag")
 

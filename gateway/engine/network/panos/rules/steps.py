@@ -16,8 +16,8 @@ from gateway.engine.network.panos.rules.changing import unmoved
 from gateway.engine.network.panos.rules.codec import ASTRAY
 from gateway.engine.network.panos.rules.content import Content
 from gateway.engine.network.panos.rules.wording import About, about
-from gateway.engine.network.phrases import clean, count, some, word_of
-from gateway.engine.network.plan import Kind, Step
+from gateway.engine.network.plans.phrases import clean, count, some, word_of
+from gateway.engine.network.plans.plan import Kind, Step
 
 _OBJECTS: Final = ("tags", "services", "addresses", "address_groups", "user_groups")
 _ANY: Final = ["any"]

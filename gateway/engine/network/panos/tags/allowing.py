@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from gateway.config.devices import Panos
-from gateway.engine.network.guards import NAMED, Basis, Consent, Hindrance, Taken, are_many
 from gateway.engine.network.panos.device.userid import NEVER, Entry, What
 from gateway.engine.network.panos.membership import Key
 from gateway.engine.network.panos.tags.delta import Delta, Tables
+from gateway.engine.network.plans.guards import NAMED, Basis, Consent, Hindrance, Taken, are_many
 
 WORDS: Final[Mapping[What, str]] = {What.ADDRESS: "addresses", What.USER: "users"}
 _CONSENT: Final = "`stagedoor plan --tags --out FILE`, `apply FILE --approve-removals`; cuts and grants go on"

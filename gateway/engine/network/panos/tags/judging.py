@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.config.devices import Panos
-from gateway.engine.network.guards import Basis, Consent, Hindrance, Lately
 from gateway.engine.network.panos.device.userid import What
 from gateway.engine.network.panos.tags.allowing import Allowed, allowed
 from gateway.engine.network.panos.tags.delta import Delta, Wish, delta_of
 from gateway.engine.network.panos.tags.mirror import Mirror
+from gateway.engine.network.plans.guards import Basis, Consent, Hindrance, Lately
 
 
 class Judgement(NamedTuple):

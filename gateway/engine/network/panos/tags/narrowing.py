@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 
-from gateway.engine.network.guards import ENGINE, Consent
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.turns import urgently
 from gateway.engine.network.panos.device.userid import Message, What, tell
@@ -24,6 +23,7 @@ from gateway.engine.network.panos.tags.mirror import CHUNK, Mirror, chunks
 from gateway.engine.network.panos.tags.noting import Notes
 from gateway.engine.network.panos.tags.reading import Table
 from gateway.engine.network.panos.tags.watching import with_interludes
+from gateway.engine.network.plans.guards import ENGINE, Consent
 
 
 def narrowing(delta: Delta) -> Delta:

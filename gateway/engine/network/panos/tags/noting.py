@@ -11,11 +11,11 @@ from typing import Final
 
 from gateway import telemetry
 from gateway.engine.network.faults import Busy
+from gateway.engine.network.history.trail import Untold
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.userid import Entry, What
 from gateway.engine.network.panos.tags.allowing import WORDS
 from gateway.engine.network.panos.tags.delta import Delta
-from gateway.engine.network.trail import Untold
 
 TOLD: Final = "device_tags_told"
 NAMED: Final = 100  # who lost something by a revocation

@@ -19,8 +19,8 @@ from gateway.engine.network.panos.tags.capacity import capacity_of, capacity_rem
 from gateway.engine.network.panos.tags.delta import Delta, Wish, strangers
 from gateway.engine.network.panos.tags.mapped import Met
 from gateway.engine.network.panos.tags.mirror import Mirror
-from gateway.engine.network.plan import Kind, Outcome, Plan, Step
-from gateway.engine.network.standing import REMARKS, short, some_of
+from gateway.engine.network.plans.plan import Kind, Outcome, Plan, Step
+from gateway.engine.network.reconcile.standing import REMARKS, short, some_of
 
 _SINGULAR: Final[Mapping[What, str]] = {What.ADDRESS: "address", What.USER: "user"}
 

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
 from gateway import telemetry
-from gateway.engine.network.group import Pace
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.state import system_of
 from gateway.engine.network.panos.device.units import Units
@@ -21,6 +20,7 @@ from gateway.engine.network.panos.tags.canary import Canary
 from gateway.engine.network.panos.tags.delta import Wish
 from gateway.engine.network.panos.tags.mirror import Mirror
 from gateway.engine.network.panos.tags.reading import counts_to
+from gateway.engine.network.reconcile.group import Pace
 
 
 class Rhythm(NamedTuple):

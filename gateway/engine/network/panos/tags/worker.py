@@ -18,8 +18,6 @@ from typing import Any, Final
 from gateway import telemetry
 from gateway.audit.record import timestamp
 from gateway.engine.network.faults import DeviceFault, Outdated
-from gateway.engine.network.group import pause_after
-from gateway.engine.network.guards import ENGINE, Basis, Consent, Hindrance
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.turns import urgently
 from gateway.engine.network.panos.device.units import Divided, Units
@@ -33,9 +31,11 @@ from gateway.engine.network.panos.tags.mirror import Enough, Mirror, chunks, nev
 from gateway.engine.network.panos.tags.narrowing import Narrowing
 from gateway.engine.network.panos.tags.noting import Notes
 from gateway.engine.network.panos.tags.watching import USUAL, Rhythm, Watch, with_interludes
-from gateway.engine.network.plan import Outcome, Plan
+from gateway.engine.network.plans.guards import ENGINE, Basis, Consent, Hindrance
+from gateway.engine.network.plans.plan import Outcome, Plan
 from gateway.engine.network.reconcile import NotNow
-from gateway.engine.network.standing import short
+from gateway.engine.network.reconcile.group import pause_after
+from gateway.engine.network.reconcile.standing import short
 
 ASKED_EACH: Final = 10_000  # entries that are given before the active unit is asked again
 _OURSELVES: Final = Consent(ENGINE)

@@ -19,7 +19,7 @@ from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.device.units import DeviceGroup
 from gateway.engine.network.bigip.target import BigipTarget
 from gateway.engine.network.faults import Busy, Outdated, Rejected, Unknown, Unreachable
-from gateway.engine.network.plan import Difference, Kind, Plan
+from gateway.engine.network.plans.plan import Difference, Kind, Plan
 from tests.support.declarations import desired, environment, place
 from tests.support.scripted_device import (
     DECLARE,

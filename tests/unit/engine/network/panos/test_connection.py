@@ -17,8 +17,8 @@ from gateway import config
 from gateway.config.devices import Devices, Panos
 from gateway.engine.network.connecting import connection_to
 from gateway.engine.network.controller import Controller
-from gateway.engine.network.group import Pace
 from gateway.engine.network.news import News
+from gateway.engine.network.reconcile.group import Pace
 from gateway.engine.overheard import Overlay
 from gateway.lab.panos.device import Device
 from policy.compile import compile_frames

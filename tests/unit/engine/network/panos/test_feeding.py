@@ -15,10 +15,10 @@ from gateway.control.feeds.memory import NAME
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.documents import Recipe
 from gateway.engine.network.fronts import Front
-from gateway.engine.network.guards import removed
 from gateway.engine.network.panos import feeding, names
 from gateway.engine.network.panos.feeding import MOST, documents_of, faults_of, recipe_of, steps_between
-from gateway.engine.network.plan import Kind, Observed
+from gateway.engine.network.plans.guards import removed
+from gateway.engine.network.plans.plan import Kind, Observed
 from gateway.engine.network.whereabouts import NOTHING_KNOWN, Known
 from policy.coarse import Scope
 

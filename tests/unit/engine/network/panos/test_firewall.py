@@ -13,8 +13,8 @@ from gateway.engine.network.desired import Desired
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.firewall import Firewall, Leg, Person, back_hop, front_hop
 from gateway.engine.network.panos.membership import Membership
-from gateway.engine.network.plan import Kind, Observed, Plan, Step
-from gateway.engine.network.shown import Shown, shown_of
+from gateway.engine.network.plans.plan import Kind, Observed, Plan, Step
+from gateway.engine.network.reconcile.shown import Shown, shown_of
 from gateway.engine.network.whereabouts import Known
 from policy.coarse import Scope
 

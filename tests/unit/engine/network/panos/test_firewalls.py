@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from gateway.config.devices import Leg, Panos, PanosEnvironment
-from gateway.engine.network.guards import Basis
 from gateway.engine.network.news import News
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.firewalls import Firewalls
 from gateway.engine.network.panos.membership import Membership
+from gateway.engine.network.plans.guards import Basis
 from gateway.engine.overheard import Overlay
 from tests.support.memberships import FIREWALL, NOW, desired, scope
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.network import plan_file
-from gateway.engine.network.experience import Budget
 from gateway.engine.network.faults import Busy, Rejected
-from gateway.engine.network.guards import Consent, Terms
-from gateway.engine.network.ledger import Applied
+from gateway.engine.network.history.experience import Budget
+from gateway.engine.network.history.ledger import Applied
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.plan import Difference
+from gateway.engine.network.plans import plan_file
+from gateway.engine.network.plans.guards import Consent, Terms
+from gateway.engine.network.plans.plan import Difference
 from gateway.engine.network.reconcile import Lane
 from tests.support.network import Bench
 from tests.support.panos import RULES, RunningFirewall, rule

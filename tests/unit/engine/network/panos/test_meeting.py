@@ -18,25 +18,25 @@ def test_an_address_of_one_scope_alone_is_its_own() -> None:
     meeting = Meeting.of(SCOPES, [front(API, "10.0.0.1"), front(LEDGER, "10.0.0.2", 8443)], ())
     assert meeting.own == {PAYMENTS: frozenset({"10.0.0.1"}), LEDGER: frozenset({"10.0.0.2"})}
     assert (meeting.shared, meeting.together) == (frozenset(), ())
-    assert (meeting.ports[PAYMENTS], meeting.ports[LEDGER]) == ({443}, {8443})
+    assert (meeting.ports[PAYMENTS], meeting.ports[LEDGER]) == (frozenset({443}), frozenset({8443}))
 
 
 def test_a_scope_with_one_shared_address_is_met_together_at_all_of_its() -> None:
     fronts = [front(API, "10.0.0.1"), front(DATABASE, "10.0.0.2"), front(LEDGER, "10.0.0.2")]
     meeting = Meeting.of(SCOPES, fronts, ())
     assert meeting.own == {}
-    assert (meeting.shared, meeting.together) == ({"10.0.0.1", "10.0.0.2"}, (LEDGER, PAYMENTS))
+    assert (meeting.shared, meeting.together) == (frozenset({"10.0.0.1", "10.0.0.2"}), (LEDGER, PAYMENTS))
 
 
 def test_addresses_of_settings_are_everybodys_and_take_nobody_their_own() -> None:
     meeting = Meeting.of(SCOPES, [front(API, "10.0.0.1")], ("10.0.0.9",))
     assert meeting.own == {PAYMENTS: frozenset({"10.0.0.1"})}
-    assert (meeting.shared, meeting.together) == ({"10.0.0.9"}, (LEDGER, PAYMENTS))
+    assert (meeting.shared, meeting.together) == (frozenset({"10.0.0.9"}), (LEDGER, PAYMENTS))
 
 
 def test_an_address_of_what_is_in_no_scope_is_nobodys_own() -> None:
     meeting = Meeting.of(SCOPES, [front("component:stagedoor/portal", "10.0.0.1"), front(API, "10.0.0.1")], ())
-    assert (meeting.own, meeting.shared, meeting.together) == ({}, {"10.0.0.1"}, (PAYMENTS,))
+    assert (meeting.own, meeting.shared, meeting.together) == ({}, frozenset({"10.0.0.1"}), (PAYMENTS,))
 
 
 refs = st.sampled_from([f"component:default/{one}" for one in "abcdef"])

@@ -18,7 +18,7 @@ from gateway.engine.network.panos.device import writes
 from gateway.engine.network.panos.device.units import Units
 from gateway.engine.network.panos.rules import entries
 from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.plan import Difference, Kind, Observed, Plan
+from gateway.engine.network.plans.plan import Difference, Kind, Observed, Plan
 from tests.support.panos import RULES, VSYS1, Api, RunningFirewall, rule
 from tests.support.panos_rules import (
     CLOSED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,8 @@ def test_a_virtual_address_of_a_big_ip_is_no_services() -> None:
 )
 def test_what_is_to_be_said_of_names_is_said(field: str, what: str) -> None:
     said = facts(PEOPLE, [PAY], {"pay": ("192.0.2.1",)})
-    known = replace(said.known["prod"], **{field: frozenset({component("pay")})})
+    named: dict[str, Any] = {field: frozenset({component("pay")})}
+    known = replace(said.known["prod"], **named)
     remark = told(replace(said, known={"prod": known})).remarks[0]
     assert f"1 services have names that {what}" in remark
     assert component("pay") in remark

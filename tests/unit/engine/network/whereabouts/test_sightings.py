@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.egress.look_ups import ADDRESSES
 from gateway.engine.network.whereabouts.sightings import AWAY_S, KEEP_S, LONGEST_S, Sightings
-from gateway.look_ups import ADDRESSES
 
 START = 1_000_000
 OLD, NEW, SIX = "10.0.0.1", "10.0.0.2", "2001:db8::1"

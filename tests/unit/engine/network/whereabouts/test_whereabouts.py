@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.egress.look_ups import ADDRESSES
 from gateway.engine.network import whereabouts
 from gateway.engine.network.desired import Desired, Place
 from gateway.engine.network.whereabouts import GATHER_S, TURN_S, Known, Whereabouts
 from gateway.engine.network.whereabouts.name_servers import NO_SUCH_NAME, SILENCE, Heard
 from gateway.engine.network.whereabouts.resolving import ASK_S, PATIENCE_S
 from gateway.engine.network.whereabouts.sightings import AWAY_S, KEEP_S
-from gateway.look_ups import ADDRESSES
 from tests.support import virtual_time
 
 PAY = "component:default/pay"

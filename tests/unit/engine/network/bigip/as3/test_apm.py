@@ -56,7 +56,7 @@ def test_a_service_of_its_own_address_has_what_the_mapping_says_and_the_shared_o
         ({"host": "a.example.com", "owner": "group:default/x"}, (BOTH, HR), "/Common/people"),
     ],
 )
-def test_who_an_entry_is_for(changes: dict[str, str], entries: Any, profile: str) -> None:
+def test_who_an_entry_is_for(changes: dict[str, Any], entries: Any, profile: str) -> None:
     at = replace(AT, apm=entries)
     assert apm_of(at, [replace(PAYROLL, **changes)]).access_profile == profile
 

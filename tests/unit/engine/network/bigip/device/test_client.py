@@ -19,7 +19,7 @@ from gateway.engine.network.bigip.device.client import ANSWER_BYTES, ASIDE_BYTES
 from gateway.engine.network.bigip.device.tasks import saved
 from gateway.engine.network.bigip.device.units import sync_of
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
-from gateway.engine.network.texts import shown
+from gateway.engine.network.transport.texts import shown
 from tests.support.declarations import desired, device, environment, place
 from tests.support.scripted_device import (
     LOCKED,

@@ -18,7 +18,7 @@ from tests.support.scripted_device import NOW, PATIENT, FakeTime, says, scripted
 PROFILE = "/mgmt/tm/apm/profile/access/~Common~door"
 POLICY = "/mgmt/tm/apm/policy/access-policy/~Common~door"
 ITEMS = "/mgmt/tm/apm/policy/policy-item"
-APM = {
+APM: dict[str, dict[str, Any]] = {
     PROFILE: {"name": "door", "accessPolicy": "/Common/door"},
     POLICY: {"name": "door", "items": [{"name": "door_claims"}]},
     ITEMS: {

@@ -14,7 +14,7 @@ from gateway.engine.network.bigip.drains import without_drains
 from gateway.engine.network.bigip.review import cautions
 from gateway.engine.network.bigip.review.differences import steps_between
 from gateway.engine.network.desired import Place
-from gateway.engine.network.plan import Kind, Step
+from gateway.engine.network.plans.plan import Kind, Step
 from tests.support.declarations import addresses_of, desired, device, environment, place
 
 NAME = "stagedoor_prod"

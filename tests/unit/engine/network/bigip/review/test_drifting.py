@@ -13,7 +13,7 @@ import pytest
 
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.target import BigipTarget
-from gateway.engine.network.plan import Difference, Drift, Kind
+from gateway.engine.network.plans.plan import Difference, Drift, Kind
 from tests.support.declarations import desired, environment, place
 from tests.support.scripted_device import DECLARE, NOW, ScriptedDevice, says
 from tests.unit.engine.network.bigip.test_target import NAME, POOL, scene

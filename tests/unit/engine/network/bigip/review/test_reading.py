@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from gateway.commands.devices import plan_lines
-from gateway.engine.network import plan_file
 from gateway.engine.network.bigip.as3.declaration import declaration_of
 from gateway.engine.network.bigip.as3.names import application_name
 from gateway.engine.network.bigip.drains import without_drains
 from gateway.engine.network.bigip.review.differences import steps_between
 from gateway.engine.network.desired import Place
-from gateway.engine.network.plan import Kind, Plan, Step
+from gateway.engine.network.plans import plan_file
+from gateway.engine.network.plans.plan import Kind, Plan, Step
 from tests.support.declarations import desired, device, environment, place
 
 NAME = "stagedoor_prod"

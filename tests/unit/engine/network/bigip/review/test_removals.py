@@ -13,8 +13,8 @@ from gateway.engine.network.bigip.as3.records import entities_of
 from gateway.engine.network.bigip.review.cautions import OTHER_ANSWERS as OTHER
 from gateway.engine.network.bigip.review.differences import steps_between
 from gateway.engine.network.desired import Place
-from gateway.engine.network.guards import ENGINE, Basis, Consent, Terms, hindrances, moved, removed
-from gateway.engine.network.plan import Kind, Observed, Plan
+from gateway.engine.network.plans.guards import ENGINE, Basis, Consent, Terms, hindrances, moved, removed
+from gateway.engine.network.plans.plan import Kind, Observed, Plan
 from tests.support.declarations import desired, device, environment, place
 
 NAME = "stagedoor_prod"
@@ -145,7 +145,8 @@ def test_what_another_service_takes_below_a_place_counts_for_the_one_that_answer
     """Nobody's record goes, and yet callers of forty services are answered by another one from then on."""
 
     def at(each: Place, said: dict[str, str]) -> Place:
-        return replace(each, **{key: value.format(each.title) for key, value in said.items()})
+        named: dict[str, Any] = {key: value.format(each.title) for key, value in said.items()}
+        return replace(each, **named)
 
     held = [at(each, had) for each in MANY]
     taken = [replace(at(each, {**had, **takes}), entity="component:default/evil") for each in MANY]

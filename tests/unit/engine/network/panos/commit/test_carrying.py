@@ -12,7 +12,7 @@ import pytest
 
 from gateway.engine.network.faults import Busy, Outdated, Rejected, Unknown, Unreachable
 from gateway.engine.network.panos.commit.carrying import carry_out, validated
-from gateway.engine.network.plan import Outcome
+from gateway.engine.network.plans.plan import Outcome
 from gateway.lab.panos.faults import Upset
 from tests.support.panos import RULES, VSYS1, Clock, running_firewall
 from tests.support.panos_change import ME, NOTHING, WANTED, Rules, Scene, plan_of, scene_of

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.network.guards import ENGINE, Consent
 from gateway.engine.network.panos.commit.change import Change, Comment
 from gateway.engine.network.panos.commit.history import DESCRIPTION_MOST, description_of, signed
 from gateway.engine.network.panos.device.writes import COMMENT_MOST
-from gateway.engine.network.plan import Kind, Plan, Step
+from gateway.engine.network.plans.guards import ENGINE, Consent
+from gateway.engine.network.plans.plan import Kind, Plan, Step
 
 DIGEST = "7f3a0c9be1d25f3c"
 JANE = "jane (uid 1000), ticket CHG-1042"

@@ -13,8 +13,8 @@ import pytest
 from gateway.engine.network.faults import Busy, Unreachable
 from gateway.engine.network.panos.device import groups
 from gateway.engine.network.panos.target import PanosTarget
-from gateway.engine.network.plan import Observed
-from gateway.engine.network.silence import answering
+from gateway.engine.network.plans.plan import Observed
+from gateway.engine.network.transport.silence import answering, heard
 from tests.support.panos import RunningFirewall
 from tests.support.panos_change import Scene
 from tests.support.panos_panorama import applied, silent, targeted
@@ -89,7 +89,7 @@ def test_one_that_says_much_slowly_is_waited_for(tmp_path: Path, monkeypatch: py
             if PUSHED in parameters.get("xpath", ""):
                 for _ in range(4):
                     await asyncio.sleep(SHORT_S / 2)
-                    groups.heard()
+                    heard()
             return await read(parameters, *rest)
 
         monkeypatch.setattr(client, "read", slowly)

@@ -14,7 +14,7 @@ import pytest
 from gateway.engine.network.faults import Busy, Rejected
 from gateway.engine.network.panos.commit.carrying import carry_out
 from gateway.engine.network.panos.ruleless import RulelessTarget
-from gateway.engine.network.plan import Outcome
+from gateway.engine.network.plans.plan import Outcome
 from gateway.lab.panos.pairs import Pair
 from gateway.lab.panos.tree import Change
 from tests.support.panos import VSYS1, Clock, RunningFirewall, running_pair

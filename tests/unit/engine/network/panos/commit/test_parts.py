@@ -14,7 +14,7 @@ import pytest
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
 from gateway.engine.network.panos.commit.carrying import carry_out
 from gateway.engine.network.panos.device import writes
-from gateway.engine.network.plan import Outcome
+from gateway.engine.network.plans.plan import Outcome
 from gateway.lab.panos.answers import Declined
 from gateway.lab.panos.configuration import Configuration
 from gateway.lab.panos.faults import Upset

@@ -12,7 +12,6 @@ from urllib.parse import quote
 import pytest
 
 from gateway.config.devices import Panos
-from gateway.engine.network import https
 from gateway.engine.network.faults import Busy, DeviceFault, Rejected, Unknown, Unreachable
 from gateway.engine.network.panos.device.client import ANSWER_BYTES, SLOW_BYTES, Client
 from gateway.engine.network.panos.device.state import (
@@ -26,7 +25,8 @@ from gateway.engine.network.panos.device.state import (
 from gateway.engine.network.panos.names import is_ours
 from gateway.engine.network.panos.rules.codec import RULES
 from gateway.engine.network.panos.rules.entries import Lists
-from gateway.engine.network.patience import Limits
+from gateway.engine.network.transport import https
+from gateway.engine.network.transport.patience import Limits
 from tests.support.certificates import make
 from tests.support.panos import running_firewall
 from tests.support.scripted_device import FakeTime

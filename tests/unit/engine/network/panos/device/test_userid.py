@@ -20,7 +20,7 @@ from gateway.engine.network.panos.device.userid import (
     tell,
     told_of,
 )
-from gateway.engine.network.patience import Limits
+from gateway.engine.network.transport.patience import Limits
 from tests.support.scripted_device import FakeTime
 from tests.support.scripted_firewall import KEY, Said, firewall_settings, scripted_firewall
 

@@ -20,7 +20,7 @@ from gateway.engine.network.panos.device.answers import answer_of
 from gateway.engine.network.panos.device.client import Client
 from gateway.engine.network.panos.device.places import entry, place_of_rules, touches, touching
 from gateway.engine.network.panos.device.writes import PARTS_MOST, Edit, multi_config, transactions
-from gateway.engine.network.patience import Limits
+from gateway.engine.network.transport.patience import Limits
 from tests.support.scripted_device import FakeTime
 from tests.support.scripted_firewall import Said, ScriptedFirewall, firewall_settings, scripted_firewall, well
 

@@ -46,9 +46,9 @@ def test_edits_are_written_as_they_were_agreed(case: str) -> None:
         step.extend([fromstring(edit.element)] if edit.element else [])
         root.append(step)
     for comment in change.comments:
-        step = Element("comment", xpath=comment.xpath)
-        step.text = comment.text
-        root.append(step)
+        remark = Element("comment", xpath=comment.xpath)
+        remark.text = comment.text
+        root.append(remark)
     indent(root)
     assert tostring(root, "unicode") + "\n" == (GOLDEN / f"{case}.xml").read_text()
 

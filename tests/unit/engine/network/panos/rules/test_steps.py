@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.network.guards import removed
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.rules.content import content_of, empty
 from gateway.engine.network.panos.rules.set_format import script_of
 from gateway.engine.network.panos.rules.steps import steps_between
-from gateway.engine.network.plan import Kind, Plan, Step
-from gateway.engine.network.plan_file import as_json
+from gateway.engine.network.plans.guards import removed
+from gateway.engine.network.plans.plan import Kind, Plan, Step
+from gateway.engine.network.plans.plan_file import as_json
 from tests.support.panos_rules import (
     AUDIT,
     CLOSED,
@@ -242,6 +242,6 @@ def test_device_groups_and_other_vsys_are_named() -> None:
         ({"vsys": "vsys2"}, "set vsys vsys2 tag "),
         ({"device_group": "DG 1"}, 'set device-group "DG 1" tag '),
     ):
-        device = replace(EDGE, **changed)
+        device = replace(EDGE, **dict[str, Any](changed))
         lines = script(empty(device, "prod"), content_of(DESIRED, device, ENVIRONMENT, ()))
         assert lines[0].startswith(begin)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.engine.network.faults import Busy
+from gateway.engine.network.history.trail import Untold
 from gateway.engine.network.panos.tags.noting import NAMED, TOLD
-from gateway.engine.network.trail import Untold
 from tests.support.tag_scenes import HOSTS, MARK, PAY, alone, wish
 from tests.support.tag_worker import Worked
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from gateway.engine.network.faults import Unknown
-from gateway.engine.network.guards import Basis, Consent
 from gateway.engine.network.panos import names
+from gateway.engine.network.panos.device.state import page_of
 from gateway.engine.network.panos.device.turns import MOST_AT_ONCE, turns_at
 from gateway.engine.network.panos.device.userid import What
 from gateway.engine.network.panos.tags import reading
 from gateway.engine.network.panos.tags.watching import Rhythm
+from gateway.engine.network.plans.guards import Basis, Consent
 from gateway.lab.panos.faults import Upset
 from tests.support.panos import Clock, running_pair
 from tests.support.tag_scenes import HOSTS, MARK, PAY, alone, run, wish
@@ -159,7 +160,6 @@ def test_a_cut_that_was_not_taken_is_told_again_before_a_reading_that_is_due(
         await worked.settled()
         assert gone and all(gone), "who was cut is out before the first page is asked for"
 
-    page_of = reading.page_of
     alone(scene, tmp_path)
 
 

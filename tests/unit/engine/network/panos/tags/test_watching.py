@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from gateway.engine.network.group import Pace
 from gateway.engine.network.panos.tags.watching import Rhythm, Watch
+from gateway.engine.network.reconcile.group import Pace
 
 if TYPE_CHECKING:
     from gateway.engine.network.panos.device.client import Client

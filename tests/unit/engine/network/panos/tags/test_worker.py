@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from gateway.engine.network.answers.tag_requests import planned
 from gateway.engine.network.faults import DeviceFault, Outdated, Rejected, Unreachable
-from gateway.engine.network.guards import Basis, Consent
 from gateway.engine.network.panos import names
 from gateway.engine.network.panos.device.userid import What
+from gateway.engine.network.plans.guards import Basis, Consent
 from gateway.engine.network.reconcile import NotNow
-from gateway.engine.network.tag_requests import planned
 from gateway.lab.panos.faults import Upset
 from gateway.lab.panos.pairs import Pair
 from tests.support.panos import Clock, running_pair
