@@ -25,7 +25,7 @@ import orjson
 
 from gateway import telemetry
 from gateway.child import DRAINING, FAILING, STARTING, UP, NodeState, ParentChannel, RoleContext
-from gateway.socket_file import SocketFile, at_path
+from gateway.socket_file import SocketFile, connect
 
 __all__ = [
     "DRAINING", "FAILING", "STARTING", "UP",
@@ -239,24 +239,14 @@ class LinkClient:
         while True:
             opened = loop.time()
             with suppress(OSError):
-                await self._connect()
+                self._lost.clear()
+                await connect(self.path, self._made)
                 await self._lost.wait()
             self._set_state(False)
             if loop.time() - opened >= SETTLED_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s * _RANDOM.uniform(0.5, 1.0))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-
-    async def _connect(self) -> None:
-        self._lost.clear()
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        try:
-            at_path(self.path, sock.connect)  # local: it succeeds or fails at once
-            await asyncio.get_running_loop().create_unix_connection(self._made, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
 
     def _made(self) -> Link:
         return Link(self._opened, lambda link, message: self._on_message(message), self._closed, self._uids)

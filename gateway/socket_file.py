@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway import telemetry
 from gateway.errors import StateError
@@ -21,6 +21,7 @@ from gateway.errors import StateError
 BACKLOG: Final = 128
 ADDRESS_BYTES: Final = 107  # sun_path without its closing NUL
 LOOK_S: Final = 1.0
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class SocketFile:
@@ -81,6 +82,18 @@ class SocketFile:
             sock.close()
             raise
         return sock
+
+
+async def connect(path: Path, protocol: Callable[[], P]) -> P:
+    """A connection to the socket at ``path``. Raises `OSError`, at once: both ends are on this machine."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        at_path(path, sock.connect)
+        return (await asyncio.get_running_loop().create_unix_connection(protocol, sock=sock))[1]
+    except BaseException:
+        sock.close()
+        raise
 
 
 def at_path(path: Path, connect_or_bind: Callable[[str], None]) -> None:

@@ -92,15 +92,9 @@ def examine(path: Path | str, environ: Mapping[str, str] | None = None) -> Exami
 
 def _document(file: Path) -> documents.Document:
     if not file.exists():
-        raise ConfigFaults(
-            [
-                Fault(
-                    Source(str(file)),
-                    f"cannot read `{file.name}`: there is no such file",
-                    "name another, or write a first one with `stagedoor init`",
-                )
-            ]
-        )
+        missing = f"cannot read `{file.name}`: there is no such file"
+        fix = "name another, or write a first one with `stagedoor init`"
+        raise ConfigFaults([Fault(Source(str(file)), missing, fix)])
     found, faults = documents.read_file(file, max_bytes=MAX_BYTES)
     faults = [*faults, *(fault for document in found for fault in document.faults)]
     if not faults and len(found) != 1:

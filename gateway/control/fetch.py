@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -76,10 +76,10 @@ async def _discovered(session: aiohttp.ClientSession, issuer: Issuer, member: st
     found = (await discovery(session, issuer)).get(member)
     if not _can_be_shown(found):
         raise FetchFault(f"`{_discovery_address(issuer)}` names no `{member}`")
-    return str(found)
+    return found
 
 
-def _can_be_shown(text: object) -> bool:
+def _can_be_shown(text: object) -> TypeGuard[str]:
     """Whether it can stand in a fault, which people read in terminals, log lines and lists of checks."""
     return isinstance(text, str) and 0 < len(text) <= ADDRESS_LIMIT and text.isascii() and text.isprintable()
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from gateway.door.buffers import bound_window
 from gateway.egress.addresses import NotAllowed
 from gateway.egress.trust import TrustFault, full_reason, public_reason
-from gateway.socket_file import at_path
+from gateway.socket_file import connect
 
 if TYPE_CHECKING:
     from gateway.door.endpoint import Endpoint
@@ -52,7 +51,7 @@ async def connected(endpoint: Endpoint, turn: int) -> Upstream:
     pool = endpoint.pool
     loop = pool.door.loop
     if endpoint.path:
-        return await _to_control(endpoint)
+        return _alive(cast("Upstream", await connect(Path(endpoint.path), endpoint.protocol)))
     addresses = await pool.resolver.addresses(endpoint.environment, endpoint.host, endpoint.port)
     context = await pool.trust.context(endpoint.tls) if endpoint.secure else None
 
@@ -72,18 +71,6 @@ async def connected(endpoint: Endpoint, turn: int) -> Upstream:
     if len(addresses) == 1:
         return await attempt(addresses[0])
     return await first_of(spread(addresses, turn), attempt)
-
-
-async def _to_control(endpoint: Endpoint) -> Upstream:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    try:
-        at_path(Path(endpoint.path), sock.connect)  # local: it succeeds or fails at once
-        _, protocol = await endpoint.pool.door.loop.create_unix_connection(endpoint.protocol, sock=sock)
-    except BaseException:
-        sock.close()
-        raise
-    return _alive(cast("Upstream", protocol))
 
 
 def _alive(upstream: Upstream) -> Upstream:

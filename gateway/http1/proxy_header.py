@@ -81,7 +81,7 @@ def _is_port(word: bytes) -> bool:
 
 
 def _address(word: bytes, family: type[IPv4Address | IPv6Address]) -> str:
-    """ "" where it is none."""
+    """Empty where it is none."""
     text, routed, domain = word.decode("latin-1").partition("%")
     if routed and not (domain.isascii() and domain.isdigit()):
         return ""

@@ -49,7 +49,7 @@ class GrantRefused(StagedoorError):
 
 
 class Tokens(NamedTuple):
-    """ "" where there is none. ``expires_s``: how long the access token lasts, 0 = not said."""
+    """Empty where there is none. ``expires_s``: how long the access token lasts, 0 = not said."""
 
     id_token: str
     access_token: str

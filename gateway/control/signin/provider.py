@@ -23,7 +23,7 @@ RETRY_S: Final = 2.0  # after a failure, while nothing is known
 
 
 class Endpoints(NamedTuple):
-    """ "" where the provider has no such endpoint."""
+    """Empty where the provider has no such endpoint."""
 
     authorization: str
     token: str

@@ -65,7 +65,7 @@ class Schema:
         self.names = frozenset(_property_names(whole))
 
     def first_error(self, declaration: Json) -> str:
-        """ "" where the declaration is valid once the device has filled in what it fills in."""
+        """Empty where the declaration is valid once the device has filled in what it fills in."""
         for error in self._adc.iter_errors(filled(declaration)):
             return _said(error)
         return ""

@@ -1,6 +1,6 @@
 """What people ask about devices: a plan, an apply, the drift; to take a tenant over. The kernel says who asks.
 
-Every answer is one message: what was asked for, or `fault`, a code of :data:`CODES`, and `why`. Whoever asks holds the
+Every answer is one message: what was asked for, or `fault`, one of four codes, and `why`. Whoever asks holds the
 device meanwhile, so nothing is planned, applied or read in the middle of something else.
 """
 
@@ -33,7 +33,6 @@ UNKNOWN_DEVICE: Final = "unknown_device"
 REFUSED: Final = "refused"
 UNREACHABLE: Final = "unreachable"
 PARTLY: Final = "partly"
-CODES: Final = (UNKNOWN_DEVICE, REFUSED, UNREACHABLE, PARTLY)
 TICKET_MOST: Final = 200
 _NOT_LEADING: Final = (
     "nodes share a database, and this one does not lead: apply it where `stagedoor status` does not say `standby`"

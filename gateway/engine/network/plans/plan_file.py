@@ -17,7 +17,6 @@ from gateway.engine.network.plans.plan import Kind, Plan, Step
 from gateway.errors import StagedoorError
 
 FORM: Final = "stagedoor-plan/1"
-MOST_STEPS: Final = 1_000_000
 _TEXTS: Final = ("device", "environment", "made", "version", "fingerprint")
 LONGEST: Final = 200  # characters of each of them: they are shown, recorded and remembered
 _SORTED: Final = orjson.OPT_SORT_KEYS

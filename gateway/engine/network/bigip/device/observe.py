@@ -135,8 +135,8 @@ async def _parts_at(client: Client, path: str, name: str) -> Parts:
 
 
 def fingerprint_of(name: str, declaration: Mapping[str, Any] | None, lock_key: str, parts: Parts) -> str:
-    """ "" where there is nothing; else 64 hexadecimal digits. The declaration's id is not in it: it is that of whoever
-    declared anything last, in any tenant."""
+    """Empty where there is nothing; else 64 hexadecimal digits. The declaration's id is not in it: it is that of
+    whoever declared anything last, in any tenant."""
     if declaration is None and not parts:
         return ""
     configured = {
